@@ -1,0 +1,660 @@
+//! Access control lists (RFC 4314): GETACL, SETACL, DELETEACL, MYRIGHTS, LISTRIGHTS, and rights as people write them.
+
+use std::fmt;
+
+use crate::error::{Error, Refusal};
+use crate::session::{
+    Capabilities, Effect, Extension, Fit, IntoMailbox, MailboxName, Request, Session, State,
+};
+use crate::wire::cursor::ParseError;
+use crate::wire::encode::Encoder;
+use crate::wire::response::{Data, Status};
+
+use super::{is_denied, is_missing};
+
+const ACL: Extension = Extension {
+    name: "ACL",
+    implied_by: &[],
+    rfc: "RFC 4314",
+};
+
+/// One entry of an access control list: an identifier and its rights (RFC 4314 section 2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AclEntry {
+    /// The identifier: a user, `anyone`, `group:…`; with a leading `-` its rights are taken away.
+    pub identifier: String,
+    /// The rights, in the server's order.
+    pub rights: String,
+}
+
+/// A mailbox's access control list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acl {
+    /// The mailbox.
+    pub mailbox: MailboxName,
+    /// Its entries, in the server's order.
+    pub entries: Vec<AclEntry>,
+}
+
+/// What SETACL does with the rights it names (RFC 4314 section 3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// They become the identifier's rights.
+    Replace,
+    /// They are added (`+`).
+    Add,
+    /// They are taken away (`-`).
+    Remove,
+}
+
+/// A change to an identifier's rights, as typed: `lrs`, `+w`, `-x`, `read`, `+write`, `none`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RightsChange {
+    /// What happens with the letters.
+    pub mode: Mode,
+    /// The rights, one letter each.
+    pub letters: String,
+}
+
+/// The shorthands: the word, its letters by RFC 4314, and by RFC 2086 for servers without RIGHTS=.
+const SHORTHANDS: [(&str, &str, &str); 7] = [
+    ("none", "", ""),
+    ("read", "lrs", "lrs"),
+    ("post", "lrsp", "lrsp"),
+    ("append", "lrsip", "lrsip"),
+    ("write", "lrswipkxte", "lrswipcd"),
+    ("delete", "lrxte", "lrcd"),
+    ("all", "lrswipkxtea", "lrswipcda"),
+];
+
+impl RightsChange {
+    /// Reads rights as typed; a shorthand becomes the letters that this server knows.
+    ///
+    /// No server expands the shorthands: it would take `all` as the letters a, l and l.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for anything but letters and digits.
+    pub fn parse(typed: &str, capabilities: &Capabilities) -> Result<Self, Error> {
+        let (mode, word) = match typed.as_bytes().first() {
+            Some(b'+') => (Mode::Add, &typed[1..]),
+            Some(b'-') => (Mode::Remove, &typed[1..]),
+            _ => (Mode::Replace, typed),
+        };
+        if word.is_empty() && mode != Mode::Replace {
+            return Err(Error::Usage(format!(
+                "{typed:?} names no rights; write them behind the sign, as in +lrs"
+            )));
+        }
+        let letters = match SHORTHANDS.iter().find(|(name, ..)| *name == word) {
+            Some((_, new, old)) => {
+                if has_rfc4314_rights(capabilities) {
+                    *new
+                } else {
+                    *old
+                }
+            }
+            None => word,
+        };
+        // RFC 4314 section 2.1: rights are lower-case letters, and digits for the implementation's own.
+        if let Some(odd) = letters
+            .chars()
+            .find(|c| !c.is_ascii_lowercase() && !c.is_ascii_digit())
+        {
+            return Err(Error::Usage(format!(
+                "{odd:?} in {typed:?} is no right; rights are letters such as lrswipkxtea, or one of none, read, post, append, \
+                 write, delete, all, each with + or - in front if you like"
+            )));
+        }
+        Ok(Self {
+            mode,
+            letters: letters.to_owned(),
+        })
+    }
+}
+
+/// Whether the server splits the rights c and d into k, x, t and e (RFC 4314 section 2.1.1).
+fn has_rfc4314_rights(capabilities: &Capabilities) -> bool {
+    capabilities
+        .values("RIGHTS")
+        .any(|letters| "kxte".chars().all(|letter| letters.contains(letter)))
+}
+
+impl fmt::Display for RightsChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = match self.mode {
+            Mode::Replace => "",
+            Mode::Add => "+",
+            Mode::Remove => "-",
+        };
+        write!(f, "{sign}{}", self.letters)
+    }
+}
+
+/// GETACL (RFC 4314 section 3.3).
+#[derive(Debug, Clone)]
+pub struct GetAcl {
+    mailbox: MailboxName,
+    reply: Option<Acl>,
+}
+
+impl GetAcl {
+    /// Asks for the list of `mailbox`.
+    pub fn new(mailbox: MailboxName) -> Self {
+        Self {
+            mailbox,
+            reply: None,
+        }
+    }
+}
+
+/// The mailbox at the head of a response, if it is the one asked about or any will do.
+fn head<'a>(
+    data: &Data<'a>,
+    mailbox: &MailboxName,
+    fit: Fit,
+) -> Result<Option<(MailboxName, crate::wire::cursor::Cursor<'a>)>, ParseError> {
+    let mut body = data.body;
+    let name = body.expect_astring("a mailbox")?;
+    if fit == Fit::Exact && !MailboxName::same(&name, mailbox.wire()) {
+        return Ok(None);
+    }
+    Ok(Some((MailboxName::from_wire(&name), body)))
+}
+
+impl Request for GetAcl {
+    type Reply = Acl;
+    fn verb(&self) -> &'static str {
+        "GETACL"
+    }
+    fn effect(&self) -> Effect {
+        Effect::Read
+    }
+    fn extension(&self) -> Option<Extension> {
+        Some(ACL)
+    }
+    fn write(&self, command: &mut Encoder<'_>) {
+        command.atom("GETACL").space().astring(self.mailbox.wire());
+    }
+    fn take(&mut self, data: &Data<'_>, fit: Fit) -> Result<bool, ParseError> {
+        if self.reply.is_some() || !data.is("ACL") {
+            return Ok(false);
+        }
+        let Some((mailbox, mut body)) = head(data, &self.mailbox, fit)? else {
+            return Ok(false);
+        };
+        let mut entries = Vec::new();
+        body.skip_spaces();
+        while !body.is_end() {
+            let identifier =
+                String::from_utf8_lossy(&body.expect_astring("an identifier")?).into_owned();
+            body.expect_space()?;
+            let rights = String::from_utf8_lossy(&body.expect_astring("rights")?).into_owned();
+            entries.push(AclEntry { identifier, rights });
+            body.skip_spaces();
+        }
+        self.reply = Some(Acl { mailbox, entries });
+        Ok(true)
+    }
+    fn finish(self, _: &Status<'_>, _: &mut State) -> Result<Acl, Error> {
+        self.reply.ok_or(Error::Missing {
+            verb: "GETACL",
+            missing: "ACL",
+            advice: "try it once more",
+        })
+    }
+    fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<String> {
+        acl_advice(refusal, &self.mailbox, state)
+    }
+}
+
+/// SETACL (RFC 4314 section 3.1).
+#[derive(Debug, Clone)]
+pub struct SetAcl {
+    /// The mailbox.
+    pub mailbox: MailboxName,
+    /// Whose rights change.
+    pub identifier: String,
+    /// How they change.
+    pub change: RightsChange,
+}
+
+impl Request for SetAcl {
+    type Reply = ();
+    fn verb(&self) -> &'static str {
+        "SETACL"
+    }
+    fn effect(&self) -> Effect {
+        Effect::Change
+    }
+    fn extension(&self) -> Option<Extension> {
+        Some(ACL)
+    }
+    fn write(&self, command: &mut Encoder<'_>) {
+        command
+            .atom("SETACL")
+            .space()
+            .astring(self.mailbox.wire())
+            .space()
+            .astring(self.identifier.as_bytes());
+        command.space().astring(self.change.to_string().as_bytes());
+    }
+    fn finish(self, _: &Status<'_>, _: &mut State) -> Result<(), Error> {
+        Ok(())
+    }
+    fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<String> {
+        acl_advice(refusal, &self.mailbox, state)
+    }
+}
+
+/// DELETEACL (RFC 4314 section 3.2).
+#[derive(Debug, Clone)]
+pub struct DeleteAcl {
+    /// The mailbox.
+    pub mailbox: MailboxName,
+    /// Whose entry goes.
+    pub identifier: String,
+}
+
+impl Request for DeleteAcl {
+    type Reply = ();
+    fn verb(&self) -> &'static str {
+        "DELETEACL"
+    }
+    fn effect(&self) -> Effect {
+        Effect::Change
+    }
+    fn extension(&self) -> Option<Extension> {
+        Some(ACL)
+    }
+    fn write(&self, command: &mut Encoder<'_>) {
+        command
+            .atom("DELETEACL")
+            .space()
+            .astring(self.mailbox.wire())
+            .space()
+            .astring(self.identifier.as_bytes());
+    }
+    fn finish(self, _: &Status<'_>, _: &mut State) -> Result<(), Error> {
+        Ok(())
+    }
+    fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<String> {
+        acl_advice(refusal, &self.mailbox, state)
+    }
+}
+
+/// MYRIGHTS (RFC 4314 section 3.5).
+#[derive(Debug, Clone)]
+pub struct MyRights {
+    mailbox: MailboxName,
+    reply: Option<String>,
+}
+
+impl MyRights {
+    /// Asks for the logged-in user's rights on `mailbox`.
+    pub fn new(mailbox: MailboxName) -> Self {
+        Self {
+            mailbox,
+            reply: None,
+        }
+    }
+}
+
+impl Request for MyRights {
+    /// The rights, in the server's order.
+    type Reply = String;
+    fn verb(&self) -> &'static str {
+        "MYRIGHTS"
+    }
+    fn effect(&self) -> Effect {
+        Effect::Read
+    }
+    fn extension(&self) -> Option<Extension> {
+        Some(ACL)
+    }
+    fn write(&self, command: &mut Encoder<'_>) {
+        command
+            .atom("MYRIGHTS")
+            .space()
+            .astring(self.mailbox.wire());
+    }
+    fn take(&mut self, data: &Data<'_>, fit: Fit) -> Result<bool, ParseError> {
+        if self.reply.is_some() || !data.is("MYRIGHTS") {
+            return Ok(false);
+        }
+        let Some((_, mut body)) = head(data, &self.mailbox, fit)? else {
+            return Ok(false);
+        };
+        body.expect_space()?;
+        self.reply = Some(String::from_utf8_lossy(&body.expect_astring("rights")?).into_owned());
+        Ok(true)
+    }
+    fn finish(self, _: &Status<'_>, _: &mut State) -> Result<String, Error> {
+        self.reply.ok_or(Error::Missing {
+            verb: "MYRIGHTS",
+            missing: "MYRIGHTS",
+            advice: "try it once more",
+        })
+    }
+    fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<String> {
+        is_missing(refusal).then(|| "Look for its exact name with listmailbox".into())
+    }
+}
+
+/// What an identifier can be given on a mailbox (RFC 4314 section 3.7).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grantable {
+    /// The rights that it always has.
+    pub required: String,
+    /// Those that can be given, each group only as a whole.
+    pub optional: Vec<String>,
+}
+
+/// LISTRIGHTS (RFC 4314 section 3.4).
+#[derive(Debug, Clone)]
+pub struct ListRights {
+    mailbox: MailboxName,
+    identifier: String,
+    reply: Option<Grantable>,
+}
+
+impl ListRights {
+    /// Asks what `identifier` can be given on `mailbox`.
+    pub fn new(mailbox: MailboxName, identifier: String) -> Self {
+        Self {
+            mailbox,
+            identifier,
+            reply: None,
+        }
+    }
+}
+
+impl Request for ListRights {
+    type Reply = Grantable;
+    fn verb(&self) -> &'static str {
+        "LISTRIGHTS"
+    }
+    fn effect(&self) -> Effect {
+        Effect::Read
+    }
+    fn extension(&self) -> Option<Extension> {
+        Some(ACL)
+    }
+    fn write(&self, command: &mut Encoder<'_>) {
+        command
+            .atom("LISTRIGHTS")
+            .space()
+            .astring(self.mailbox.wire())
+            .space()
+            .astring(self.identifier.as_bytes());
+    }
+    fn take(&mut self, data: &Data<'_>, fit: Fit) -> Result<bool, ParseError> {
+        if self.reply.is_some() || !data.is("LISTRIGHTS") {
+            return Ok(false);
+        }
+        let Some((_, mut body)) = head(data, &self.mailbox, fit)? else {
+            return Ok(false);
+        };
+        body.expect_space()?;
+        let identifier = body.expect_astring("an identifier")?;
+        if fit == Fit::Exact && *identifier != *self.identifier.as_bytes() {
+            return Ok(false);
+        }
+        body.expect_space()?;
+        let required = String::from_utf8_lossy(&body.expect_astring("rights")?).into_owned();
+        let mut optional = Vec::new();
+        body.skip_spaces();
+        while !body.is_end() {
+            optional.push(String::from_utf8_lossy(&body.expect_astring("rights")?).into_owned());
+            body.skip_spaces();
+        }
+        self.reply = Some(Grantable { required, optional });
+        Ok(true)
+    }
+    fn finish(self, _: &Status<'_>, _: &mut State) -> Result<Grantable, Error> {
+        self.reply.ok_or(Error::Missing {
+            verb: "LISTRIGHTS",
+            missing: "LISTRIGHTS",
+            advice: "try it once more",
+        })
+    }
+    fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<String> {
+        acl_advice(refusal, &self.mailbox, state)
+    }
+}
+
+fn acl_advice(refusal: &Refusal, mailbox: &MailboxName, state: &State) -> Option<String> {
+    if is_missing(refusal) {
+        Some("Look for its exact name with listmailbox".into())
+    } else if is_denied(refusal) {
+        let who = state.user().unwrap_or("you");
+        Some(format!(
+            "{who} needs the right a (administer) on {mailbox}; see what is there with myrights"
+        ))
+    } else if refusal.text.contains("right is not supported") {
+        Some("See which rights the server has with listrights".into())
+    } else {
+        None
+    }
+}
+
+/// That an identifier can be sent and means somebody.
+///
+/// # Errors
+/// [`Error::Usage`] for an empty one.
+pub fn check_identifier(identifier: &str) -> Result<(), Error> {
+    if identifier.is_empty() || identifier == "-" {
+        return Err(Error::Usage(
+            "an identifier cannot be empty; name a user, a group or anyone".into(),
+        ));
+    }
+    if identifier.contains('\0') {
+        return Err(Error::Usage(
+            "an identifier cannot hold a NUL (\\0); take it out".into(),
+        ));
+    }
+    Ok(())
+}
+
+impl Session {
+    /// The access control list of a mailbox (RFC 4314 section 3.3).
+    ///
+    /// # Errors
+    /// The server has no ACL, or its refusal.
+    pub fn get_acl(&mut self, mailbox: impl IntoMailbox) -> Result<Acl, Error> {
+        self.run(GetAcl::new(mailbox.into_mailbox()?))
+    }
+
+    /// Sets the rights of one or more identifiers on a mailbox (RFC 4314 section 3.1).
+    ///
+    /// Rights are letters, `+` or `-` letters, or one of `none`, `read`, `post`, `append`, `write`, `delete`, `all`. All are
+    /// checked before the first is sent.
+    ///
+    /// # Errors
+    /// The server has no ACL, rights that are none, or the first refusal; those before it are set.
+    pub fn set_acl<'a>(
+        &mut self,
+        mailbox: impl IntoMailbox,
+        changes: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<(), Error> {
+        let changes: Vec<_> = changes.into_iter().collect();
+        let mailbox = mailbox.into_mailbox()?;
+        for request in self.set_acl_requests(&mailbox, &changes)? {
+            self.run(request)?;
+        }
+        Ok(())
+    }
+
+    /// The requests of [`set_acl`](Self::set_acl), after the checks that need no answer.
+    pub fn set_acl_requests(
+        &mut self,
+        mailbox: &MailboxName,
+        changes: &[(&str, &str)],
+    ) -> Result<Vec<SetAcl>, Error> {
+        self.require("SETACL", ACL)?;
+        let capabilities = self.known_capabilities()?;
+        let request = |(identifier, rights): &(&str, &str)| {
+            check_identifier(identifier)?;
+            let change = RightsChange::parse(rights, capabilities)?;
+            Ok(SetAcl {
+                mailbox: mailbox.clone(),
+                identifier: (*identifier).to_owned(),
+                change,
+            })
+        };
+        changes.iter().map(request).collect()
+    }
+
+    /// Removes the entries of one or more identifiers from a mailbox's list (RFC 4314 section 3.2).
+    ///
+    /// # Errors
+    /// The server has no ACL, or the first refusal; those before it are gone.
+    pub fn delete_acl<'a>(
+        &mut self,
+        mailbox: impl IntoMailbox,
+        identifiers: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(), Error> {
+        let mailbox = mailbox.into_mailbox()?;
+        for identifier in identifiers {
+            check_identifier(identifier)?;
+            self.run(DeleteAcl {
+                mailbox: mailbox.clone(),
+                identifier: identifier.to_owned(),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The logged-in user's rights on a mailbox, in the server's order (RFC 4314 section 3.5).
+    ///
+    /// # Errors
+    /// The server has no ACL, or its refusal.
+    pub fn my_rights(&mut self, mailbox: impl IntoMailbox) -> Result<String, Error> {
+        self.run(MyRights::new(mailbox.into_mailbox()?))
+    }
+
+    /// What an identifier always has and what it can be given on a mailbox (RFC 4314 section 3.4).
+    ///
+    /// # Errors
+    /// The server has no ACL, or its refusal.
+    pub fn list_rights(
+        &mut self,
+        mailbox: impl IntoMailbox,
+        identifier: &str,
+    ) -> Result<Grantable, Error> {
+        check_identifier(identifier)?;
+        self.run(ListRights::new(
+            mailbox.into_mailbox()?,
+            identifier.to_owned(),
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::cursor::Cursor;
+    use crate::wire::response::{Response, Untagged, parse};
+
+    fn capabilities(text: &str) -> Capabilities {
+        Capabilities::read(Cursor::new(text.as_bytes()))
+    }
+
+    #[test]
+    fn shorthands_become_the_letters_the_server_knows() {
+        let new = capabilities("IMAP4rev1 ACL RIGHTS=kxten");
+        let old = capabilities("IMAP4rev1 ACL");
+        for (typed, with_new, with_old) in [
+            ("all", "lrswipkxtea", "lrswipcda"),
+            ("write", "lrswipkxte", "lrswipcd"),
+            ("none", "", ""),
+            ("+read", "+lrs", "+lrs"),
+            ("-delete", "-lrxte", "-lrcd"),
+            ("lrs9", "lrs9", "lrs9"),
+            ("", "", ""),
+        ] {
+            assert_eq!(
+                RightsChange::parse(typed, &new).unwrap().to_string(),
+                with_new,
+                "{typed}"
+            );
+            assert_eq!(
+                RightsChange::parse(typed, &old).unwrap().to_string(),
+                with_old,
+                "{typed}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_right_is_refused_before_sending() {
+        for typed in ["lr s", "LRS", "lr\"", "+", "-", "++w", "Ã¼"] {
+            assert_eq!(
+                RightsChange::parse(typed, &capabilities("ACL"))
+                    .unwrap_err()
+                    .kind(),
+                "usage",
+                "{typed:?}"
+            );
+        }
+    }
+
+    fn take<R: Request>(mut request: R, line: &str) -> R {
+        let Response::Untagged(Untagged::Data(data)) = parse(line.as_bytes()).unwrap() else {
+            panic!("{line}")
+        };
+        assert!(request.take(&data, Fit::Exact).unwrap(), "{line}");
+        request
+    }
+
+    #[test]
+    fn acl_lines_of_real_servers() {
+        let entries = |line: &str| {
+            take(GetAcl::new(MailboxName::from_wire(b"foo")), line)
+                .reply
+                .unwrap()
+                .entries
+        };
+        let dovecot =
+            entries("* ACL foo $staff lrs bob \"\" -bob xc \"with space\" lr #admin akxeilprwtscd");
+        assert_eq!(dovecot.len(), 5);
+        assert_eq!(
+            dovecot[1],
+            AclEntry {
+                identifier: "bob".into(),
+                rights: String::new()
+            }
+        );
+        assert_eq!(dovecot[2].identifier, "-bob");
+        assert_eq!(dovecot[3].identifier, "with space");
+        assert!(entries("* ACL foo").is_empty());
+        assert_eq!(entries("* ACL \"foo\" \"owner\" \"acdilrsw\"").len(), 1);
+    }
+
+    #[test]
+    fn listrights_keeps_its_groups() {
+        let request = ListRights::new(MailboxName::from_wire(b"INBOX.foo"), "alice".into());
+        let reply = take(
+            request,
+            "* LISTRIGHTS INBOX.foo alice lkxcan r s w i p te d",
+        )
+        .reply
+        .unwrap();
+        assert_eq!(reply.required, "lkxcan");
+        assert_eq!(reply.optional, ["r", "s", "w", "i", "p", "te", "d"]);
+    }
+
+    #[test]
+    fn a_reply_about_another_mailbox_fits_only_by_kind() {
+        let Response::Untagged(Untagged::Data(data)) = parse(b"* MYRIGHTS INBOX lrs").unwrap()
+        else {
+            panic!()
+        };
+        let mut request = MyRights::new(MailboxName::from_wire(b"user.bob"));
+        assert!(!request.take(&data, Fit::Exact).unwrap());
+        assert!(request.take(&data, Fit::Kind).unwrap());
+        assert!(
+            !request.take(&data, Fit::Kind).unwrap(),
+            "a second one is not its own"
+        );
+    }
+}

@@ -1,0 +1,750 @@
+//! Mailboxes: CREATE, DELETE (also of a whole subtree), RENAME, LIST, STATUS.
+//!
+//! Subscriptions (SUBSCRIBE, LSUB) are in `subscription`, the selected mailbox in `message`.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::ops::ControlFlow;
+
+use crate::error::{Error, Refusal};
+use crate::session::{Effect, Fit, IntoMailbox, MailboxName, Request, Session, State};
+use crate::wire::cursor::{Cursor, ParseError};
+use crate::wire::encode::Encoder;
+use crate::wire::response::{Data, Status as StatusResponse};
+
+use super::{has, is_denied, is_missing};
+
+/// CREATE (RFC 3501 section 6.3.3), with a partition on Cyrus.
+#[derive(Debug, Clone)]
+pub struct Create {
+    /// The mailbox to create.
+    pub mailbox: MailboxName,
+    /// The partition to create it on; Cyrus alone has partitions.
+    pub partition: Option<String>,
+}
+
+impl Request for Create {
+    type Reply = ();
+    fn verb(&self) -> &'static str {
+        "CREATE"
+    }
+    fn effect(&self) -> Effect {
+        Effect::Change
+    }
+    fn write(&self, command: &mut Encoder<'_>) {
+        command.atom("CREATE").space().astring(self.mailbox.wire());
+        if let Some(partition) = &self.partition {
+            command.space().astring(partition.as_bytes());
+        }
+    }
+    fn finish(self, _: &StatusResponse<'_>, _: &mut State) -> Result<(), Error> {
+        Ok(())
+    }
+    fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<String> {
+        if has(refusal, "ALREADYEXISTS", &["already exists"]) {
+            Some("It is there already; look at it with listmailbox".into())
+        } else if has(refusal, "CANNOT", &["invalid mailbox name"]) {
+            Some("The server does not allow this name: avoid its separator, wildcards, quotes and backslashes".into())
+        } else if has(refusal, "", &["partition"]) {
+            Some("Name a partition that the server has (partition-NAME in its imapd.conf)".into())
+        } else if is_denied(refusal) {
+            Some("You need the right k (create mailboxes) on its parent, or to be an administrator there".into())
+        } else {
+            None
+        }
+    }
+}
+
+/// DELETE (RFC 3501 section 6.3.4).
+#[derive(Debug, Clone)]
+pub struct Delete {
+    /// The mailbox to delete.
+    pub mailbox: MailboxName,
+}
+
+impl Request for Delete {
+    type Reply = ();
+    fn verb(&self) -> &'static str {
+        "DELETE"
+    }
+    fn effect(&self) -> Effect {
+        Effect::Change
+    }
+    fn write(&self, command: &mut Encoder<'_>) {
+        command.atom("DELETE").space().astring(self.mailbox.wire());
+    }
+    fn finish(self, _: &StatusResponse<'_>, state: &mut State) -> Result<(), Error> {
+        state.forget_mailbox(&self.mailbox);
+        Ok(())
+    }
+    fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<String> {
+        if has(refusal, "HASCHILDREN", &["inferior hierarchical names"]) {
+            Some("It has mailboxes below it: deletemailbox --recursive deletes them too".into())
+        } else if is_denied(refusal) {
+            // A Cyrus administrator has only the rights l and a everywhere: enough to give itself this one.
+            let who = state.user().unwrap_or("YOU");
+            Some(format!(
+                "You need the right x (delete mailbox) on it; an administrator can take it: setacl {} {who} +x",
+                self.mailbox
+            ))
+        } else if is_missing(refusal) {
+            Some("Look for its exact name with listmailbox".into())
+        } else {
+            None
+        }
+    }
+}
+
+/// RENAME (RFC 3501 section 6.3.5), with a partition on Cyrus.
+///
+/// On Cyrus, renaming a mailbox to itself with a partition moves it to that partition.
+#[derive(Debug, Clone)]
+pub struct Rename {
+    /// Its name now.
+    pub from: MailboxName,
+    /// Its name afterwards.
+    pub to: MailboxName,
+    /// The partition to move it to; Cyrus alone has partitions.
+    pub partition: Option<String>,
+    /// Mailboxes that the server said it renamed.
+    count: u64,
+}
+
+impl Rename {
+    /// A rename, to a partition or staying where it is.
+    pub fn new(from: MailboxName, to: MailboxName, partition: Option<String>) -> Self {
+        Self {
+            from,
+            to,
+            partition,
+            count: 0,
+        }
+    }
+}
+
+impl Request for Rename {
+    /// How many mailboxes went with it, where the server says so (Cyrus: one untagged OK each).
+    type Reply = Option<u64>;
+    fn verb(&self) -> &'static str {
+        "RENAME"
+    }
+    fn effect(&self) -> Effect {
+        Effect::Change
+    }
+    fn write(&self, command: &mut Encoder<'_>) {
+        command
+            .atom("RENAME")
+            .space()
+            .astring(self.from.wire())
+            .space()
+            .astring(self.to.wire());
+        if let Some(partition) = &self.partition {
+            command.space().astring(partition.as_bytes());
+        }
+    }
+    fn take_status(&mut self, status: &StatusResponse<'_>) -> bool {
+        // Cyrus 3.6: `* OK rename A B` for each mailbox, the names neither quoted nor parted from each other.
+        let ours = status.text.starts_with(b"rename ");
+        self.count += u64::from(ours);
+        ours
+    }
+    fn finish(self, _: &StatusResponse<'_>, state: &mut State) -> Result<Option<u64>, Error> {
+        state.rename_mailbox(&self.from, &self.to);
+        Ok((self.count > 0).then_some(self.count))
+    }
+    fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<String> {
+        if has(refusal, "ALREADYEXISTS", &["already exists"]) {
+            Some(
+                "Choose a name that is free; to move it to a partition, one where it is not yet"
+                    .into(),
+            )
+        } else if is_missing(refusal) {
+            Some("Look for its exact name with listmailbox".into())
+        } else if is_denied(refusal) {
+            Some("You need the right x on the mailbox and k on the new parent".into())
+        } else if has(refusal, "", &["not supported on mailbox"]) {
+            Some("Cyrus renames users only with allowusermoves: yes in its imapd.conf".into())
+        } else if has(refusal, "", &["cross-server or cross-partition"]) {
+            Some(
+                "Cyrus moves to a partition only under the same name: rename and move in two steps"
+                    .into(),
+            )
+        } else {
+            None
+        }
+    }
+}
+
+/// One mailbox of a listing (RFC 3501 section 7.2.2, RFC 5258), borrowed from the response.
+#[derive(Debug, Clone)]
+pub struct Listed<'a> {
+    /// Its name as the server has it.
+    pub mailbox: Cow<'a, [u8]>,
+    /// The hierarchy separator; `None` for a flat name.
+    pub separator: Option<u8>,
+    /// Its attributes, still as they were sent: `\HasChildren \Noselect`.
+    attributes: &'a [u8],
+}
+
+impl<'a> Listed<'a> {
+    /// Reads what stands behind `LIST` or `LSUB`; extended items (RFC 5258 section 3.3) are passed over.
+    pub(crate) fn read(mut body: Cursor<'a>) -> Result<Self, ParseError> {
+        body.expect_open()?;
+        let attributes = body.rest();
+        while body.close().is_none() {
+            body.expect_flag()?;
+            body.skip_spaces();
+        }
+        let length = attributes.len() - body.rest().len() - 1;
+        body.expect_space()?;
+        let separator = match body.expect_nstring()? {
+            Some(text) => Some(*text.first().ok_or(body.error("a hierarchy separator"))?),
+            None => None,
+        };
+        body.expect_space()?;
+        let mailbox = body.expect_astring("a mailbox")?;
+        if !body.is_end() {
+            body.expect_space()?;
+            body.expect_value()?;
+            body.expect_end()?;
+        }
+        Ok(Self {
+            mailbox,
+            separator,
+            attributes: &attributes[..length],
+        })
+    }
+
+    /// Its attributes (`\HasChildren`, `\Noselect` and others), as the server wrote them.
+    pub fn attributes(&self) -> impl Iterator<Item = Cow<'a, str>> + use<'a> {
+        self.attributes
+            .split(|&b| b == b' ')
+            .filter(|word| !word.is_empty())
+            .map(String::from_utf8_lossy)
+    }
+
+    /// Whether it has an attribute; case does not count.
+    pub fn has(&self, attribute: &str) -> bool {
+        self.attributes
+            .split(|&b| b == b' ')
+            .any(|word| word.eq_ignore_ascii_case(attribute.as_bytes()))
+    }
+
+    /// The same, owned.
+    pub fn to_mailbox(&self) -> Mailbox {
+        Mailbox {
+            name: MailboxName::from_wire(&self.mailbox),
+            separator: self.separator,
+            attributes: self.attributes().map(Cow::into_owned).collect(),
+        }
+    }
+}
+
+/// One mailbox of a listing (RFC 3501 section 7.2.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mailbox {
+    /// Its name.
+    pub name: MailboxName,
+    /// The hierarchy separator; `None` for a flat name.
+    pub separator: Option<u8>,
+    /// Its attributes, as the server wrote them: `\HasChildren`, `\Noselect`.
+    pub attributes: Vec<String>,
+}
+
+impl Mailbox {
+    /// Whether it has an attribute; case does not count.
+    pub fn has(&self, attribute: &str) -> bool {
+        self.attributes
+            .iter()
+            .any(|have| have.eq_ignore_ascii_case(attribute))
+    }
+
+    /// Whether it is only a place in the hierarchy, with no mailbox there: \Noselect or \NonExistent.
+    pub fn is_only_a_name(&self) -> bool {
+        self.has("\\Noselect") || self.has("\\NonExistent")
+    }
+}
+
+/// Which mailboxes a listing is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listing {
+    /// All that can be seen: LIST (RFC 3501 section 6.3.8).
+    All,
+    /// The subscribed ones: LSUB (RFC 3501 section 6.3.9).
+    Subscribed,
+}
+
+/// LIST or LSUB; its responses are streamed, see [`Session::list_each`].
+struct List {
+    of: Listing,
+    base: MailboxName,
+    pattern: MailboxName,
+}
+
+impl Request for List {
+    type Reply = ();
+    fn verb(&self) -> &'static str {
+        self.of.verb()
+    }
+    fn effect(&self) -> Effect {
+        Effect::Read
+    }
+    fn alone(&self) -> bool {
+        // Nothing in a LIST response tells which LIST it answers.
+        true
+    }
+    fn write(&self, command: &mut Encoder<'_>) {
+        command
+            .atom(self.of.verb())
+            .space()
+            .astring(self.base.wire())
+            .space()
+            .list_mailbox(self.pattern.wire());
+    }
+    fn finish(self, _: &StatusResponse<'_>, _: &mut State) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+impl Listing {
+    fn verb(self) -> &'static str {
+        match self {
+            Listing::All => "LIST",
+            Listing::Subscribed => "LSUB",
+        }
+    }
+}
+
+/// Counts in a mailbox (RFC 3501 section 6.3.10, RFC 8438): `MESSAGES`, `UNSEEN`, `SIZE` (bytes) and whatever else the server gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailboxStatus {
+    /// The mailbox.
+    pub mailbox: MailboxName,
+    /// Item and number, in the server's order.
+    pub items: Vec<(String, u64)>,
+}
+
+/// STATUS (RFC 3501 section 6.3.10).
+#[derive(Debug, Clone)]
+pub struct Status {
+    mailbox: MailboxName,
+    with_size: bool,
+    with_recent: bool,
+    reply: Option<MailboxStatus>,
+}
+
+impl Request for Status {
+    type Reply = MailboxStatus;
+    fn verb(&self) -> &'static str {
+        "STATUS"
+    }
+    fn effect(&self) -> Effect {
+        Effect::Read
+    }
+    fn write(&self, command: &mut Encoder<'_>) {
+        command
+            .atom("STATUS")
+            .space()
+            .astring(self.mailbox.wire())
+            .space()
+            .open()
+            .atom("MESSAGES");
+        if self.with_recent {
+            command.space().atom("RECENT");
+        }
+        for item in ["UNSEEN", "UIDNEXT", "UIDVALIDITY"] {
+            command.space().atom(item);
+        }
+        if self.with_size {
+            command.space().atom("SIZE");
+        }
+        command.close();
+    }
+    fn take(&mut self, data: &Data<'_>, fit: Fit) -> Result<bool, ParseError> {
+        if self.reply.is_some() || !data.is("STATUS") {
+            return Ok(false);
+        }
+        let mut body = data.body;
+        let mailbox = body.expect_astring("a mailbox")?;
+        if fit == Fit::Exact && !MailboxName::same(&mailbox, self.mailbox.wire()) {
+            return Ok(false);
+        }
+        body.expect_space()?;
+        body.expect_open()?;
+        let mut items = Vec::new();
+        while body.close().is_none() {
+            let item = String::from_utf8_lossy(body.expect_atom()?).to_ascii_uppercase();
+            body.expect_space()?;
+            match body.number() {
+                Some(number) => items.push((item, number)),
+                // An item of an extension whose value is no number.
+                None => drop(body.expect_value()?),
+            }
+            body.skip_spaces();
+        }
+        self.reply = Some(MailboxStatus {
+            mailbox: MailboxName::from_wire(&mailbox),
+            items,
+        });
+        Ok(true)
+    }
+    fn finish(self, _: &StatusResponse<'_>, _: &mut State) -> Result<MailboxStatus, Error> {
+        self.reply.ok_or(Error::Missing {
+            verb: "STATUS",
+            missing: "STATUS",
+            advice: "is it a mailbox that can be selected?",
+        })
+    }
+    fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<String> {
+        read_advice(refusal)
+    }
+}
+
+/// What to do when a mailbox can't be read.
+pub(super) fn read_advice(refusal: &Refusal) -> Option<String> {
+    if is_missing(refusal) {
+        Some("Look for its exact name with listmailbox".into())
+    } else if is_denied(refusal) {
+        Some("You need the right r (read) on it; see yours with myrights".into())
+    } else {
+        None
+    }
+}
+
+/// What became of one mailbox of a subtree.
+#[derive(Debug)]
+pub struct Deleted {
+    /// The mailbox.
+    pub mailbox: MailboxName,
+    /// Gone, or why it stayed.
+    pub result: Result<(), Error>,
+}
+
+impl fmt::Display for Listing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.verb())
+    }
+}
+
+impl Session {
+    /// Creates a mailbox, on Cyrus on a partition if one is given (RFC 3501 section 6.3.3).
+    ///
+    /// # Errors
+    /// The server's refusal: it exists, the name is not allowed, the right is lacking.
+    pub fn create(
+        &mut self,
+        mailbox: impl IntoMailbox,
+        partition: Option<&str>,
+    ) -> Result<(), Error> {
+        let request = self.create_request(mailbox.into_mailbox()?, partition)?;
+        self.run(request)
+    }
+
+    /// The request of [`create`](Self::create), after the checks that need no answer.
+    pub fn create_request(
+        &mut self,
+        mailbox: MailboxName,
+        partition: Option<&str>,
+    ) -> Result<Create, Error> {
+        let partition = self.check_partition("CREATE with a partition", partition)?;
+        Ok(Create { mailbox, partition })
+    }
+
+    /// Deletes a mailbox (RFC 3501 section 6.3.4).
+    ///
+    /// # Errors
+    /// The server's refusal: it does not exist, it has children, the right is lacking.
+    pub fn delete(&mut self, mailbox: impl IntoMailbox) -> Result<(), Error> {
+        self.run(Delete {
+            mailbox: mailbox.into_mailbox()?,
+        })
+    }
+
+    /// Deletes a mailbox and all below it, deepest first, and tells `each` of every one as it goes or stays.
+    ///
+    /// A mailbox above one that stayed is not tried, so nothing that is still needed loses its parent; one that the server takes along
+    /// with another (a user's root on Cyrus) counts as gone. Names without a mailbox (\Noselect, \NonExistent) are passed
+    /// over when the server has dropped them itself.
+    ///
+    /// # Errors
+    /// The listing failed, nothing by that name exists, the connection was lost, or some mailboxes stayed
+    /// ([`Error::Several`]).
+    pub fn delete_subtree(
+        &mut self,
+        mailbox: impl IntoMailbox,
+        mut each: impl FnMut(Deleted),
+    ) -> Result<(), Error> {
+        let root = mailbox.into_mailbox()?;
+        let separator = self.separator_for(&root)?;
+        let tree = self.subtree(&root, separator)?;
+        if tree.is_empty() {
+            // Not there, or not visible: the server's own words say which.
+            return self.run(Delete { mailbox: root });
+        }
+        let all = tree.len();
+        let mut needed = HashSet::new();
+        let (mut failed, mut first) = (0, None);
+        // Children before their parents: a name sorts before every longer one that begins with it.
+        for mailbox in tree.into_values().rev() {
+            let result = if needed.contains(&mailbox.name) {
+                Err(Error::Usage(
+                    "a mailbox below it stayed, so it was not tried".into(),
+                ))
+            } else {
+                match self.run(Delete {
+                    mailbox: mailbox.name.clone(),
+                }) {
+                    Err(Error::Refused(refusal))
+                        if mailbox.is_only_a_name() && is_missing(&refusal) =>
+                    {
+                        continue;
+                    }
+                    other => other,
+                }
+            };
+            if let Err(error) = &result {
+                if error.ends_session() || matches!(error, Error::Interrupted { .. }) {
+                    return result;
+                }
+                failed += 1;
+                needed.extend(mailbox.name.parent(separator));
+                first.get_or_insert_with(|| format!("{}: {error}", mailbox.name));
+            }
+            each(Deleted {
+                mailbox: mailbox.name,
+                result,
+            });
+        }
+        match first {
+            None => Ok(()),
+            Some(first) => Err(Error::Several { failed, all, first }),
+        }
+    }
+
+    /// A mailbox and all below it, as the server lists them.
+    fn subtree(
+        &mut self,
+        root: &MailboxName,
+        separator: Option<u8>,
+    ) -> Result<BTreeMap<MailboxName, Mailbox>, Error> {
+        let mut patterns = vec![root.wire().to_vec()];
+        patterns.extend(separator.map(|separator| [root.wire(), &[separator, b'*']].concat()));
+        let mut tree = BTreeMap::new();
+        for pattern in patterns {
+            // The root may itself hold `%` or `*`, which LIST takes for wildcards: only what really is it or below counts.
+            self.list_each(
+                Listing::All,
+                &MailboxName::from_wire(b""),
+                &MailboxName::from_wire(&pattern),
+                |found| {
+                    let found = found.to_mailbox();
+                    if found.name == *root
+                        || separator.is_some_and(|separator| found.name.is_below(root, separator))
+                    {
+                        tree.insert(found.name.clone(), found);
+                    }
+                    ControlFlow::Continue(())
+                },
+            )?;
+        }
+        Ok(tree)
+    }
+
+    /// Renames a mailbox, on Cyrus to a partition if one is given (RFC 3501 section 6.3.5).
+    ///
+    /// Returns how many mailboxes went with it, where the server says.
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub fn rename(
+        &mut self,
+        from: impl IntoMailbox,
+        to: impl IntoMailbox,
+        partition: Option<&str>,
+    ) -> Result<Option<u64>, Error> {
+        let request = self.rename_request(from.into_mailbox()?, to.into_mailbox()?, partition)?;
+        self.run(request)
+    }
+
+    /// The request of [`rename`](Self::rename), after the checks that need no answer.
+    pub fn rename_request(
+        &mut self,
+        from: MailboxName,
+        to: MailboxName,
+        partition: Option<&str>,
+    ) -> Result<Rename, Error> {
+        // Cyrus 3.6.1: the server process crashes, the target is half made and the connection is gone.
+        if MailboxName::same(from.wire(), b"INBOX") && self.state().is_cyrus() {
+            return Err(Error::Usage(
+                "Cyrus breaks down when INBOX is renamed; make the new mailbox and move the messages into it instead".into(),
+            ));
+        }
+        let partition = self.check_partition("RENAME with a partition", partition)?;
+        Ok(Rename::new(from, to, partition))
+    }
+
+    /// Partitions are Cyrus's; Dovecot ignores the extra word and says OK, which would be a lie.
+    fn check_partition(
+        &self,
+        what: &'static str,
+        partition: Option<&str>,
+    ) -> Result<Option<String>, Error> {
+        match partition {
+            Some(_) if !self.state().is_cyrus() => Err(Error::Unsupported {
+                what,
+                extension: "partitions",
+                rfc: "of Cyrus",
+            }),
+            Some("") => Err(Error::Usage(
+                "a partition's name cannot be empty; name one or leave it out".into(),
+            )),
+            partition => Ok(partition.map(str::to_owned)),
+        }
+    }
+
+    /// The mailboxes that match `pattern` (`*` matches anything, `%` all but the separator), below `base` if it is not empty.
+    ///
+    /// # Errors
+    /// The server's refusal, or a response that can't be read: a listing is whole or it is an error.
+    pub fn list(&mut self, pattern: &str, base: &str) -> Result<Vec<Mailbox>, Error> {
+        self.collect(Listing::All, pattern, base)
+    }
+
+    /// The subscribed mailboxes that match `pattern` (RFC 3501 section 6.3.9).
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub fn list_subscribed(&mut self, pattern: &str, base: &str) -> Result<Vec<Mailbox>, Error> {
+        self.collect(Listing::Subscribed, pattern, base)
+    }
+
+    fn collect(&mut self, of: Listing, pattern: &str, base: &str) -> Result<Vec<Mailbox>, Error> {
+        let mut found = Vec::new();
+        self.list_each(
+            of,
+            &MailboxName::pattern(base)?,
+            &MailboxName::pattern(pattern)?,
+            |mailbox| {
+                found.push(mailbox.to_mailbox());
+                ControlFlow::Continue(())
+            },
+        )?;
+        Ok(found)
+    }
+
+    /// Calls `each` for every mailbox of a listing as it comes in, so that a million of them never stand in memory.
+    ///
+    /// After a `Break` the rest is read and thrown away.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list); `each` has then seen the ones that could be read.
+    pub fn list_each(
+        &mut self,
+        of: Listing,
+        base: &MailboxName,
+        pattern: &MailboxName,
+        mut each: impl FnMut(&Listed<'_>) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        let request = List {
+            of,
+            base: base.clone(),
+            pattern: pattern.clone(),
+        };
+        let mut more = true;
+        self.stream(request, &mut |data| {
+            if !data.is(of.verb()) {
+                return Ok(false);
+            }
+            let listed = Listed::read(data.body)?;
+            if more {
+                more = each(&listed).is_continue();
+            }
+            Ok(true)
+        })
+    }
+
+    /// The counts of a mailbox without selecting it (RFC 3501 section 6.3.10).
+    ///
+    /// # Errors
+    /// The server's refusal.
+    pub fn status(&mut self, mailbox: impl IntoMailbox) -> Result<MailboxStatus, Error> {
+        let request = self.status_request(mailbox.into_mailbox()?)?;
+        self.run(request)
+    }
+
+    /// The request of [`status`](Self::status): the items that this server has.
+    pub fn status_request(&mut self, mailbox: MailboxName) -> Result<Status, Error> {
+        let capabilities = self.known_capabilities()?;
+        let revision2 = capabilities.has("IMAP4rev2");
+        Ok(Status {
+            mailbox,
+            // RFC 8438; IMAP4rev2 has it built in, and has dropped RECENT (RFC 9051 appendix E).
+            with_size: capabilities.has("STATUS=SIZE") || revision2,
+            with_recent: !revision2 || capabilities.has("IMAP4rev1"),
+            reply: None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::response::{Response, Untagged, parse};
+
+    fn read(line: &str) -> Result<Mailbox, ParseError> {
+        match parse(line.as_bytes()).unwrap() {
+            Response::Untagged(Untagged::Data(data)) => {
+                Listed::read(data.body).map(|listed| listed.to_mailbox())
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_form_of_a_list_line() {
+        for (line, name, separator, attributes) in [
+            (
+                "* LIST (\\HasChildren) \".\" INBOX",
+                "INBOX",
+                Some(b'.'),
+                &["\\HasChildren"][..],
+            ),
+            ("* LIST () \"/\" \"sp ace\"", "sp ace", Some(b'/'), &[]),
+            (
+                "* LIST (\\Noselect \\HasChildren) \"\\\\\" \"a\\\"b\"",
+                "a\"b",
+                Some(b'\\'),
+                &["\\Noselect", "\\HasChildren"],
+            ),
+            ("* LIST () NIL flat", "flat", None, &[]),
+            ("* LIST () \"/\" {3}\r\na b", "a b", Some(b'/'), &[]),
+            ("* LSUB () \".\" br]acket", "br]acket", Some(b'.'), &[]),
+            (
+                "* LIST (\\Subscribed) \"/\" foo (\"CHILDINFO\" (\"SUBSCRIBED\"))",
+                "foo",
+                Some(b'/'),
+                &["\\Subscribed"],
+            ),
+            ("* LIST () \".\" INBOX.A&-B", "INBOX.A&B", Some(b'.'), &[]),
+        ] {
+            let mailbox = read(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+            assert_eq!(mailbox.name.to_string(), name, "{line}");
+            assert_eq!(mailbox.separator, separator, "{line}");
+            assert_eq!(mailbox.attributes, attributes, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_broken_list_line_says_where() {
+        for line in [
+            "* LIST",
+            "* LIST (\\HasNo",
+            "* LIST () \".\"",
+            "* LIST () \"\" x",
+            "* LIST () \".\" a b c)",
+        ] {
+            assert!(read(line).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,468 @@
+//! Quotas (RFC 2087, RFC 9208): GETQUOTA, GETQUOTAROOT, SETQUOTA, and limits as people write them.
+
+use crate::error::{Error, Refusal};
+use crate::session::{Effect, Extension, Fit, IntoMailbox, MailboxName, Request, Session, State};
+use crate::wire::cursor::{Cursor, ParseError};
+use crate::wire::encode::Encoder;
+use crate::wire::response::{Data, Status};
+
+use super::{has, is_denied, is_missing};
+
+const QUOTA: Extension = Extension {
+    name: "QUOTA",
+    implied_by: &[],
+    rfc: "RFC 9208",
+};
+
+/// Usage and limit of one resource below a quota root (RFC 9208 section 5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resource {
+    /// Its name: `STORAGE` and `ANNOTATION-STORAGE` (KiB), `MESSAGE`, `MAILBOX`, or the server's own.
+    pub name: String,
+    /// How much is used.
+    pub usage: u64,
+    /// How much may be used.
+    pub limit: u64,
+}
+
+/// A quota root and its resources; none where it has no limit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quota {
+    /// The root: on Cyrus a mailbox, elsewhere any name.
+    pub root: MailboxName,
+    /// Its resources, in the server's order.
+    pub resources: Vec<Resource>,
+}
+
+impl Quota {
+    /// Reads what stands behind `QUOTA`. Courier sends no list for a root without limits.
+    fn read(mut body: Cursor<'_>) -> Result<Self, ParseError> {
+        let root = MailboxName::from_wire(&body.expect_astring("a quota root")?);
+        let mut resources = Vec::new();
+        body.skip_spaces();
+        if body.is_end() {
+            return Ok(Self { root, resources });
+        }
+        body.expect_open()?;
+        while body.close().is_none() {
+            let name = String::from_utf8_lossy(body.expect_atom()?).into_owned();
+            body.expect_space()?;
+            let usage = body.expect_number()?;
+            body.expect_space()?;
+            let limit = body.expect_number()?;
+            resources.push(Resource { name, usage, limit });
+            body.skip_spaces();
+        }
+        Ok(Self { root, resources })
+    }
+}
+
+/// A limit for one resource (RFC 9208 section 4.1.3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limit {
+    /// The resource's name, in capitals.
+    pub resource: String,
+    /// The limit, in the resource's own unit: KiB for storage.
+    pub amount: u64,
+}
+
+/// Numbers are 63 bits wide (RFC 9208 section 7).
+const MOST: u64 = i64::MAX as u64;
+
+impl Limit {
+    /// Reads a resource and its limit as typed. Storage may have a unit (`500M`, `10G`); without one it is KiB.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for what is no number, or too large.
+    pub fn parse(resource: &str, typed: &str) -> Result<Self, Error> {
+        let resource = resource.to_ascii_uppercase();
+        let storage = resource.ends_with("STORAGE");
+        let digits = typed
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(typed.len());
+        let (number, unit) = typed.split_at(digits);
+        let unit = unit.to_ascii_uppercase();
+        let unit = unit
+            .strip_suffix("IB")
+            .or(unit.strip_suffix('B'))
+            .unwrap_or(&unit);
+        let shift = match unit {
+            // Not `10B`: bytes are too fine for any limit.
+            "" if typed.len() == digits => 0,
+            "K" if storage => 0,
+            "M" if storage => 10,
+            "G" if storage => 20,
+            "T" if storage => 30,
+            _ if storage => {
+                return Err(Error::Usage(format!(
+                    "{typed:?} is no limit; write a whole number of KiB, one with a unit such as 500M, 10G or 2T, or none"
+                )));
+            }
+            _ => {
+                return Err(Error::Usage(format!(
+                    "{typed:?} is no limit for {resource}; write a whole number"
+                )));
+            }
+        };
+        let amount = number
+            .parse::<u64>()
+            .ok()
+            .and_then(|amount| amount.checked_mul(1 << shift))
+            .filter(|a| *a <= MOST);
+        match amount {
+            Some(amount) => Ok(Self { resource, amount }),
+            None if number.is_empty() => Err(Error::Usage(format!(
+                "{typed:?} is no limit; write a whole number, such as 500M, or none"
+            ))),
+            None => Err(Error::Usage(format!(
+                "{typed} is larger than any limit IMAP can set; write none for no limit"
+            ))),
+        }
+    }
+}
+
+/// GETQUOTA (RFC 9208 section 4.1.1).
+#[derive(Debug, Clone)]
+pub struct GetQuota {
+    root: MailboxName,
+    reply: Option<Quota>,
+}
+
+impl GetQuota {
+    /// Asks for the resources of `root`.
+    pub fn new(root: MailboxName) -> Self {
+        Self { root, reply: None }
+    }
+}
+
+impl Request for GetQuota {
+    type Reply = Quota;
+    fn verb(&self) -> &'static str {
+        "GETQUOTA"
+    }
+    fn effect(&self) -> Effect {
+        Effect::Read
+    }
+    fn extension(&self) -> Option<Extension> {
+        Some(QUOTA)
+    }
+    fn write(&self, command: &mut Encoder<'_>) {
+        command.atom("GETQUOTA").space().astring(self.root.wire());
+    }
+    fn take(&mut self, data: &Data<'_>, fit: Fit) -> Result<bool, ParseError> {
+        if self.reply.is_some() || !data.is("QUOTA") {
+            return Ok(false);
+        }
+        let quota = Quota::read(data.body)?;
+        if fit == Fit::Exact && !MailboxName::same(quota.root.wire(), self.root.wire()) {
+            return Ok(false);
+        }
+        self.reply = Some(quota);
+        Ok(true)
+    }
+    fn finish(self, _: &Status<'_>, _: &mut State) -> Result<Quota, Error> {
+        // Dovecot 2.3 sends no QUOTA line for a root without limits.
+        Ok(self.reply.unwrap_or(Quota {
+            root: self.root,
+            resources: Vec::new(),
+        }))
+    }
+    fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<String> {
+        quota_advice(refusal)
+    }
+}
+
+/// GETQUOTAROOT (RFC 9208 section 4.1.2).
+#[derive(Debug, Clone)]
+pub struct GetQuotaRoot {
+    mailbox: MailboxName,
+    roots: Option<Vec<MailboxName>>,
+    quotas: Vec<Quota>,
+}
+
+impl GetQuotaRoot {
+    /// Asks for the quota roots of `mailbox` and their resources.
+    pub fn new(mailbox: MailboxName) -> Self {
+        Self {
+            mailbox,
+            roots: None,
+            quotas: Vec::new(),
+        }
+    }
+}
+
+impl Request for GetQuotaRoot {
+    /// Each root with its resources; none where nothing limits the mailbox.
+    type Reply = Vec<Quota>;
+    fn verb(&self) -> &'static str {
+        "GETQUOTAROOT"
+    }
+    fn effect(&self) -> Effect {
+        Effect::Read
+    }
+    fn extension(&self) -> Option<Extension> {
+        Some(QUOTA)
+    }
+    fn write(&self, command: &mut Encoder<'_>) {
+        command
+            .atom("GETQUOTAROOT")
+            .space()
+            .astring(self.mailbox.wire());
+    }
+    fn take(&mut self, data: &Data<'_>, fit: Fit) -> Result<bool, ParseError> {
+        if data.is("QUOTAROOT") && self.roots.is_none() {
+            let mut body = data.body;
+            let mailbox = body.expect_astring("a mailbox")?;
+            if fit == Fit::Exact && !MailboxName::same(&mailbox, self.mailbox.wire()) {
+                return Ok(false);
+            }
+            let mut roots = Vec::new();
+            body.skip_spaces();
+            while !body.is_end() {
+                roots.push(MailboxName::from_wire(
+                    &body.expect_astring("a quota root")?,
+                ));
+                body.skip_spaces();
+            }
+            self.roots = Some(roots);
+            Ok(true)
+        } else if data.is("QUOTA") {
+            let quota = Quota::read(data.body)?;
+            let expected = self
+                .roots
+                .as_ref()
+                .is_some_and(|roots| roots.contains(&quota.root));
+            let have = self.quotas.iter().any(|have| have.root == quota.root);
+            if have || (fit == Fit::Exact && !expected) {
+                return Ok(false);
+            }
+            self.quotas.push(quota);
+            Ok(true)
+        } else {
+            Ok(false)
+        }
+    }
+    fn finish(mut self, _: &Status<'_>, _: &mut State) -> Result<Vec<Quota>, Error> {
+        // Dovecot 2.3 sends neither line where there is no quota; a root named without a QUOTA line has no limits.
+        for root in self.roots.unwrap_or_default() {
+            if !self.quotas.iter().any(|have| have.root == root) {
+                self.quotas.push(Quota {
+                    root,
+                    resources: Vec::new(),
+                });
+            }
+        }
+        Ok(self.quotas)
+    }
+    fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<String> {
+        quota_advice(refusal)
+    }
+}
+
+/// SETQUOTA (RFC 9208 section 4.1.3).
+#[derive(Debug, Clone)]
+pub struct SetQuota {
+    /// The quota root.
+    pub root: MailboxName,
+    /// The new limits; none removes them all (on Cyrus; Dovecot changes only what is named).
+    pub limits: Vec<Limit>,
+}
+
+impl Request for SetQuota {
+    type Reply = ();
+    fn verb(&self) -> &'static str {
+        "SETQUOTA"
+    }
+    fn effect(&self) -> Effect {
+        Effect::Change
+    }
+    fn extension(&self) -> Option<Extension> {
+        Some(QUOTA)
+    }
+    fn write(&self, command: &mut Encoder<'_>) {
+        command
+            .atom("SETQUOTA")
+            .space()
+            .astring(self.root.wire())
+            .space()
+            .open();
+        for (at, limit) in self.limits.iter().enumerate() {
+            if at > 0 {
+                command.space();
+            }
+            command.atom(&limit.resource).space().number(limit.amount);
+        }
+        command.close();
+    }
+    fn take(&mut self, data: &Data<'_>, fit: Fit) -> Result<bool, ParseError> {
+        // RFC 2087 section 4.1 lets a server answer with the new state.
+        Ok(fit == Fit::Exact && data.is("QUOTA") && Quota::read(data.body)?.root == self.root)
+    }
+    fn finish(self, _: &Status<'_>, _: &mut State) -> Result<(), Error> {
+        Ok(())
+    }
+    fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<String> {
+        if is_denied(refusal) || has(refusal, "", &["only by admin"]) {
+            Some("Only an administrator of the server may set quotas: log in as one".into())
+        } else if has(refusal, "", &["resource name", "quota list"]) {
+            Some("The server does not know this resource; see which it has with listquota and capability".into())
+        } else {
+            quota_advice(refusal)
+        }
+    }
+}
+
+fn quota_advice(refusal: &Refusal) -> Option<String> {
+    if is_missing(refusal)
+        || has(
+            refusal,
+            "",
+            &["quota root does not exist", "quota root doesn't exist"],
+        )
+    {
+        Some("See the quota roots of a mailbox with listquotaroot".into())
+    } else if is_denied(refusal) {
+        Some("Log in as an administrator, or as the mailbox's owner".into())
+    } else {
+        None
+    }
+}
+
+impl Session {
+    /// The resources of a quota root (RFC 9208 section 4.1.1); none where it has no limits.
+    ///
+    /// # Errors
+    /// The server has no QUOTA, no such root, or its refusal.
+    pub fn get_quota(&mut self, root: impl IntoMailbox) -> Result<Quota, Error> {
+        self.run(GetQuota::new(root.into_mailbox()?))
+    }
+
+    /// The quota roots of a mailbox with their resources (RFC 9208 section 4.1.2).
+    ///
+    /// # Errors
+    /// The server has no QUOTA, or its refusal.
+    pub fn get_quota_root(&mut self, mailbox: impl IntoMailbox) -> Result<Vec<Quota>, Error> {
+        self.run(GetQuotaRoot::new(mailbox.into_mailbox()?))
+    }
+
+    /// Sets the limits of a quota root (RFC 9208 section 4.1.3).
+    ///
+    /// Limits that are not named are removed by Cyrus and kept by Dovecot; none at all means no limit, which Dovecot ignores.
+    ///
+    /// # Errors
+    /// The server has no QUOTA, a number that it would choke on, or its refusal.
+    pub fn set_quota(&mut self, root: impl IntoMailbox, limits: &[Limit]) -> Result<(), Error> {
+        let request = self.set_quota_request(root.into_mailbox()?, limits.to_vec())?;
+        self.run(request)
+    }
+
+    /// The request of [`set_quota`](Self::set_quota), after the checks that need no answer.
+    pub fn set_quota_request(
+        &mut self,
+        root: MailboxName,
+        limits: Vec<Limit>,
+    ) -> Result<SetQuota, Error> {
+        self.require("SETQUOTA", QUOTA)?;
+        // Cyrus 3.6.1 ends the connection with «BYE Fatal error: num too big».
+        let too_big = limits
+            .iter()
+            .find(|limit| limit.amount > u64::from(u32::MAX));
+        if let Some(limit) = too_big.filter(|_| self.state().is_cyrus()) {
+            return Err(Error::Usage(format!(
+                "{} is more than Cyrus takes as a limit for {}; the largest is {} (4 TiB less 1 KiB of storage), none is no limit",
+                limit.amount,
+                limit.resource,
+                u32::MAX
+            )));
+        }
+        Ok(SetQuota { root, limits })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::response::{Response, Untagged, parse};
+
+    #[test]
+    fn limits_as_people_write_them() {
+        for (resource, typed, amount) in [
+            ("STORAGE", "100", 100),
+            ("storage", "500M", 500 * 1024),
+            ("STORAGE", "10G", 10 * 1024 * 1024),
+            ("STORAGE", "10gib", 10 * 1024 * 1024),
+            ("STORAGE", "2TB", 2 * 1024 * 1024 * 1024),
+            ("STORAGE", "5k", 5),
+            ("MESSAGE", "1000", 1000),
+            ("X-ANNOTATION-STORAGE", "1M", 1024),
+            ("STORAGE", "0", 0),
+        ] {
+            let limit = Limit::parse(resource, typed).unwrap();
+            assert_eq!(
+                limit,
+                Limit {
+                    resource: resource.to_uppercase(),
+                    amount
+                },
+                "{typed}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_limit_is_refused() {
+        for (resource, typed) in [
+            ("STORAGE", ""),
+            ("STORAGE", "-1"),
+            ("STORAGE", "1.5G"),
+            ("STORAGE", "10X"),
+            ("STORAGE", "B"),
+            ("STORAGE", "10B"),
+            ("STORAGE", "99999999999999999999"),
+            ("STORAGE", "9223372036854775807G"),
+            ("STORAGE", "９"),
+            ("MESSAGE", "10M"),
+            ("MESSAGE", "all"),
+        ] {
+            assert_eq!(
+                Limit::parse(resource, typed).unwrap_err().kind(),
+                "usage",
+                "{resource} {typed}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_form_of_a_quota_line() {
+        let read = |line: &str| {
+            let Response::Untagged(Untagged::Data(data)) = parse(line.as_bytes()).unwrap() else {
+                panic!("{line}")
+            };
+            Quota::read(data.body)
+        };
+        assert_eq!(
+            read("* QUOTA user.alice (STORAGE 0 20 MESSAGE 0 50)")
+                .unwrap()
+                .resources
+                .len(),
+            2
+        );
+        assert!(read("* QUOTA user.alice ()").unwrap().resources.is_empty());
+        assert!(read("* QUOTA \"ROOT\"").unwrap().resources.is_empty());
+        assert_eq!(
+            read("* QUOTA \"User quota\" (STORAGE 1 2)")
+                .unwrap()
+                .root
+                .to_string(),
+            "User quota"
+        );
+        for line in [
+            "* QUOTA",
+            "* QUOTA x (STORAGE 1)",
+            "* QUOTA x (STORAGE -1 2)",
+            "* QUOTA x (STORAGE 1 2",
+        ] {
+            assert!(read(line).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! The one error type of the library: whose fault it is, what the server said, what to do next.
+//!
+//! Lives here: [`Error`], [`Refusal`] and [`Fault`]. Not here: how an error is printed (that is `report`'s and the
+//! shell's), nor the errors of connecting and of TLS, which `net` makes and this type carries.
+
+use std::fmt;
+
+use crate::auth::{AuthError, PasswordError};
+use crate::net::{ConnectError, FileError, TlsError};
+use crate::wire::encode::EncodeError;
+use crate::wire::response::Condition;
+
+/// Whose fault an [`Error`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// What was asked for can't be asked, or may not be.
+    User,
+    /// The server refused, or answered what can't be read.
+    Server,
+    /// The connection could not be made, or did not last.
+    Network,
+}
+
+/// A command that the server answered with NO or BAD (RFC 3501 section 7.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The IMAP command that was refused, such as `DELETE`.
+    pub verb: &'static str,
+    /// `No` (the server will not) or `Bad` (the server did not understand).
+    pub condition: Condition,
+    /// The status response code (RFC 5530 and others) in capitals, such as `NOPERM`.
+    pub code: Option<String>,
+    /// The server's own words. Untrusted: escape them before they reach a terminal.
+    pub text: String,
+    /// What to do next, where the command knows.
+    pub advice: Option<String>,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the server refused {}: {}", self.verb, self.condition)?;
+        if let Some(code) = &self.code {
+            write!(f, " [{code}]")?;
+        }
+        if !self.text.is_empty() {
+            write!(f, " {}", self.text)?;
+        }
+        match &self.advice {
+            Some(advice) => write!(f, ". {advice}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why something could not be done.
+///
+/// Every message says what happened and ends in what to do next where anything can be done. Text that came from a server is
+/// untrusted: escape it before it reaches a terminal.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// What was asked can't be put into an IMAP command.
+    #[error("{0}")]
+    Usage(String),
+    /// Nothing is connected.
+    #[error("not connected; connect with: connect SERVER")]
+    NotConnected,
+    /// A command was left without a mailbox, and none is selected.
+    #[error(
+        "no mailbox is named and none is selected; name one, or select one with: select MAILBOX"
+    )]
+    NothingSelected,
+    /// The server does not have the extension that a command needs. Nothing was sent.
+    #[error(
+        "{what} needs the extension {extension} ({rfc}), which this server does not offer; see what it offers with: capability"
+    )]
+    Unsupported {
+        /// The command that was asked for.
+        what: &'static str,
+        /// The name in the server's CAPABILITY that is missing.
+        extension: &'static str,
+        /// Where the extension is defined.
+        rfc: &'static str,
+    },
+    /// The server answered NO or BAD.
+    #[error("{0}")]
+    Refused(Box<Refusal>),
+    /// No connection could be made.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// TLS could not be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A certificate or key file can't be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The server turned the connection away in its greeting.
+    #[error(
+        "{server} turned the connection away: {text}; wait and try again, or ask whoever runs it"
+    )]
+    TurnedAway {
+        /// The server.
+        server: String,
+        /// The words of its BYE.
+        text: String,
+    },
+    /// What answered does not speak IMAP.
+    #[error("{server} does not answer as an IMAP server ({why}); check the host and the port")]
+    NotImap {
+        /// The server.
+        server: String,
+        /// What it sent instead.
+        why: String,
+    },
+    /// No way to log in, or credentials that can't be sent.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// The password could not be had.
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    /// The server refused the login.
+    #[error(
+        "the server refused the login of {user} with {mechanism}: {words}; check the user and the password"
+    )]
+    Login {
+        /// Who was to log in.
+        user: String,
+        /// With which mechanism.
+        mechanism: &'static str,
+        /// The status response code, in capitals.
+        code: Option<String>,
+        /// The server's words.
+        words: String,
+    },
+    /// The server ended the login without a word.
+    #[error("the connection was lost while logging in: {cause}; connect again")]
+    LoginLost {
+        /// How it ended.
+        cause: String,
+    },
+    /// Part of a reply could not be read, so the reply is not whole.
+    #[error(
+        "the reply to {verb} is not whole: {count} of the server's responses could not be read, the first one {why}: {sample}; \
+         nothing was changed, report it with the server's name and version"
+    )]
+    Incomplete {
+        /// The command.
+        verb: &'static str,
+        /// How many responses.
+        count: usize,
+        /// What was wrong with the first one.
+        why: String,
+        /// The beginning of the first one.
+        sample: String,
+    },
+    /// The server said OK without the response that the command is for.
+    #[error("the server said OK to {verb} but sent no {missing} response; {advice}")]
+    Missing {
+        /// The command.
+        verb: &'static str,
+        /// The untagged response that did not come.
+        missing: &'static str,
+        /// What to do next.
+        advice: &'static str,
+    },
+    /// The connection ended while a command waited for its answer.
+    #[error("the connection was lost before {verb} was answered: {cause}; {}", outcome(*.unknown))]
+    Lost {
+        /// The command.
+        verb: &'static str,
+        /// How it ended: the words of the server's BYE, a time limit, the network's error.
+        cause: String,
+        /// Whether the command may have been done all the same.
+        unknown: bool,
+    },
+    /// The user interrupted a command that waited for its answer.
+    #[error("interrupted before {verb} was answered; {}", outcome(*.unknown))]
+    Interrupted {
+        /// The command.
+        verb: &'static str,
+        /// Whether the command may have been done all the same.
+        unknown: bool,
+    },
+    /// Several things were done in one command and some of them failed; each was reported on its own.
+    #[error("{failed} of {all} failed: {first}")]
+    Several {
+        /// How many failed.
+        failed: usize,
+        /// Of how many.
+        all: usize,
+        /// What failed first, and why.
+        first: String,
+    },
+}
+
+fn outcome(unknown: bool) -> &'static str {
+    if unknown {
+        "it is unknown whether it was done: connect again and look before repeating it"
+    } else {
+        "it changes nothing: connect again and repeat it"
+    }
+}
+
+impl Error {
+    /// Whose fault it is.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Error::Usage(_)
+            | Error::NotConnected
+            | Error::NothingSelected
+            | Error::File(_)
+            | Error::Auth(_)
+            | Error::Password(_)
+            | Error::Interrupted { .. } => Fault::User,
+            Error::Unsupported { .. }
+            | Error::Refused(_)
+            | Error::TurnedAway { .. }
+            | Error::NotImap { .. }
+            | Error::Login { .. }
+            | Error::Incomplete { .. }
+            | Error::Missing { .. }
+            | Error::Several { .. } => Fault::Server,
+            Error::Connect(_) | Error::Tls(_) | Error::LoginLost { .. } | Error::Lost { .. } => {
+                Fault::Network
+            }
+        }
+    }
+
+    /// One word for programs, as in the JSON output's `error.kind`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Error::Usage(_) => "usage",
+            Error::NotConnected => "not-connected",
+            Error::NothingSelected => "nothing-selected",
+            Error::Unsupported { .. } => "unsupported",
+            Error::Refused(refusal) if refusal.condition == Condition::Bad => "bad",
+            Error::Refused(_) => "no",
+            Error::Connect(_) => "connect",
+            Error::Tls(_) => "tls",
+            Error::File(_) => "file",
+            Error::TurnedAway { .. } => "bye",
+            Error::NotImap { .. } => "not-imap",
+            Error::Auth(_) => "auth",
+            Error::Password(_) => "password",
+            Error::Login { .. } => "login",
+            Error::LoginLost { .. } | Error::Lost { .. } => "lost",
+            Error::Incomplete { .. } => "incomplete",
+            Error::Missing { .. } => "missing",
+            Error::Interrupted { .. } => "interrupted",
+            Error::Several { .. } => "several",
+        }
+    }
+
+    /// The status response code that the server gave, in capitals (RFC 5530).
+    pub fn code(&self) -> Option<&str> {
+        match self {
+            Error::Refused(refusal) => refusal.code.as_deref(),
+            Error::Login { code, .. } => code.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Whether the connection is gone with it.
+    pub fn ends_session(&self) -> bool {
+        matches!(self, Error::Lost { .. } | Error::LoginLost { .. })
+    }
+}
+
+impl From<EncodeError> for Error {
+    fn from(error: EncodeError) -> Self {
+        Error::Usage(error.to_string())
+    }
+}

@@ -1,0 +1,719 @@
+//! Which server is meant: every notation a user may write for one, and what each says of port and TLS.
+//!
+//! Not here: looking names up and connecting, which is `stream`.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+use std::path::PathBuf;
+
+use url::Url;
+
+/// The port of IMAP, in clear or with STARTTLS (RFC 9051 section 11.1).
+const IMAP: u16 = 143;
+/// The port of IMAP with TLS from the first byte (RFC 8314 section 3.2).
+const IMAPS: u16 = 993;
+
+/// Where a server listens.
+///
+/// Displayed as `host:port`, `[v6]:port` or the socket's path.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// A TCP port.
+    Tcp {
+        /// A name or an IP address; a v6 address stands here without brackets.
+        host: String,
+        /// The port, 1 to 65535.
+        port: u16,
+    },
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// Whether the notation names this machine: a Unix socket, `localhost`, or a loopback address.
+    ///
+    /// Good for words only. What decides whether a password may go in clear is the connected peer's address,
+    /// see [`Channel::private`](super::Channel::private).
+    pub fn is_local(&self) -> bool {
+        match self {
+            Address::Unix(_) => true,
+            Address::Tcp { host, .. } => {
+                let host = host.strip_suffix('.').unwrap_or(host);
+                host.eq_ignore_ascii_case("localhost")
+                    || host.parse::<IpAddr>().is_ok_and(is_loopback)
+            }
+        }
+    }
+
+    /// The host, as TLS checks it and as prompts show it; `localhost` for a Unix socket.
+    pub fn host(&self) -> &str {
+        match self {
+            Address::Tcp { host, .. } => host,
+            Address::Unix(_) => "localhost",
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Address::Tcp { host, port } => write!(f, "{host}:{port}"),
+            Address::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// Whether an address never leaves the machine; `::ffff:127.0.0.1` counts too.
+pub(super) fn is_loopback(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
+}
+
+/// How the connection is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Security {
+    /// In clear at first, then STARTTLS whenever the server offers it.
+    StartTls,
+    /// TLS from the first byte.
+    Tls,
+    /// No TLS at all.
+    None,
+}
+
+/// A server as the user wrote it.
+///
+/// [`Target::settle`] makes of it what to connect to, once the other flags have had their say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Where. Its port is a default one as long as [`Target::explicit_port`] is `None`.
+    pub address: Address,
+    /// What the notation says about TLS: `imaps://` and port 993 mean TLS; the others say nothing.
+    pub security: Option<Security>,
+    /// The user named in an `imap://` address.
+    pub user: Option<String>,
+    /// The port, if one was written.
+    pub explicit_port: Option<u16>,
+}
+
+impl Target {
+    /// Reads a server: a host, `host:port`, `[v6]`, `[v6]:port`, a bare v6 address, `imap://user@host:port`,
+    /// `imaps://…` (RFC 5092 section 3, the server part only), or the path of a Unix socket.
+    ///
+    /// `port` is the value of a separate port option: a number or the service name `imap` or `imaps`.
+    ///
+    /// # Errors
+    /// A [`TargetError`] for anything else. It never repeats a part that could be a password.
+    pub fn parse(server: &str, port: Option<&str>) -> Result<Target, TargetError> {
+        let port = port.map(parse_port).transpose()?;
+        // Before anything else, as the URL parser would silently drop tabs and line ends.
+        if server.chars().any(char::is_control) {
+            return Err(TargetError::Unprintable);
+        }
+        if server.is_empty() {
+            return Err(TargetError::EmptyHost);
+        }
+        if server.starts_with('/') {
+            return match port {
+                Some(_) => Err(TargetError::PortWithSocket),
+                None => Ok(Target {
+                    address: Address::Unix(PathBuf::from(server)),
+                    security: None,
+                    user: None,
+                    explicit_port: None,
+                }),
+            };
+        }
+        if let Some((scheme, _)) = server.split_once("://") {
+            return parse_url(scheme, server, port);
+        }
+        if server.contains('@') {
+            return Err(TargetError::UserInHost);
+        }
+        let (host, written) = split_host(server)?;
+        let port = one_port(written.map(parse_port).transpose()?, port)?;
+        Ok(Target::tcp(check_host(host)?, port, None, None))
+    }
+
+    /// The one place where a port says something about TLS.
+    fn tcp(
+        host: String,
+        explicit_port: Option<u16>,
+        scheme: Option<Security>,
+        user: Option<String>,
+    ) -> Target {
+        let security = match explicit_port {
+            Some(IMAPS) if scheme.is_none() => Some(Security::Tls),
+            // `imap://` speaks of STARTTLS at the most, but that is the default anyway: leave room for the
+            // configuration to say something else.
+            _ => scheme.filter(|&security| security == Security::Tls),
+        };
+        let port = explicit_port.unwrap_or_else(|| default_port(security));
+        Target {
+            address: Address::Tcp { host, port },
+            security,
+            user,
+            explicit_port,
+        }
+    }
+
+    /// The port to use with this security: the written one, else 993 for TLS and 143 otherwise.
+    pub fn port_or_default(&self, security: Security) -> u16 {
+        self.explicit_port
+            .unwrap_or_else(|| default_port(Some(security)))
+    }
+
+    /// What to connect to, and how. `forced` (a flag, say) wins over what the notation says; if neither speaks,
+    /// it is STARTTLS whenever offered, and no TLS on a Unix socket, which has no name that a certificate could
+    /// confirm.
+    pub fn settle(self, forced: Option<Security>) -> (Address, Security) {
+        let security = forced.or(self.security).unwrap_or(match self.address {
+            Address::Tcp { .. } => Security::StartTls,
+            Address::Unix(_) => Security::None,
+        });
+        let port = self.port_or_default(security);
+        let address = match self.address {
+            Address::Tcp { host, .. } => Address::Tcp { host, port },
+            unix @ Address::Unix(_) => unix,
+        };
+        (address, security)
+    }
+}
+
+/// Why a server's notation was refused; always the user's to mend.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TargetError {
+    /// Nothing where the host should be.
+    #[error("the server has no name; give a host, as in `imap.example.org`")]
+    EmptyHost,
+    /// A control character, such as a line end or NUL, anywhere in it.
+    #[error(
+        "the server's name holds a control character; type it anew, it may have been pasted with a line end"
+    )]
+    Unprintable,
+    /// A host that can't be one.
+    #[error("{host:?} is no host: {why}; give a host name or an IP address")]
+    BadHost {
+        /// What stood there.
+        host: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A port that is neither a number nor a known service.
+    #[error("{port:?} is no port; give a number from 1 to 65535, or `imap` or `imaps`")]
+    BadPort {
+        /// What stood there.
+        port: String,
+    },
+    /// Two ports that differ.
+    #[error("the server is written with port {written}, the option says {option}; give only one")]
+    TwoPorts {
+        /// The port written with the server.
+        written: u16,
+        /// The port of the separate option.
+        option: u16,
+    },
+    /// A port for a Unix socket.
+    #[error("a Unix socket has no port; leave the port out, or give a host in place of the path")]
+    PortWithSocket,
+    /// A password in the address.
+    #[error(
+        "the address holds a password, which shows in `ps` and in the shell's history; take it out, change it \
+         if others use this machine, and give it with --password-file"
+    )]
+    PasswordInUrl,
+    /// Something after the host in an `imap://` address.
+    #[error(
+        "the address goes on after the host; only the server can be given here, as in `imap://user@host`, and \
+         a mailbox is named in a command"
+    )]
+    PathInUrl,
+    /// An address the URL grammar refuses.
+    #[error("not a valid address ({reason}); write it as `imap://user@host:port`")]
+    BadUrl {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A scheme other than IMAP's.
+    #[error("{scheme:?} is not a scheme for IMAP; write `imap://` or `imaps://`")]
+    UnknownScheme {
+        /// The scheme.
+        scheme: String,
+    },
+    /// `user@host` without a scheme.
+    #[error("a user can't stand before a bare host; write `imap://user@host`, or give --user")]
+    UserInHost,
+    /// The user's percent-encoding does not decode.
+    #[error("the user in the address does not decode (percent signs and UTF-8); give --user")]
+    BadUser,
+}
+
+fn default_port(security: Option<Security>) -> u16 {
+    match security {
+        Some(Security::Tls) => IMAPS,
+        _ => IMAP,
+    }
+}
+
+fn parse_port(text: &str) -> Result<u16, TargetError> {
+    if text.eq_ignore_ascii_case("imap") {
+        return Ok(IMAP);
+    }
+    if text.eq_ignore_ascii_case("imaps") {
+        return Ok(IMAPS);
+    }
+    // Digits only: u16's own parser would also take `+143`.
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse::<u16>() {
+        Ok(port) if digits && port != 0 => Ok(port),
+        _ => Err(TargetError::BadPort {
+            port: text.to_owned(),
+        }),
+    }
+}
+
+/// The port, when it may stand with the server and in an option.
+fn one_port(written: Option<u16>, option: Option<u16>) -> Result<Option<u16>, TargetError> {
+    match (written, option) {
+        (Some(written), Some(option)) if written != option => {
+            Err(TargetError::TwoPorts { written, option })
+        }
+        (written, option) => Ok(written.or(option)),
+    }
+}
+
+/// Splits `host`, `host:port`, `[v6]`, `[v6]:port` or a bare v6 address.
+fn split_host(server: &str) -> Result<(&str, Option<&str>), TargetError> {
+    if let Some(rest) = server.strip_prefix('[') {
+        let bad = |why| TargetError::BadHost {
+            host: server.to_owned(),
+            why,
+        };
+        let (host, after) = rest
+            .split_once(']')
+            .ok_or_else(|| bad("the bracket is not closed"))?;
+        if !is_v6(host) {
+            return Err(bad("the brackets hold no IPv6 address"));
+        }
+        return match (after, after.strip_prefix(':')) {
+            ("", _) => Ok((host, None)),
+            (_, Some(port)) => Ok((host, Some(port))),
+            (_, None) => Err(bad("only a port may follow the brackets")),
+        };
+    }
+    // `::1:143` is itself a v6 address: without brackets it is read as one.
+    if is_v6(server) {
+        return Ok((server, None));
+    }
+    match server.split_once(':') {
+        Some((_, rest)) if rest.contains(':') => Err(TargetError::BadHost {
+            host: server.to_owned(),
+            why: "it has several colons but is no IPv6 address",
+        }),
+        Some((host, port)) => Ok((host, Some(port))),
+        None => Ok((server, None)),
+    }
+}
+
+/// A v6 address, with or without a zone (`fe80::1%eth0`, RFC 4007 section 11).
+fn is_v6(host: &str) -> bool {
+    let (ip, zone) = match host.split_once('%') {
+        Some((ip, zone)) => (ip, Some(zone)),
+        None => (host, None),
+    };
+    let zone_ok = zone.is_none_or(|zone| {
+        !zone.is_empty()
+            && zone
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    });
+    zone_ok && ip.parse::<Ipv6Addr>().is_ok()
+}
+
+/// The host in the form the resolver and TLS take: a name beyond ASCII becomes its ASCII form (IDNA).
+fn check_host(host: &str) -> Result<String, TargetError> {
+    let bad = |why| TargetError::BadHost {
+        host: host.to_owned(),
+        why,
+    };
+    if host.is_empty() {
+        return Err(TargetError::EmptyHost);
+    }
+    if is_v6(host) {
+        return Ok(host.to_owned());
+    }
+    if host.chars().any(char::is_whitespace) {
+        return Err(bad("it holds a space"));
+    }
+    let name = if host.is_ascii() {
+        host.to_owned()
+    } else {
+        match url::Host::parse(host) {
+            Ok(url::Host::Domain(name)) => name,
+            _ => return Err(bad("it is no international domain name")),
+        }
+    };
+    // RFC 1035 section 2.3.4, and one more for a final dot.
+    if name.len() > 254 {
+        return Err(bad("it is longer than a name can be"));
+    }
+    // The underscore is no letter of host names, but networks have such names.
+    let letters = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    if !letters {
+        return Err(bad("it holds a character that no host name has"));
+    }
+    let inner = name.strip_suffix('.').unwrap_or(&name);
+    if inner
+        .split('.')
+        .any(|label| label.is_empty() || label.len() > 63)
+    {
+        return Err(bad("a part between its dots is empty or too long"));
+    }
+    if name.starts_with('-') {
+        return Err(bad("it begins with a hyphen, like an option"));
+    }
+    Ok(name)
+}
+
+/// `imap://` and `imaps://`. No error repeats the text, which may hold a password in any odd place.
+fn parse_url(scheme: &str, text: &str, option: Option<u16>) -> Result<Target, TargetError> {
+    let security = if scheme.eq_ignore_ascii_case("imap") {
+        Security::StartTls
+    } else if scheme.eq_ignore_ascii_case("imaps") {
+        Security::Tls
+    } else {
+        return Err(TargetError::UnknownScheme {
+            // What stands before `://` could be anything if an `@` is in it.
+            scheme: if scheme.contains('@') {
+                "…".to_owned()
+            } else {
+                scheme.to_owned()
+            },
+        });
+    };
+    // The URL parser refuses service names as ports, and encodes the `;` of `;AUTH=`: both are taken off first.
+    let (text, service) = take_service(&drop_auth(text)?);
+    let url = Url::parse(&text).map_err(|error| TargetError::BadUrl {
+        reason: error.to_string(),
+    })?;
+    if url.password().is_some() {
+        return Err(TargetError::PasswordInUrl);
+    }
+    if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+        return Err(TargetError::PathInUrl);
+    }
+    let host = match url.host() {
+        None => return Err(TargetError::EmptyHost),
+        Some(url::Host::Ipv6(ip)) => ip.to_string(),
+        Some(url::Host::Ipv4(ip)) => ip.to_string(),
+        Some(url::Host::Domain(name)) => {
+            check_host(&percent_decode(name).ok_or_else(|| TargetError::BadUrl {
+                reason: "the host does not decode".to_owned(),
+            })?)?
+        }
+    };
+    let user = match url.username() {
+        "" => None,
+        user => Some(
+            percent_decode(user)
+                .filter(|user| !user.chars().any(char::is_control))
+                .ok_or(TargetError::BadUser)?,
+        ),
+    };
+    if url.port() == Some(0) {
+        return Err(TargetError::BadPort {
+            port: "0".to_owned(),
+        });
+    }
+    let port = one_port(service.or(url.port()), option)?;
+    Ok(Target::tcp(host, port, Some(security), user))
+}
+
+/// Takes `;AUTH=…` (RFC 5092 section 3.2) off the user. It names a mechanism; ours is chosen from what the
+/// server offers.
+fn drop_auth(text: &str) -> Result<String, TargetError> {
+    let end = text
+        .split_once("://")
+        .map(|(scheme, rest)| scheme.len() + 3 + rest.find(['/', '?', '#']).unwrap_or(rest.len()))
+        .unwrap_or(text.len());
+    let (front, tail) = text.split_at(end);
+    let Some((user, host)) = front.rsplit_once('@') else {
+        return Ok(text.to_owned());
+    };
+    let Some(start) = user.to_ascii_uppercase().find(";AUTH=") else {
+        return Ok(text.to_owned());
+    };
+    let (user, auth) = user.split_at(start);
+    if auth.contains(':') {
+        return Err(TargetError::PasswordInUrl);
+    }
+    Ok(format!("{user}@{host}{tail}"))
+}
+
+/// Takes `:imap` or `:imaps` off the end of the authority.
+fn take_service(text: &str) -> (String, Option<u16>) {
+    let whole = || (text.to_owned(), None);
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return whole();
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, tail) = rest.split_at(end);
+    let Some((host, service)) = authority.rsplit_once(':') else {
+        return whole();
+    };
+    match service.to_ascii_lowercase().as_str() {
+        "imap" => (format!("{scheme}://{host}{tail}"), Some(IMAP)),
+        "imaps" => (format!("{scheme}://{host}{tail}"), Some(IMAPS)),
+        _ => whole(),
+    }
+}
+
+/// RFC 3986 section 2.1; `None` if it is malformed or the result is not UTF-8.
+fn percent_decode(text: &str) -> Option<String> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            decoded.push(byte);
+            continue;
+        }
+        let high = char::from(bytes.next()?).to_digit(16)?;
+        let low = char::from(bytes.next()?).to_digit(16)?;
+        decoded.push(u8::try_from(high * 16 + low).ok()?);
+    }
+    String::from_utf8(decoded).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn settled(server: &str, port: Option<&str>) -> (String, Security) {
+        let (address, security) = Target::parse(server, port).unwrap().settle(None);
+        (address.to_string(), security)
+    }
+
+    #[test]
+    fn every_notation() {
+        use Security::{None as Clear, StartTls, Tls};
+        let cases = [
+            ("mail", None, "mail:143", StartTls),
+            ("imap.example.org.", None, "imap.example.org.:143", StartTls),
+            ("mail:1143", None, "mail:1143", StartTls),
+            ("mail", Some("1143"), "mail:1143", StartTls),
+            ("mail:1143", Some("1143"), "mail:1143", StartTls),
+            ("mail:993", None, "mail:993", Tls),
+            ("mail:imaps", None, "mail:993", Tls),
+            ("mail", Some("IMAPS"), "mail:993", Tls),
+            ("mail", Some("imap"), "mail:143", StartTls),
+            ("192.0.2.1:143", None, "192.0.2.1:143", StartTls),
+            ("::1", None, "[::1]:143", StartTls),
+            ("[::1]", None, "[::1]:143", StartTls),
+            ("[::1]:993", None, "[::1]:993", Tls),
+            ("::1", Some("993"), "[::1]:993", Tls),
+            ("fe80::1%eth0", None, "[fe80::1%eth0]:143", StartTls),
+            ("imap://mail", None, "mail:143", StartTls),
+            ("imap://mail/", None, "mail:143", StartTls),
+            ("IMAPS://mail", None, "mail:993", Tls),
+            ("imaps://mail:10993", None, "mail:10993", Tls),
+            ("imap://mail:993", None, "mail:993", StartTls),
+            ("imap://mail:imaps", None, "mail:993", StartTls),
+            (
+                "imaps://[2001:db8::1]:1993/",
+                None,
+                "[2001:db8::1]:1993",
+                Tls,
+            ),
+            ("imap://m%61il", None, "mail:143", StartTls),
+            (
+                "bücher.example",
+                None,
+                "xn--bcher-kva.example:143",
+                StartTls,
+            ),
+            (
+                "imap://bücher.example",
+                None,
+                "xn--bcher-kva.example:143",
+                StartTls,
+            ),
+            ("/run/imap.sock", None, "/run/imap.sock", Clear),
+        ];
+        for (server, port, address, security) in cases {
+            assert_eq!(
+                settled(server, port),
+                (address.to_owned(), security),
+                "{server} {port:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_forced_security_moves_the_default_port_only() {
+        let settle = |server: &str, forced| {
+            let (address, security) = Target::parse(server, None).unwrap().settle(Some(forced));
+            (address.to_string(), security)
+        };
+        assert_eq!(
+            settle("mail", Security::Tls),
+            ("mail:993".to_owned(), Security::Tls)
+        );
+        assert_eq!(
+            settle("mail:143", Security::Tls),
+            ("mail:143".to_owned(), Security::Tls)
+        );
+        assert_eq!(
+            settle("imaps://mail", Security::None),
+            ("mail:143".to_owned(), Security::None)
+        );
+        assert_eq!(
+            settle("/s", Security::Tls),
+            ("/s".to_owned(), Security::Tls)
+        );
+    }
+
+    #[test]
+    fn users_in_addresses() {
+        let user = |server: &str| Target::parse(server, None).map(|target| target.user);
+        assert_eq!(user("imap://mail"), Ok(None));
+        assert_eq!(user("imap://cyrus@mail"), Ok(Some("cyrus".to_owned())));
+        assert_eq!(
+            user("imap://j%C3%B6rg%40x%3By@mail"),
+            Ok(Some("jörg@x;y".to_owned()))
+        );
+        assert_eq!(
+            user("imap://joe;AUTH=PLAIN@mail"),
+            Ok(Some("joe".to_owned()))
+        );
+        assert_eq!(user("imap://;AUTH=*@mail"), Ok(None));
+        assert_eq!(
+            user("imap://joe;auth=PLAIN:x@mail"),
+            Err(TargetError::PasswordInUrl)
+        );
+        assert_eq!(user("imap://j%00e@mail"), Err(TargetError::BadUser));
+        assert_eq!(user("imap://j%fe@mail"), Err(TargetError::BadUser));
+        assert_eq!(user("imap://j%4@mail"), Err(TargetError::BadUser));
+    }
+
+    #[test]
+    fn refusals() {
+        let error = |server: &str, port| Target::parse(server, port).unwrap_err();
+        assert_eq!(error("", None), TargetError::EmptyHost);
+        assert_eq!(error(":143", None), TargetError::EmptyHost);
+        assert_eq!(error("imap://", None), TargetError::EmptyHost);
+        assert_eq!(error("mail\n", None), TargetError::Unprintable);
+        assert_eq!(error("ma\0il", None), TargetError::Unprintable);
+        assert_eq!(error("/run/\x1b[2J", None), TargetError::Unprintable);
+        assert_eq!(
+            error("/run/imap.sock", Some("143")),
+            TargetError::PortWithSocket
+        );
+        assert_eq!(
+            error("mail:143", Some("993")),
+            TargetError::TwoPorts {
+                written: 143,
+                option: 993
+            }
+        );
+        assert_eq!(error("joe@mail", None), TargetError::UserInHost);
+        assert_eq!(error("imap://joe:x@mail", None), TargetError::PasswordInUrl);
+        assert_eq!(error("imap://joe@mail/INBOX", None), TargetError::PathInUrl);
+        assert_eq!(error("imap://mail?x", None), TargetError::PathInUrl);
+        assert!(matches!(
+            error("http://mail", None),
+            TargetError::UnknownScheme { .. }
+        ));
+        for port in [
+            "",
+            "0",
+            "65536",
+            "-1",
+            "+143",
+            "pop3",
+            "1 43",
+            "99999999999",
+        ] {
+            assert!(
+                matches!(error("mail", Some(port)), TargetError::BadPort { .. }),
+                "{port}"
+            );
+        }
+        assert!(matches!(
+            error("imap://mail:0", None),
+            TargetError::BadPort { .. }
+        ));
+        for host in [
+            "ma il",
+            "a b",
+            "[::1",
+            "[mail]",
+            "[::1]x",
+            "1:2:3",
+            "mail/x",
+            "a..b",
+            ".a",
+            "-x",
+            "ma%il",
+            "a\\b",
+            "[::1%]:143",
+        ] {
+            assert!(
+                matches!(error(host, None), TargetError::BadHost { .. }),
+                "{host}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_password_is_never_repeated() {
+        for server in [
+            "imap://joe:hunter2@mail",
+            "imap://joe:hunter2/x@mail",
+            "imap://joe:hun/hunter2@mail",
+            "imap://joe:1/hunter2@mail",
+            "imap://joe:1?hunter2@mail",
+            "imap://joe:hunter2@ma il",
+            "imap://joe:hunter2@mail:99999",
+            "joe:hunter2@mail",
+            "joe:hunter2@http://mail",
+        ] {
+            let error = Target::parse(server, None).unwrap_err();
+            let words = format!("{error} {error:?}");
+            assert!(!words.contains("hunter2"), "{server}: {words}");
+        }
+    }
+
+    #[test]
+    fn local_by_its_words() {
+        let local = |server: &str| Target::parse(server, None).unwrap().address.is_local();
+        for server in [
+            "localhost",
+            "LocalHost.",
+            "127.0.0.9",
+            "::1",
+            "::ffff:127.0.0.1",
+            "/s",
+        ] {
+            assert!(local(server), "{server}");
+        }
+        for server in ["localhost.example.org", "192.0.2.1", "::2", "mail"] {
+            assert!(!local(server), "{server}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics(server in "\\PC{0,40}", port in proptest::option::of("\\PC{0,6}")) {
+            let _ = Target::parse(&server, port.as_deref());
+        }
+
+        #[test]
+        fn what_is_shown_reads_back(host in "[a-z0-9]{1,9}(\\.[a-z0-9]{1,9}){0,3}", port in 1u16..) {
+            let shown = Target::parse(&format!("{host}:{port}"), None).unwrap();
+            let again = Target::parse(&shown.address.to_string(), None).unwrap();
+            prop_assert_eq!(shown, again);
+        }
+    }
+}

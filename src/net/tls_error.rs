@@ -1,0 +1,393 @@
+//! What goes wrong in a TLS handshake, told apart by what the user can do about it.
+
+use std::io;
+use std::time::Duration;
+
+use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
+
+use super::tls::FileError;
+use super::verify::{SelfSigned, date};
+use super::wait::seconds;
+
+/// Why there is no TLS. `host` is the name that the certificate was checked for.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file of certificates or keys can't be used; nothing was sent.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The name to check the certificate for can't be one.
+    #[error(
+        "{host:?} is neither a host name nor an IP address, so no certificate can be for it; give the name \
+         that the server's certificate has"
+    )]
+    BadName {
+        /// The name.
+        host: String,
+    },
+    /// Signed by an authority that is not trusted.
+    #[error(
+        "the certificate of {host} is signed by an authority that is not trusted here; give that authority's \
+         certificate with --cafile, or have the server send its intermediate certificates as well"
+    )]
+    UnknownIssuer {
+        /// The host.
+        host: String,
+    },
+    /// Signed by itself.
+    #[error(
+        "the certificate of {host} is self-signed, so nobody vouches for it; get the certificate in a way you \
+         trust, from the server's administrator or its disk, and give it with --cafile"
+    )]
+    SelfSigned {
+        /// The host.
+        host: String,
+    },
+    /// Past its end.
+    #[error(
+        "the certificate of {host} expired{}; the server's administrator must renew it (or is this \
+         machine's clock wrong?)",
+        on.as_ref().map(|date| format!(" on {date}")).unwrap_or_default()
+    )]
+    Expired {
+        /// The host.
+        host: String,
+        /// The last day, as `2026-01-31` in UTC, if known.
+        on: Option<String>,
+    },
+    /// Before its beginning.
+    #[error(
+        "the certificate of {host} is not valid yet{}; check this machine's clock",
+        from.as_ref().map(|date| format!(", only from {date}")).unwrap_or_default()
+    )]
+    NotYetValid {
+        /// The host.
+        host: String,
+        /// The first day, as `2026-01-31` in UTC, if known.
+        from: Option<String>,
+    },
+    /// For other names.
+    #[error("the certificate is not for {host}, {}", whose(names))]
+    WrongName {
+        /// The host.
+        host: String,
+        /// The names it is for; empty if it has none.
+        names: Vec<String>,
+    },
+    /// Refused for another reason.
+    #[error(
+        "the certificate of {host} can't be accepted: {reason}; the server's administrator must replace it"
+    )]
+    BadCertificate {
+        /// The host.
+        host: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Only TLS 1.1 or older.
+    #[error(
+        "{host} speaks only versions of TLS older than 1.2, which are no longer safe; its administrator must \
+         update it or enable TLS 1.2"
+    )]
+    TooOld {
+        /// The host.
+        host: String,
+    },
+    /// Nothing in common: ciphers, key exchanges.
+    #[error(
+        "{host} and this program have no way to encrypt in common ({reason}); the server's administrator must \
+         enable current cipher suites"
+    )]
+    Incompatible {
+        /// The host.
+        host: String,
+        /// What is missing.
+        reason: String,
+    },
+    /// The other side answered in clear.
+    #[error(
+        "{host} does not speak TLS on this port, it answered in clear{}; connect without --tls (STARTTLS is \
+         then used if it is offered), or give the TLS port, mostly 993",
+        if said.is_empty() { String::new() } else { format!(" ({said:?})") }
+    )]
+    Plaintext {
+        /// The host.
+        host: String,
+        /// The beginning of what it said, safe to show.
+        said: String,
+    },
+    /// Closed in the middle.
+    #[error(
+        "{host} closed the connection during the TLS handshake; look for the reason in the server's log, and \
+         check that the port is right"
+    )]
+    Closed {
+        /// The host.
+        host: String,
+    },
+    /// Too slow.
+    #[error(
+        "{host} did not finish the TLS handshake within {}; check that the port speaks TLS, or allow more time",
+        seconds(after)
+    )]
+    TimedOut {
+        /// The host.
+        host: String,
+        /// The limit.
+        after: Duration,
+    },
+    /// The interrupt flag is raised.
+    #[error("interrupted during the TLS handshake; start again when you like")]
+    Interrupted,
+    /// The server wants a certificate from us.
+    #[error(
+        "{host} demands a client certificate; give one, and its private key, that this server knows"
+    )]
+    ClientCertificateDemanded {
+        /// The host.
+        host: String,
+    },
+    /// The server does not take ours.
+    #[error(
+        "{host} refused the client certificate ({reason}); give one that is signed by an authority this server \
+         trusts and that has not expired"
+    )]
+    ClientCertificateRefused {
+        /// The host.
+        host: String,
+        /// The server's alert, in words.
+        reason: &'static str,
+    },
+    /// The server ended the handshake for another reason.
+    #[error("{host} ended TLS with the alert {alert}; look for the reason in the server's log")]
+    Alert {
+        /// The host.
+        host: String,
+        /// The alert's name.
+        alert: String,
+    },
+    /// TLS is on already: a fault of the caller.
+    #[error("TLS is already on; this is a fault of imapadm, please report it")]
+    AlreadyOn,
+    /// The connection broke.
+    #[error(
+        "the connection to {host} broke during the TLS handshake: {}; try again",
+        super::stream::words(source)
+    )]
+    Broken {
+        /// The host.
+        host: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Anything else that rustls reports.
+    #[error(
+        "TLS with {host} failed: {reason}; try again, and look into the server's log if it stays so"
+    )]
+    Other {
+        /// The host.
+        host: String,
+        /// rustls's words.
+        reason: String,
+    },
+}
+
+/// The rest of the sentence about a wrong name.
+fn whose(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    if names.is_empty() {
+        return "and names no host at all (a common name alone no longer counts); the server's administrator \
+                must replace it with one that has a subject alternative name"
+            .to_owned();
+    }
+    let mut list = names
+        .iter()
+        .take(SHOWN)
+        .map(|name| plain_name(name))
+        .collect::<Vec<_>>()
+        .join(", ");
+    if names.len() > SHOWN {
+        list.push_str(&format!(" and {} more", names.len() - SHOWN));
+    }
+    format!("but for {list}; connect to the server by a name that its certificate has")
+}
+
+/// rustls writes names as `DnsName("mail")`, its Debug form; only what is inside means something to a user.
+fn plain_name(name: &str) -> String {
+    let inner = match (name.find('('), name.rfind(')')) {
+        (Some(start), Some(end)) if start < end => &name[start + 1..end],
+        _ => name,
+    };
+    inner
+        .trim_matches('"')
+        .chars()
+        .filter(|letter| !letter.is_control())
+        .collect()
+}
+
+impl TlsError {
+    /// rustls's error in our terms. `first` is how the server's first bytes began; `shown` is whether a client
+    /// certificate was given.
+    pub(super) fn from_rustls(host: &str, error: Error, first: &[u8], shown: bool) -> Self {
+        let host = host.to_owned();
+        match error {
+            Error::InvalidCertificate(error) => certificate(host, error),
+            Error::NoCertificatesPresented => TlsError::BadCertificate {
+                host,
+                reason: "there is none".to_owned(),
+            },
+            // The record types of TLS are 20 to 24 (RFC 8446 section 5.1): anything else is another protocol.
+            Error::InvalidMessage(_)
+                if first.first().is_some_and(|byte| !(20..=24).contains(byte)) =>
+            {
+                TlsError::Plaintext {
+                    host,
+                    said: first_line(first),
+                }
+            }
+            Error::PeerIncompatible(
+                PeerIncompatible::ServerDoesNotSupportTls12Or13
+                | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
+            ) => TlsError::TooOld { host },
+            Error::PeerIncompatible(reason) => TlsError::Incompatible {
+                host,
+                reason: format!("{reason:?}"),
+            },
+            Error::AlertReceived(alert) => from_alert(host, alert, shown),
+            error => TlsError::Other {
+                host,
+                reason: error.to_string(),
+            },
+        }
+    }
+}
+
+fn certificate(host: String, error: CertificateError) -> TlsError {
+    match error {
+        CertificateError::UnknownIssuer => TlsError::UnknownIssuer { host },
+        CertificateError::Expired => TlsError::Expired { host, on: None },
+        CertificateError::ExpiredContext { not_after, .. } => TlsError::Expired {
+            host,
+            on: Some(date(not_after)),
+        },
+        CertificateError::NotValidYet => TlsError::NotYetValid { host, from: None },
+        CertificateError::NotValidYetContext { not_before, .. } => TlsError::NotYetValid {
+            host,
+            from: Some(date(not_before)),
+        },
+        CertificateError::NotValidForName => TlsError::WrongName {
+            host,
+            names: Vec::new(),
+        },
+        CertificateError::NotValidForNameContext { presented, .. } => TlsError::WrongName {
+            host,
+            names: presented.iter().map(|name| plain_name(name)).collect(),
+        },
+        CertificateError::Other(other) if other.0.is::<SelfSigned>() => {
+            TlsError::SelfSigned { host }
+        }
+        error => TlsError::BadCertificate {
+            host,
+            reason: error.to_string(),
+        },
+    }
+}
+
+/// An alert from the server (RFC 8446 section 6.2).
+fn from_alert(host: String, alert: AlertDescription, shown: bool) -> TlsError {
+    let refused = |reason| {
+        if shown {
+            TlsError::ClientCertificateRefused {
+                host: host.clone(),
+                reason,
+            }
+        } else {
+            // Before TLS 1.3 there was no alert of its own for a certificate that is missing.
+            TlsError::ClientCertificateDemanded { host: host.clone() }
+        }
+    };
+    match alert {
+        AlertDescription::CertificateRequired => TlsError::ClientCertificateDemanded { host },
+        AlertDescription::NoCertificate => TlsError::ClientCertificateDemanded { host },
+        AlertDescription::BadCertificate => refused("bad certificate"),
+        AlertDescription::UnsupportedCertificate => refused("unsupported kind of certificate"),
+        AlertDescription::CertificateRevoked => refused("it is revoked"),
+        AlertDescription::CertificateExpired => refused("it has expired"),
+        AlertDescription::CertificateUnknown => refused("certificate unknown"),
+        AlertDescription::UnknownCA => refused("its authority is unknown to the server"),
+        AlertDescription::AccessDenied => refused("access denied"),
+        AlertDescription::ProtocolVersion => TlsError::TooOld { host },
+        AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity => {
+            TlsError::Incompatible {
+                host,
+                reason: format!("the server's alert {alert:?}"),
+            }
+        }
+        alert => TlsError::Alert {
+            host,
+            alert: format!("{alert:?}"),
+        },
+    }
+}
+
+/// The printable beginning of the first line.
+fn first_line(bytes: &[u8]) -> String {
+    let line = bytes
+        .split(|byte| b"\r\n".contains(byte))
+        .next()
+        .unwrap_or_default();
+    line.iter()
+        .map_while(|&byte| (byte.is_ascii_graphic() || byte == b' ').then_some(char::from(byte)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alerts_about_certificates_depend_on_having_shown_one() {
+        let error = |alert, shown| {
+            TlsError::from_rustls("mail", Error::AlertReceived(alert), b"\x15", shown)
+        };
+        assert!(matches!(
+            error(AlertDescription::CertificateRequired, false),
+            TlsError::ClientCertificateDemanded { .. }
+        ));
+        assert!(matches!(
+            error(AlertDescription::BadCertificate, false),
+            TlsError::ClientCertificateDemanded { .. }
+        ));
+        assert!(matches!(
+            error(AlertDescription::UnknownCA, true),
+            TlsError::ClientCertificateRefused { .. }
+        ));
+        assert!(matches!(
+            error(AlertDescription::ProtocolVersion, true),
+            TlsError::TooOld { .. }
+        ));
+        assert!(matches!(
+            error(AlertDescription::UnrecognisedName, true),
+            TlsError::Alert { .. }
+        ));
+    }
+
+    #[test]
+    fn names_in_words() {
+        assert_eq!(
+            plain_name("DnsName(\"mail.example.org\")"),
+            "mail.example.org"
+        );
+        assert_eq!(plain_name("IpAddress(127.0.0.1)"), "127.0.0.1");
+        assert_eq!(plain_name("mail"), "mail");
+        let names: Vec<String> = (0..10).map(|number| format!("n{number}")).collect();
+        assert!(whose(&names).contains("n7 and 2 more"));
+        assert!(whose(&[]).contains("no host at all"));
+    }
+
+    #[test]
+    fn what_was_said_is_safe_to_show() {
+        assert_eq!(first_line(b"* OK hello\r\n* x"), "* OK hello");
+        assert_eq!(first_line(b"\x1b[2J"), "");
+        assert_eq!(first_line(b""), "");
+    }
+}

@@ -1,0 +1,126 @@
+//! How a result looks: as text, as a table on a terminal, as JSON.
+//!
+//! Lives here: rows and their cells, the renderers, and what is safe to print on a terminal (`escape`). Not here: IMAP,
+//! and which command gives which rows (the shell's commands do).
+//!
+//! A command never prints: it hands [`Cell`]s to a [`Report`], which renders them as they come.
+
+pub mod escape;
+mod json;
+mod text;
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use imapadm::Error;
+
+/// One value of a row, under its key.
+pub type Cell<'a> = (&'static str, Value<'a>);
+
+/// A value as programs see it; text output shows it as people read it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value<'a> {
+    /// Text, untrusted.
+    Text(Cow<'a, str>),
+    /// A number in the unit that the key is documented with.
+    Number(u64),
+    /// Something that is so or not; text shows the key, or `not` and the key.
+    Flag(bool),
+    /// Several words, such as attributes.
+    Words(Vec<Cow<'a, str>>),
+    /// No value, such as no limit; text shows the word.
+    Absent(&'static str),
+}
+
+impl<'a> Value<'a> {
+    /// Text from anything that can be shown.
+    pub fn text(value: impl ToString) -> Self {
+        Value::Text(Cow::Owned(value.to_string()))
+    }
+
+    /// Text that is at hand already.
+    pub fn str(value: impl Into<Cow<'a, str>>) -> Self {
+        Value::Text(value.into())
+    }
+}
+
+/// How results are rendered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For people: tab-separated columns in a pipe, aligned ones on a terminal.
+    Text,
+    /// For programs: one object a line for each command.
+    Json,
+}
+
+/// Where a command stands in its script.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The script's name, where there is more than standard input.
+    pub file: Option<String>,
+    /// The line, from 1.
+    pub line: u64,
+}
+
+/// Renders one command's rows and its verdict.
+trait Render {
+    fn begin(&mut self, out: &mut dyn Write, command: &str, place: &Place) -> io::Result<()>;
+    fn row(&mut self, out: &mut dyn Write, cells: &[Cell<'_>]) -> io::Result<()>;
+    fn end(&mut self, out: &mut dyn Write, error: Option<&Error>) -> io::Result<()>;
+}
+
+/// Where the rows of commands go.
+pub struct Report {
+    render: Box<dyn Render>,
+    out: Box<dyn Write>,
+    /// The first thing that went wrong while writing; a report does not stop a command that changes things half way.
+    broken: Option<io::Error>,
+}
+
+impl Report {
+    /// A report in `format` to `out`; `terminal` is its width in columns where it is one, `colour` whether it may be coloured.
+    pub fn new(format: Format, out: Box<dyn Write>, terminal: bool, colour: bool) -> Self {
+        let render: Box<dyn Render> = match (format, terminal) {
+            (Format::Json, _) => Box::new(json::Lines::default()),
+            (Format::Text, true) => Box::new(text::Table::new(colour)),
+            (Format::Text, false) => Box::new(text::Tabs),
+        };
+        Self {
+            render,
+            out,
+            broken: None,
+        }
+    }
+
+    /// A command begins.
+    pub fn begin(&mut self, command: &str, place: &Place) {
+        self.keep(|render, out| render.begin(out, command, place));
+    }
+
+    /// One row of its result.
+    pub fn row(&mut self, cells: &[Cell<'_>]) {
+        self.keep(|render, out| render.row(out, cells));
+    }
+
+    /// The command is over, with its verdict.
+    pub fn end(&mut self, error: Option<&Error>) {
+        self.keep(|render, out| render.end(out, error));
+    }
+
+    /// Sends on what has been written.
+    ///
+    /// # Errors
+    /// The first error of any write since the last call, such as a reader that is gone.
+    pub fn flush(&mut self) -> io::Result<()> {
+        match self.broken.take() {
+            Some(error) => Err(error),
+            None => self.out.flush(),
+        }
+    }
+
+    fn keep(&mut self, write: impl FnOnce(&mut dyn Render, &mut dyn Write) -> io::Result<()>) {
+        if self.broken.is_none() {
+            self.broken = write(self.render.as_mut(), self.out.as_mut()).err();
+        }
+    }
+}

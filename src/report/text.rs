@@ -1,0 +1,192 @@
+//! Text: tab-separated columns in a pipe, aligned ones under a heading on a terminal.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use comfy_table::{ContentArrangement, Table as Columns, presets};
+use imapadm::Error;
+use nu_ansi_term::Style;
+
+use super::escape::escape;
+use super::{Cell, Place, Render, Value};
+
+/// A cell as people read it, safe to print.
+fn show<'a>(key: &'static str, value: &'a Value<'a>) -> Cow<'a, str> {
+    match value {
+        Value::Text(text) => escape(text),
+        Value::Number(number) => Cow::Owned(number.to_string()),
+        Value::Flag(true) => Cow::Borrowed(key),
+        Value::Flag(false) => Cow::Owned(format!("not {key}")),
+        Value::Absent(word) => Cow::Borrowed(word),
+        Value::Words(words) => Cow::Owned(escape(&words.join(" ")).into_owned()),
+    }
+}
+
+/// For a pipe: one row a line, a tab between the cells, nothing else.
+pub(super) struct Tabs;
+
+impl Render for Tabs {
+    fn begin(&mut self, _: &mut dyn Write, _: &str, _: &Place) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn row(&mut self, out: &mut dyn Write, cells: &[Cell<'_>]) -> io::Result<()> {
+        for (at, (key, value)) in cells.iter().enumerate() {
+            if at > 0 {
+                out.write_all(b"\t")?;
+            }
+            out.write_all(show(key, value).as_bytes())?;
+        }
+        out.write_all(b"\n")
+    }
+
+    fn end(&mut self, _: &mut dyn Write, _: Option<&Error>) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Columns that a single row on a terminal may have before it is turned downwards.
+const ACROSS: usize = 7;
+
+/// For a terminal: the rows of a command in aligned columns, under their keys where there is more than one column.
+pub(super) struct Table {
+    colour: bool,
+    keys: Vec<&'static str>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub(super) fn new(colour: bool) -> Self {
+        Self {
+            colour,
+            keys: Vec::new(),
+            rows: Vec::new(),
+        }
+    }
+
+    fn print(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        let mut rows = std::mem::take(&mut self.rows);
+        let mut columns = Columns::new();
+        // Never wrapped: a mailbox name broken over two lines can't be copied.
+        columns
+            .load_style(presets::NOTHING)
+            .set_content_arrangement(ContentArrangement::Disabled);
+        // One long row reads better downwards: each key with its value.
+        let downwards = rows.len() == 1 && self.keys.len() > ACROSS;
+        let heading = !downwards && self.keys.iter().filter(|key| !key.is_empty()).count() > 1;
+        if downwards {
+            let values = rows.pop().unwrap_or_default();
+            columns.add_rows(
+                self.keys
+                    .iter()
+                    .zip(values)
+                    .map(|(key, value)| vec![(*key).to_owned(), value]),
+            );
+        } else {
+            if heading {
+                columns.add_row(self.keys.clone());
+            }
+            columns.add_rows(rows);
+        }
+        for column in columns.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        for (at, line) in columns.lines().enumerate() {
+            let line = line.trim_end();
+            if at == 0 && heading && self.colour {
+                writeln!(out, "{}", Style::new().dimmed().paint(line))?;
+            } else {
+                writeln!(out, "{line}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Render for Table {
+    fn begin(&mut self, _: &mut dyn Write, _: &str, _: &Place) -> io::Result<()> {
+        self.rows.clear();
+        self.keys.clear();
+        Ok(())
+    }
+
+    fn row(&mut self, out: &mut dyn Write, cells: &[Cell<'_>]) -> io::Result<()> {
+        // A flag is its own heading: the word in the row says it all.
+        let heading = |(key, value): &Cell<'_>| {
+            if matches!(value, Value::Flag(_)) {
+                ""
+            } else {
+                *key
+            }
+        };
+        let keys: Vec<_> = cells.iter().map(heading).collect();
+        if keys != self.keys {
+            self.print(out)?;
+            self.keys = keys;
+        }
+        self.rows.push(
+            cells
+                .iter()
+                .map(|(key, value)| show(key, value).into_owned())
+                .collect(),
+        );
+        Ok(())
+    }
+
+    fn end(&mut self, out: &mut dyn Write, _: Option<&Error>) -> io::Result<()> {
+        self.print(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(render: &mut dyn Render) -> String {
+        let mut out = Vec::new();
+        render
+            .begin(&mut out, "listacl", &Place::default())
+            .unwrap();
+        for (mailbox, rights) in [("user.bob", "lrs"), ("user.bob.a\tb", "")] {
+            render
+                .row(
+                    &mut out,
+                    &[
+                        ("mailbox", Value::str(mailbox)),
+                        ("rights", Value::str(rights)),
+                    ],
+                )
+                .unwrap();
+        }
+        render
+            .row(
+                &mut out,
+                &[
+                    ("mailbox", Value::str("北京")),
+                    ("created", Value::Flag(true)),
+                ],
+            )
+            .unwrap();
+        render.end(&mut out, None).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_pipe_gets_tabs_and_nothing_that_could_be_taken_for_one() {
+        assert_eq!(
+            rows(&mut Tabs),
+            "user.bob\tlrs\nuser.bob.a\\tb\t\n北京\tcreated\n"
+        );
+    }
+
+    #[test]
+    fn a_terminal_gets_columns() {
+        assert_eq!(
+            rows(&mut Table::new(false)),
+            "mailbox        rights\nuser.bob       lrs\nuser.bob.a\\tb\n北京  created\n"
+        );
+    }
+}

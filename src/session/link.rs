@@ -1,0 +1,154 @@
+//! The bytes of a session: what is to be sent, what has come, and the trace of both.
+//!
+//! Lives here: sending, and reading one framed response. Not here: what a response means (`pipeline`, `state`).
+
+use std::ops::Range;
+use std::time::Instant;
+
+use crate::net::{Interrupt, IoError, Stream, Timeouts, TlsError, TlsOptions, words};
+use crate::wire::frame::{Frame, FrameError, Framer, Limits};
+
+/// Which way a traced line went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// To the server; secrets are masked.
+    Sent,
+    /// From the server. Untrusted.
+    Received,
+}
+
+/// Where a session's protocol is shown: one call for each command line or response, secrets already masked.
+pub type Trace = Box<dyn FnMut(Direction, &[u8]) + Send>;
+
+/// Why no response can be had.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LinkError {
+    #[error("{}", cause(.0))]
+    Io(#[from] IoError),
+    #[error("the server sent what no client can take: {0}")]
+    Frame(#[from] FrameError),
+}
+
+impl LinkError {
+    pub(super) fn is_interrupt(&self) -> bool {
+        matches!(self, LinkError::Io(IoError::Interrupted))
+    }
+
+    /// Whether the server may have said why in a BYE before.
+    pub(super) fn is_end(&self) -> bool {
+        matches!(self, LinkError::Io(IoError::Closed | IoError::Broken(_)))
+    }
+}
+
+/// What ended the connection, without the advice: what to do next depends on what was under way.
+fn cause(error: &IoError) -> String {
+    match error {
+        IoError::TimedOut { after } => {
+            format!(
+                "no answer within {} s (the time limit, which --timeout sets)",
+                after.as_secs_f32()
+            )
+        }
+        IoError::Closed => "the server closed the connection".into(),
+        IoError::Interrupted => "interrupted".into(),
+        IoError::Broken(error) => words(error),
+    }
+}
+
+/// One connection, its framing and its trace.
+pub(super) struct Link {
+    stream: Option<Stream>,
+    pub(super) framer: Framer,
+    trace: Option<Trace>,
+    /// Until when an answer is worth waiting for; past it the wait counts as interrupted.
+    pub(super) deadline: Option<Instant>,
+}
+
+impl Link {
+    pub(super) fn new(stream: Stream, trace: Option<Trace>) -> Self {
+        Self {
+            stream: Some(stream),
+            framer: Framer::new(Limits::default()),
+            trace,
+            deadline: None,
+        }
+    }
+
+    /// Sends `bytes`; the ranges `secrets` of them are masked in the trace.
+    pub(super) fn send(&mut self, bytes: &[u8], secrets: &[Range<usize>]) -> Result<(), LinkError> {
+        if let Some(trace) = &mut self.trace {
+            show_sent(trace, bytes, secrets);
+        }
+        let stream = self.stream.as_mut().ok_or(IoError::Closed)?;
+        Ok(stream.write_all(bytes)?)
+    }
+
+    /// Waits for one whole response.
+    pub(super) fn receive(&mut self) -> Result<Frame, LinkError> {
+        loop {
+            if let Some(frame) = self.framer.next_frame()? {
+                if let Some(trace) = &mut self.trace {
+                    trace(Direction::Received, self.framer.bytes(frame));
+                }
+                return Ok(frame);
+            }
+            let stream = self.stream.as_mut().ok_or(IoError::Closed)?;
+            let count = match self.deadline {
+                None => stream.read(self.framer.space())?,
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    match stream.read_within(self.framer.space(), left) {
+                        Err(IoError::TimedOut { .. }) => return Err(IoError::Interrupted.into()),
+                        result => result?,
+                    }
+                }
+            };
+            if count == 0 {
+                return Err(IoError::Closed.into());
+            }
+            self.framer.filled(count);
+        }
+    }
+
+    /// Goes over to TLS on the same connection.
+    pub(super) fn start_tls(
+        &mut self,
+        host: &str,
+        options: &TlsOptions,
+        timeouts: &Timeouts,
+        interrupt: &Interrupt,
+    ) -> Result<(), TlsError> {
+        if let Some(stream) = self.stream.take() {
+            self.stream = Some(stream.start_tls(host, options, timeouts, interrupt)?);
+            self.framer.clear();
+        }
+        Ok(())
+    }
+
+    pub(super) fn stream(&self) -> Option<&Stream> {
+        self.stream.as_ref()
+    }
+
+    /// Closes the connection, if it still stands.
+    pub(super) fn close(&mut self) {
+        if let Some(mut stream) = self.stream.take() {
+            stream.shutdown();
+        }
+    }
+}
+
+/// Shows what is sent line by line, every secret as `<secret>`.
+fn show_sent(trace: &mut Trace, bytes: &[u8], secrets: &[Range<usize>]) {
+    let mut masked = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    for secret in secrets {
+        masked.extend_from_slice(&bytes[at..secret.start]);
+        masked.extend_from_slice(b"<secret>");
+        at = secret.end;
+    }
+    masked.extend_from_slice(&bytes[at..]);
+    for line in masked.split_inclusive(|&b| b == b'\n') {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        trace(Direction::Sent, line.strip_suffix(b"\r").unwrap_or(line));
+    }
+}

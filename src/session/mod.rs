@@ -1,0 +1,498 @@
+//! The one persistent session: greeting, STARTTLS, login, the pipeline, and the state that outlives each command.
+//!
+//! Lives here: [`Session`] and how requests travel. Not here: what any command means — `admin` adds those to [`Session`]
+//! as methods, over [`Session::run`] and [`Session::submit`].
+
+mod link;
+mod login;
+mod name;
+mod pipeline;
+mod request;
+mod state;
+
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+use crate::net::{Address, Interrupt, Security, Timeouts, TlsOptions};
+use crate::wire::cursor::ParseError;
+use crate::wire::encode::{Encoder, Literals};
+use crate::wire::response::{self, Condition, Data, Response, Status, Untagged};
+
+pub use link::{Direction, Trace};
+pub use name::{IntoMailbox, MailboxName};
+pub use pipeline::Ticket;
+pub use request::{Effect, Extension, Fit, Request};
+pub use state::{Capabilities, Namespace, Namespaces, Notice, Selected, State, Stray};
+
+use crate::net::IoError;
+use link::{Link, LinkError};
+use pipeline::Pipeline;
+
+/// The bytes of unanswered commands that may be under way at once.
+///
+/// The socket buffers on the way hold at least this much, so a write never blocks against a server that in turn waits for
+/// its replies to be read.
+const WINDOW: usize = 32 * 1024;
+/// Commands are gathered up to this many bytes before they are written.
+const BATCH: usize = 8 * 1024;
+
+/// How to reach a server.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where it is.
+    pub address: Address,
+    /// TLS from the start, STARTTLS where it is offered, or cleartext.
+    pub security: Security,
+    /// What TLS trusts and shows.
+    pub tls: TlsOptions,
+    /// Time limits on connecting and on each read.
+    pub timeouts: Timeouts,
+    /// Whether a password may cross a network in cleartext.
+    pub allow_cleartext: bool,
+    /// The hierarchy separator of a server that won't say.
+    pub separator: Option<u8>,
+    /// Ends a wait when it is raised.
+    pub interrupt: Interrupt,
+}
+
+impl Options {
+    /// The defaults for a server: STARTTLS where offered, verified certificates, 30 s.
+    pub fn new(address: Address) -> Self {
+        Self {
+            address,
+            security: Security::StartTls,
+            tls: TlsOptions::default(),
+            timeouts: Timeouts::default(),
+            allow_cleartext: false,
+            separator: None,
+            interrupt: Interrupt::new(),
+        }
+    }
+}
+
+/// One connection to one server, and all that is known of both.
+pub struct Session {
+    link: Link,
+    pipeline: Pipeline,
+    state: State,
+    options: Options,
+    /// Commands that are written and not yet sent.
+    out: Vec<u8>,
+    /// Why the session is over.
+    over: Option<String>,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("server", &self.state.server)
+            .field("over", &self.over)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What one response turned out to be.
+enum Event {
+    /// A `+`: the server wants more of a command; its text.
+    Continuation(Vec<u8>),
+    /// A tagged response ended this request.
+    Completed(u64),
+    /// Anything else; it has been dealt with.
+    Other,
+}
+
+/// Who takes a streamed response: `Ok(true)` when it was its own.
+pub(crate) type Sink<'s> = &'s mut dyn FnMut(&Data<'_>) -> Result<bool, ParseError>;
+
+impl Session {
+    /// What the session knows.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// What the session knows, to take notices from it.
+    pub fn state_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+
+    /// Whether the connection still stands, as far as is known.
+    pub fn is_open(&self) -> bool {
+        self.over.is_none()
+    }
+
+    /// How this server was reached.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Sends a request and waits for its reply.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit) and [`wait`](Self::wait).
+    pub fn run<R: Request>(&mut self, request: R) -> Result<R::Reply, Error> {
+        let ticket = self.submit(request)?;
+        self.wait(ticket)
+    }
+
+    /// Does `work` as long as its answers come within `limit` altogether; what takes longer is given up on like something
+    /// that the user interrupted, and the session goes on.
+    ///
+    /// # Errors
+    /// What `work` returns; [`Error::Interrupted`] when the limit was reached.
+    pub fn within<T>(
+        &mut self,
+        limit: Duration,
+        work: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.link.deadline = Some(Instant::now() + limit);
+        let result = work(self);
+        self.link.deadline = None;
+        result
+    }
+
+    /// Sends a request, or queues it to be sent with others; does not wait for its reply.
+    ///
+    /// It waits for earlier replies where the request can't be in flight with them, or where too much is under way.
+    ///
+    /// # Errors
+    /// The session is over, the server lacks the extension, or an argument can't be sent; nothing of it was sent then.
+    pub fn submit<R: Request>(&mut self, request: R) -> Result<Ticket<R>, Error> {
+        self.check_open(request.verb())?;
+        if let Some(extension) = request.extension() {
+            self.require(request.verb(), extension)?;
+        }
+        if request.alone() || self.pipeline.is_closed() {
+            self.settle()?;
+        }
+        let id = self.pipeline.next_id();
+        let start = self.out.len();
+        let mut encoder = Encoder::begin(&mut self.out, literals(&self.state));
+        encoder.atom(&Pipeline::tag(id)).space();
+        request.write(&mut encoder);
+        let encoded = encoder.finish()?;
+        let bytes = encoded.range.len();
+        if !encoded.pauses.is_empty() || !encoded.secrets.is_empty() || bytes > WINDOW {
+            // A command that has to be sent in pieces, or apart from others so that its secrets can be masked and wiped.
+            let command = zeroize::Zeroizing::new(self.out.split_off(start));
+            let shift = |at: &usize| at - start;
+            let pauses: Vec<usize> = encoded.pauses.iter().map(shift).collect();
+            let secrets: Vec<_> = encoded
+                .secrets
+                .iter()
+                .map(|r| r.start - start..r.end - start)
+                .collect();
+            wipe(&mut self.out, start, bytes);
+            self.settle()?;
+            self.pipeline.push(id, request, bytes);
+            self.send_in_pieces(id, &command, &pauses, &secrets)?;
+            return Ok(Ticket::new(id));
+        }
+        self.pipeline.push(id, request, bytes);
+        if self.out.len() >= BATCH {
+            self.flush()?;
+        }
+        while self.pipeline.bytes() > WINDOW {
+            self.flush()?;
+            self.pump(None)?;
+        }
+        Ok(Ticket::new(id))
+    }
+
+    /// Waits for the reply to a request.
+    ///
+    /// # Errors
+    /// What the server refused, what could not be read, or how the connection was lost; see [`Error`].
+    pub fn wait<R: Request>(&mut self, ticket: Ticket<R>) -> Result<R::Reply, Error> {
+        self.drive(ticket.id, None)?;
+        match self.pipeline.claim(ticket.id) {
+            Some(Ok(reply)) => match reply.downcast::<R::Reply>() {
+                Ok(reply) => Ok(*reply),
+                Err(_) => Err(Error::Usage(
+                    "this ticket belongs to another session".into(),
+                )),
+            },
+            Some(Err(error)) => Err(error),
+            None => Err(Error::Usage(
+                "this ticket belongs to another session".into(),
+            )),
+        }
+    }
+
+    /// Sends a request whose untagged responses go to `sink` as they come, so that none has to be kept.
+    pub(crate) fn stream<R: Request>(
+        &mut self,
+        request: R,
+        sink: Sink<'_>,
+    ) -> Result<R::Reply, Error> {
+        let ticket = self.submit(request)?;
+        self.drive(ticket.id, Some(sink))?;
+        self.wait(ticket)
+    }
+
+    /// Waits until everything in flight is answered; the replies stay with their tickets.
+    ///
+    /// # Errors
+    /// The connection was lost.
+    pub fn settle(&mut self) -> Result<(), Error> {
+        self.flush()?;
+        while !self.pipeline.is_empty() {
+            self.pump(None)?;
+        }
+        Ok(())
+    }
+
+    /// Sends what is queued.
+    ///
+    /// # Errors
+    /// The connection was lost.
+    pub fn flush(&mut self) -> Result<(), Error> {
+        if self.out.is_empty() || self.over.is_some() {
+            return Ok(());
+        }
+        let result = self.link.send(&self.out, &[]);
+        self.out.clear();
+        result.map_err(|error| self.fail(&error))
+    }
+
+    /// That a server offers an extension, asking for its capabilities if it has not told them.
+    pub(crate) fn require(
+        &mut self,
+        what: &'static str,
+        extension: Extension,
+    ) -> Result<(), Error> {
+        if self.known_capabilities()?.offers(&extension) {
+            Ok(())
+        } else {
+            Err(Error::Unsupported {
+                what,
+                extension: extension.name,
+                rfc: extension.rfc,
+            })
+        }
+    }
+
+    /// The capabilities, asked for only where the server has not told them.
+    pub(crate) fn known_capabilities(&mut self) -> Result<&Capabilities, Error> {
+        if self.state.capabilities.is_none() {
+            self.run(login::Capability)?;
+        }
+        Ok(self.state.capabilities())
+    }
+
+    fn check_open(&self, verb: &'static str) -> Result<(), Error> {
+        match &self.over {
+            Some(cause) => Err(Error::Lost {
+                verb,
+                cause: cause.clone(),
+                unknown: false,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads responses until request `id` is answered.
+    fn drive(&mut self, id: u64, mut sink: Option<Sink<'_>>) -> Result<(), Error> {
+        if !self.pipeline.is_done(id) {
+            self.flush()?;
+        }
+        while !self.pipeline.is_done(id) {
+            let Some((verb, unknown)) = self.pipeline.describe(id) else {
+                return Ok(());
+            };
+            // The sink is lent for one response at a time.
+            let lent = sink.as_mut().map(|sink| (id, &mut **sink as Sink<'_>));
+            match self.pump(lent) {
+                Ok(_) => {}
+                Err(Error::Interrupted { .. }) => {
+                    self.pipeline.abandon(id);
+                    return Err(Error::Interrupted { verb, unknown });
+                }
+                // Its own outcome, which says whether it may have been done, is with its ticket.
+                Err(_) if self.pipeline.is_done(id) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a command that holds synchronizing literals or secrets, waiting for each continuation (RFC 3501 section 7.5).
+    fn send_in_pieces(
+        &mut self,
+        id: u64,
+        command: &[u8],
+        pauses: &[usize],
+        secrets: &[std::ops::Range<usize>],
+    ) -> Result<(), Error> {
+        let mut start = 0;
+        for end in pauses.iter().copied().chain([command.len()]) {
+            // A pause may fall inside of a secret, between the length of its literal and its text.
+            let within: Vec<_> = secrets
+                .iter()
+                .map(|secret| {
+                    secret.start.clamp(start, end) - start..secret.end.clamp(start, end) - start
+                })
+                .filter(|part| !part.is_empty())
+                .collect();
+            self.link
+                .send(&command[start..end], &within)
+                .map_err(|error| self.fail(&error))?;
+            start = end;
+            if end == command.len() {
+                break;
+            }
+            if let ControlFlow::Break(()) = self.await_continuation(id)? {
+                // Refused instead of continued: the tagged response is the outcome.
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for a `+`; `Break` when request `id` was answered instead.
+    fn await_continuation(&mut self, id: u64) -> Result<ControlFlow<()>, Error> {
+        loop {
+            match self.pump(None) {
+                Ok(Event::Continuation(_)) => return Ok(ControlFlow::Continue(())),
+                Ok(Event::Completed(done)) if done == id => return Ok(ControlFlow::Break(())),
+                Ok(_) => {}
+                Err(Error::Interrupted { .. }) => {
+                    // Half a command has been sent: nothing else can be said on this connection.
+                    return Err(self.fail(&IoError::Interrupted.into()));
+                }
+                Err(_) if self.pipeline.is_done(id) => return Ok(ControlFlow::Break(())),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Reads one response and deals with it.
+    fn pump(&mut self, sink: Option<(u64, Sink<'_>)>) -> Result<Event, Error> {
+        let frame = match self.link.receive() {
+            Ok(frame) => frame,
+            Err(error) if error.is_interrupt() => {
+                return Err(Error::Interrupted {
+                    verb: "a command",
+                    unknown: true,
+                });
+            }
+            Err(error) => return Err(self.fail(&error)),
+        };
+        let bytes = self.link.framer.bytes(frame);
+        let response = match response::parse(bytes) {
+            Ok(response) => response,
+            Err(error) => {
+                self.pipeline.unreadable(&error, bytes);
+                self.state.stray(bytes, Some(&error));
+                return Ok(Event::Other);
+            }
+        };
+        match response {
+            Response::Continuation(text) => Ok(Event::Continuation(text.to_vec())),
+            Response::Tagged { tag, status } => {
+                learn(&mut self.state, &status);
+                match self.pipeline.complete(tag, &status, &mut self.state) {
+                    Some(id) => Ok(Event::Completed(id)),
+                    None => {
+                        self.state.stray(bytes, None);
+                        Ok(Event::Other)
+                    }
+                }
+            }
+            Response::Untagged(Untagged::Status(status)) => {
+                learn(&mut self.state, &status);
+                if status.condition == Condition::Bye {
+                    self.state.bye = Some(String::from_utf8_lossy(status.text).into_owned());
+                } else if status.condition != Condition::Ok || !self.pipeline.offer_status(&status)
+                {
+                    heed(&mut self.state, &status);
+                }
+                Ok(Event::Other)
+            }
+            Response::Untagged(Untagged::Data(data)) => {
+                if let Some((id, sink)) = sink {
+                    match sink(&data) {
+                        Ok(true) => return Ok(Event::Other),
+                        Ok(false) => {}
+                        Err(error) => {
+                            self.pipeline.damage(id, &error, bytes);
+                            self.state.stray(bytes, Some(&error));
+                            return Ok(Event::Other);
+                        }
+                    }
+                }
+                let observed = self.state.observe(&data);
+                match self.pipeline.offer(&data, bytes) {
+                    Ok(false) if !observed => self.state.stray(bytes, None),
+                    Ok(_) => {}
+                    Err(error) => self.state.stray(bytes, Some(&error)),
+                }
+                Ok(Event::Other)
+            }
+        }
+    }
+
+    /// The connection is of no more use: ends everything that waits for it.
+    fn fail(&mut self, error: &LinkError) -> Error {
+        let cause = match &self.state.bye {
+            Some(bye) if error.is_end() => format!("the server closed it, saying: {bye}"),
+            _ => error.to_string(),
+        };
+        let verb = "a command";
+        self.pipeline.lose_all(&cause);
+        self.out.clear();
+        self.link.close();
+        self.state.selected = None;
+        self.over = Some(cause.clone());
+        Error::Lost {
+            verb,
+            cause,
+            unknown: true,
+        }
+    }
+}
+
+/// Overwrites what a command left behind in the shared buffer beyond `start`.
+fn wipe(out: &mut Vec<u8>, start: usize, bytes: usize) {
+    out.resize(start + bytes, 0);
+    out.truncate(start);
+}
+
+/// How literals may be sent: without waiting where the server has RFC 7888.
+fn literals(state: &State) -> Literals {
+    if state.capabilities().has("LITERAL+") {
+        Literals::Plus
+    } else if state.capabilities().has("LITERAL-") {
+        Literals::Minus
+    } else {
+        Literals::Synchronizing
+    }
+}
+
+/// What any status response may tell: capabilities (RFC 3501 section 7.1).
+fn learn(state: &mut State, status: &Status<'_>) {
+    if let Some(code) = status.code
+        && code.is("CAPABILITY")
+    {
+        state.capabilities = Some(Capabilities::read(code.cursor()));
+    }
+}
+
+/// Keeps what a person should hear: alerts, and the NO and BAD that belong to no command.
+fn heed(state: &mut State, status: &Status<'_>) {
+    let alert = status.code.is_some_and(|code| code.is("ALERT"));
+    if alert || matches!(status.condition, Condition::No | Condition::Bad) {
+        let text = String::from_utf8_lossy(status.text);
+        state.notice(if alert {
+            format!("ALERT: {text}")
+        } else {
+            format!("{}: {text}", status.condition)
+        });
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.link.close();
+    }
+}

@@ -1,0 +1,275 @@
+//! The requests in flight: which response belongs to which, and what became of each.
+//!
+//! Lives here: [`Ticket`], the queue, the matching of untagged and tagged responses. No I/O (that is `link`'s), and no
+//! knowledge of what any command means.
+
+use std::any::Any;
+use std::collections::{HashMap, VecDeque};
+use std::marker::PhantomData;
+
+use crate::error::{Error, Refusal};
+use crate::wire::cursor::ParseError;
+use crate::wire::response::{Condition, Data, Status};
+
+use super::request::{Effect, Fit, Request};
+use super::state::{State, sample};
+
+/// A request that was submitted; [`Session::wait`](super::Session::wait) turns it into the reply.
+///
+/// A ticket that is dropped forgoes the reply, not the command.
+#[must_use = "the command was sent, but its outcome is in Session::wait"]
+#[derive(Debug)]
+pub struct Ticket<R: Request> {
+    pub(super) id: u64,
+    request: PhantomData<fn() -> R>,
+}
+
+impl<R: Request> Ticket<R> {
+    pub(super) fn new(id: u64) -> Self {
+        Self {
+            id,
+            request: PhantomData,
+        }
+    }
+}
+
+/// A request's outcome, its type forgotten until the ticket gives it back.
+type Outcome = Result<Box<dyn Any + Send>, Error>;
+
+/// A [`Request`] with its reply's type forgotten, so that one queue holds them all.
+trait Work: Send {
+    fn take(&mut self, data: &Data<'_>, fit: Fit) -> Result<bool, ParseError>;
+    fn take_status(&mut self, status: &Status<'_>) -> bool;
+    fn finish(self: Box<Self>, ok: &Status<'_>, state: &mut State) -> Outcome;
+    fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<String>;
+}
+
+impl<R: Request> Work for R {
+    fn take(&mut self, data: &Data<'_>, fit: Fit) -> Result<bool, ParseError> {
+        Request::take(self, data, fit)
+    }
+    fn take_status(&mut self, status: &Status<'_>) -> bool {
+        Request::take_status(self, status)
+    }
+    fn finish(self: Box<Self>, ok: &Status<'_>, state: &mut State) -> Outcome {
+        Request::finish(*self, ok, state).map(|reply| Box::new(reply) as Box<dyn Any + Send>)
+    }
+    fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<String> {
+        Request::refused(self, refusal, state)
+    }
+}
+
+/// What was wrong with a request's responses.
+struct Damage {
+    count: usize,
+    why: String,
+    sample: String,
+}
+
+/// One request that was sent and not yet answered.
+struct InFlight {
+    id: u64,
+    verb: &'static str,
+    effect: Effect,
+    alone: bool,
+    bytes: usize,
+    damage: Option<Damage>,
+    /// Nobody waits for it any more (its user was interrupted): its answer is read and thrown away.
+    abandoned: bool,
+    work: Box<dyn Work>,
+}
+
+impl InFlight {
+    fn damaged(&mut self, error: &ParseError, response: &[u8]) {
+        let damage = self.damage.get_or_insert_with(|| Damage {
+            count: 0,
+            why: error.to_string(),
+            sample: sample(response),
+        });
+        damage.count += 1;
+    }
+}
+
+/// The requests in flight, oldest first, and the outcomes that nobody has asked for yet.
+#[derive(Default)]
+pub(super) struct Pipeline {
+    last: u64,
+    queue: VecDeque<InFlight>,
+    outcomes: HashMap<u64, Outcome>,
+    bytes: usize,
+}
+
+impl Pipeline {
+    /// The number for the next request, from which its tag is made.
+    pub(super) fn next_id(&mut self) -> u64 {
+        self.last += 1;
+        self.last
+    }
+
+    /// The tag of request `id`.
+    pub(super) fn tag(id: u64) -> String {
+        format!("a{id}")
+    }
+
+    pub(super) fn push<R: Request>(&mut self, id: u64, request: R, bytes: usize) {
+        self.bytes += bytes;
+        self.queue.push_back(InFlight {
+            id,
+            verb: request.verb(),
+            effect: request.effect(),
+            alone: request.alone(),
+            bytes,
+            damage: None,
+            abandoned: false,
+            work: Box::new(request),
+        });
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Whether the newest request wants nothing in flight beside it.
+    pub(super) fn is_closed(&self) -> bool {
+        self.queue.back().is_some_and(|entry| entry.alone)
+    }
+
+    /// Bytes of the requests whose answers are not here yet.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn is_done(&self, id: u64) -> bool {
+        self.outcomes.contains_key(&id)
+    }
+
+    pub(super) fn claim(&mut self, id: u64) -> Option<Outcome> {
+        self.outcomes.remove(&id)
+    }
+
+    /// The verb of a request in flight, and whether it may have changed something.
+    pub(super) fn describe(&self, id: u64) -> Option<(&'static str, bool)> {
+        self.queue
+            .iter()
+            .find(|entry| entry.id == id)
+            .map(|entry| (entry.verb, entry.effect == Effect::Change))
+    }
+
+    /// Nobody will wait for request `id`.
+    pub(super) fn abandon(&mut self, id: u64) {
+        if let Some(entry) = self.queue.iter_mut().find(|entry| entry.id == id) {
+            entry.abandoned = true;
+        }
+        self.outcomes.remove(&id);
+    }
+
+    /// Offers an untagged response to the requests in flight: by name first, then by kind, oldest first.
+    ///
+    /// `Ok(true)` when one took it.
+    pub(super) fn offer(&mut self, data: &Data<'_>, response: &[u8]) -> Result<bool, ParseError> {
+        for fit in [Fit::Exact, Fit::Kind] {
+            for entry in &mut self.queue {
+                match entry.work.take(data, fit) {
+                    Ok(true) => return Ok(true),
+                    Ok(false) => {}
+                    Err(error) => {
+                        entry.damaged(&error, response);
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Offers an untagged OK to the oldest request in flight.
+    pub(super) fn offer_status(&mut self, status: &Status<'_>) -> bool {
+        self.queue
+            .iter_mut()
+            .any(|entry| entry.work.take_status(status))
+    }
+
+    /// A response so broken that not even its kind is known: it may have been part of what the oldest request reads.
+    pub(super) fn unreadable(&mut self, error: &ParseError, response: &[u8]) {
+        if let Some(entry) = self.queue.front_mut()
+            && entry.effect == Effect::Read
+        {
+            entry.damaged(error, response);
+        }
+    }
+
+    /// Marks request `id` as having missed a response.
+    pub(super) fn damage(&mut self, id: u64, error: &ParseError, response: &[u8]) {
+        if let Some(entry) = self.queue.iter_mut().find(|entry| entry.id == id) {
+            entry.damaged(error, response);
+        }
+    }
+
+    /// Ends the request that `tag` names: its id, or `None` for a tag that nobody sent.
+    pub(super) fn complete(
+        &mut self,
+        tag: &[u8],
+        status: &Status<'_>,
+        state: &mut State,
+    ) -> Option<u64> {
+        let id: u64 = std::str::from_utf8(tag)
+            .ok()?
+            .strip_prefix('a')?
+            .parse()
+            .ok()?;
+        let at = self.queue.iter().position(|entry| entry.id == id)?;
+        let entry = self.queue.remove(at)?;
+        self.bytes -= entry.bytes;
+        let outcome = match (status.condition, entry.damage) {
+            (Condition::Ok, Some(damage)) if entry.effect == Effect::Read => {
+                Err(Error::Incomplete {
+                    verb: entry.verb,
+                    count: damage.count,
+                    why: damage.why,
+                    sample: damage.sample,
+                })
+            }
+            (Condition::Ok, _) => entry.work.finish(status, state),
+            (condition, _) => {
+                let mut refusal = refusal(entry.verb, condition, status);
+                refusal.advice = entry.work.refused(&refusal, state);
+                Err(Error::Refused(Box::new(refusal)))
+            }
+        };
+        if !entry.abandoned {
+            self.outcomes.insert(id, outcome);
+        }
+        Some(id)
+    }
+
+    /// The connection is gone: everything in flight ends with it, each saying whether it may have been done.
+    pub(super) fn lose_all(&mut self, cause: &str) {
+        for entry in self.queue.drain(..) {
+            if !entry.abandoned {
+                let unknown = entry.effect == Effect::Change;
+                self.outcomes.insert(
+                    entry.id,
+                    Err(Error::Lost {
+                        verb: entry.verb,
+                        cause: cause.to_owned(),
+                        unknown,
+                    }),
+                );
+            }
+        }
+        self.bytes = 0;
+    }
+}
+
+/// A tagged NO or BAD as an error value.
+fn refusal(verb: &'static str, condition: Condition, status: &Status<'_>) -> Refusal {
+    Refusal {
+        verb,
+        condition,
+        code: status
+            .code
+            .map(|code| String::from_utf8_lossy(code.name).to_ascii_uppercase()),
+        text: String::from_utf8_lossy(status.text).into_owned(),
+        advice: None,
+    }
+}

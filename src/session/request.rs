@@ -1,0 +1,97 @@
+//! A request is a value: one IMAP command that knows how to write itself, which responses are its own, and its reply.
+//!
+//! Lives here: the trait [`Request`] and what it speaks of. Not here: any actual command (`admin` holds those, and the
+//! session's own are in `login`), nor how requests travel (`pipeline`).
+
+use crate::error::{Error, Refusal};
+use crate::wire::cursor::ParseError;
+use crate::wire::encode::Encoder;
+use crate::wire::response::{Data, Status};
+
+use super::state::State;
+
+/// What a request does to the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It only reads: losing its answer loses nothing, and it may be sent ahead of others and again.
+    Read,
+    /// It changes something that outlasts the session: a lost answer leaves unknown whether it was done.
+    Change,
+}
+
+/// How closely an untagged response must fit before a request takes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fit {
+    /// The kind of response, and the mailbox or root that was asked about.
+    Exact,
+    /// The kind of response is enough: servers rewrite names (INBOX, virtual domains), and answers come in order.
+    Kind,
+}
+
+/// An extension without which a command is not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extension {
+    /// Its name in CAPABILITY.
+    pub name: &'static str,
+    /// Other capabilities that imply it.
+    pub implied_by: &'static [&'static str],
+    /// Where it is defined, for messages: `RFC 4314`.
+    pub rfc: &'static str,
+}
+
+/// One IMAP command, as a value.
+///
+/// [`Session::submit`](super::Session::submit) sends it and [`Session::wait`](super::Session::wait) returns its reply;
+/// [`Session::run`](super::Session::run) does both.
+pub trait Request: Send + 'static {
+    /// What a tagged OK and the untagged responses before it amount to.
+    type Reply: Send + 'static;
+
+    /// The command's name, such as `GETACL`.
+    fn verb(&self) -> &'static str;
+
+    /// Whether it changes anything.
+    fn effect(&self) -> Effect;
+
+    /// The extension that it needs.
+    fn extension(&self) -> Option<Extension> {
+        None
+    }
+
+    /// Whether nothing else may be in flight with it: commands that change what later ones mean, and those whose
+    /// responses can't be told from another's.
+    fn alone(&self) -> bool {
+        false
+    }
+
+    /// Writes the command, from its name on.
+    fn write(&self, command: &mut Encoder<'_>);
+
+    /// Takes an untagged response if it is this request's own: `Ok(true)` when it was.
+    ///
+    /// # Errors
+    /// A response of this request's kind that can't be read. The session counts it, and a reply that lacks it is never
+    /// passed off as whole.
+    fn take(&mut self, data: &Data<'_>, fit: Fit) -> Result<bool, ParseError> {
+        let _ = (data, fit);
+        Ok(false)
+    }
+
+    /// Takes an untagged OK if it is this request's own: `true` when it was.
+    fn take_status(&mut self, status: &Status<'_>) -> bool {
+        let _ = status;
+        false
+    }
+
+    /// The reply, after a tagged OK; what the session has to remember of it goes into `state`.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] where the response that the command is for never came.
+    fn finish(self, ok: &Status<'_>, state: &mut State) -> Result<Self::Reply, Error>;
+
+    /// After a tagged NO or BAD: what the session has to remember goes into `state`; returns what to do next.
+    fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<String> {
+        let _ = (refusal, state);
+        None
+    }
+}

@@ -1,0 +1,354 @@
+//! What a session knows: capabilities, namespaces, the hierarchy separator, the selected mailbox, who is logged in.
+//!
+//! Lives here: the state and how unsolicited responses change it. Not here: who asks for it (`login`, `admin::server`).
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use crate::net::Channel;
+use crate::wire::cursor::{Cursor, ParseError};
+use crate::wire::response::Data;
+
+use super::name::MailboxName;
+use super::request::Extension;
+
+/// The server's capabilities (RFC 3501 section 7.2.1).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Capabilities(Vec<String>);
+
+impl Capabilities {
+    /// Reads the atoms of a CAPABILITY response or code.
+    pub(crate) fn read(mut cursor: Cursor<'_>) -> Self {
+        let mut names = Vec::new();
+        loop {
+            cursor.skip_spaces();
+            match cursor.atom() {
+                Some(name) if names.len() < MOST_CAPABILITIES => {
+                    names.push(String::from_utf8_lossy(name).into_owned())
+                }
+                _ => return Self(names),
+            }
+        }
+    }
+
+    /// Whether `name` is among them; case does not count.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|have| have.eq_ignore_ascii_case(name))
+    }
+
+    /// Whether the extension is there, by its own name or by one that implies it.
+    pub fn offers(&self, extension: &Extension) -> bool {
+        self.has(extension.name) || extension.implied_by.iter().any(|name| self.has(name))
+    }
+
+    /// The part behind `=` of every capability `prefix=…`: the SASL mechanisms of `AUTH`, the letters of `RIGHTS`.
+    pub fn values<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter_map(move |name| {
+            let (key, value) = name.split_once('=')?;
+            key.eq_ignore_ascii_case(prefix).then_some(value)
+        })
+    }
+
+    /// All of them, as the server wrote them.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A server could send capabilities for ever; no real one has a tenth of this many.
+const MOST_CAPABILITIES: usize = 2_000;
+
+/// One namespace (RFC 2342 section 5): a prefix and the hierarchy separator below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Namespace {
+    /// What its mailboxes' names begin with; may be empty.
+    pub prefix: MailboxName,
+    /// The hierarchy separator; `None` where the namespace is flat.
+    pub separator: Option<u8>,
+}
+
+/// The server's namespaces (RFC 2342).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Namespaces {
+    /// The logged-in user's own.
+    pub personal: Vec<Namespace>,
+    /// Other users'.
+    pub other: Vec<Namespace>,
+    /// Shared by all.
+    pub shared: Vec<Namespace>,
+}
+
+impl Namespaces {
+    /// All of them, with the word for each kind.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Namespace)> {
+        self.personal
+            .iter()
+            .map(|n| ("personal", n))
+            .chain(self.other.iter().map(|n| ("other", n)))
+            .chain(self.shared.iter().map(|n| ("shared", n)))
+    }
+
+    /// The separator for a name: that of the namespace with the longest prefix that the name begins with.
+    pub fn separator_for(&self, name: &[u8]) -> Option<u8> {
+        self.iter()
+            .filter(|(_, namespace)| name.starts_with(namespace.prefix.wire()))
+            .max_by_key(|(_, namespace)| namespace.prefix.wire().len())
+            .and_then(|(_, namespace)| namespace.separator)
+    }
+
+    /// The separator of the first namespace that has one: personal, other users', shared.
+    pub fn separator(&self) -> Option<u8> {
+        self.iter().find_map(|(_, namespace)| namespace.separator)
+    }
+}
+
+/// The selected mailbox (RFC 3501 section 6.3.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selected {
+    /// Its name.
+    pub mailbox: MailboxName,
+    /// Whether it was opened with EXAMINE, or the server gave no more than READ-ONLY.
+    pub read_only: bool,
+    /// Messages in it.
+    pub exists: u64,
+    /// Messages with the \Recent flag.
+    pub recent: u64,
+    /// Sequence number of the first unseen message, where told.
+    pub unseen: Option<u64>,
+    /// Its UIDVALIDITY, where told.
+    pub uidvalidity: Option<u64>,
+    /// The next UID, where told.
+    pub uidnext: Option<u64>,
+    /// The flags in use.
+    pub flags: Vec<String>,
+    /// The flags that can be changed for good.
+    pub permanent_flags: Vec<String>,
+}
+
+impl Selected {
+    /// A mailbox of which nothing is known yet.
+    pub(crate) fn new(mailbox: MailboxName, read_only: bool) -> Self {
+        Self {
+            mailbox,
+            read_only,
+            exists: 0,
+            recent: 0,
+            unseen: None,
+            uidvalidity: None,
+            uidnext: None,
+            flags: Vec::new(),
+            permanent_flags: Vec::new(),
+        }
+    }
+}
+
+/// Something the server said that nobody asked for and a person should see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// The server's words, untrusted.
+    pub text: String,
+}
+
+/// A response that could not be read, or that nobody claimed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stray {
+    /// The beginning of it, untrusted.
+    pub sample: String,
+    /// Why it could not be read; `None` where it was readable and merely unknown.
+    pub why: Option<String>,
+}
+
+/// Everything that a session remembers about its server and itself.
+#[derive(Debug, Clone)]
+pub struct State {
+    pub(crate) server: String,
+    pub(crate) channel: Channel,
+    pub(crate) greeting: String,
+    pub(crate) capabilities: Option<Capabilities>,
+    pub(crate) namespaces: Option<Namespaces>,
+    pub(crate) root_separator: Option<Option<u8>>,
+    pub(crate) forced_separator: Option<u8>,
+    pub(crate) user: Option<String>,
+    pub(crate) mechanism: Option<&'static str>,
+    pub(crate) authenticated: bool,
+    pub(crate) selected: Option<Selected>,
+    pub(crate) bye: Option<String>,
+    notices: VecDeque<Notice>,
+    strays: VecDeque<Stray>,
+    stray_count: u64,
+}
+
+/// How many notices and strays are kept; a hostile server can send any number.
+const MOST_KEPT: usize = 100;
+/// How much of a stray response is kept, in bytes.
+const SAMPLE: usize = 200;
+
+impl State {
+    pub(crate) fn new(server: String, channel: Channel, forced_separator: Option<u8>) -> Self {
+        Self {
+            server,
+            channel,
+            greeting: String::new(),
+            capabilities: None,
+            namespaces: None,
+            root_separator: None,
+            forced_separator,
+            user: None,
+            mechanism: None,
+            authenticated: false,
+            selected: None,
+            bye: None,
+            notices: VecDeque::new(),
+            strays: VecDeque::new(),
+            stray_count: 0,
+        }
+    }
+
+    /// The server, as it was named to connect to it.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// The connection: the peer's address, and TLS.
+    pub fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    /// The words of the greeting. Untrusted.
+    pub fn greeting(&self) -> &str {
+        &self.greeting
+    }
+
+    /// The capabilities as last told, empty where they were never told.
+    pub fn capabilities(&self) -> &Capabilities {
+        static NONE: Capabilities = Capabilities(Vec::new());
+        self.capabilities.as_ref().unwrap_or(&NONE)
+    }
+
+    /// The namespaces, once asked for.
+    pub fn namespaces(&self) -> Option<&Namespaces> {
+        self.namespaces.as_ref()
+    }
+
+    /// Who is logged in; `None` before the login, and after a PREAUTH greeting, which does not tell.
+    pub fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    /// How the login was done.
+    pub fn mechanism(&self) -> Option<&'static str> {
+        self.mechanism
+    }
+
+    /// Whether the session is past its login.
+    pub fn is_authenticated(&self) -> bool {
+        self.authenticated
+    }
+
+    /// The selected mailbox.
+    pub fn selected(&self) -> Option<&Selected> {
+        self.selected.as_ref()
+    }
+
+    /// Whether the server calls itself Cyrus: some of its faults must be kept out of the way of.
+    pub(crate) fn is_cyrus(&self) -> bool {
+        self.greeting.contains("Cyrus")
+    }
+
+    /// The notices since the last call, oldest first: alerts (RFC 3501 section 7.1), warnings, errors that belong to no command.
+    pub fn take_notices(&mut self) -> impl Iterator<Item = Notice> + use<'_> {
+        self.notices.drain(..)
+    }
+
+    /// The latest responses that could not be read or that nobody asked for, and how many there were in all.
+    pub fn strays(&self) -> (impl Iterator<Item = &Stray>, u64) {
+        (self.strays.iter(), self.stray_count)
+    }
+
+    pub(crate) fn notice(&mut self, text: String) {
+        if self.notices.len() < MOST_KEPT {
+            self.notices.push_back(Notice { text });
+        }
+    }
+
+    pub(crate) fn stray(&mut self, response: &[u8], why: Option<&ParseError>) {
+        self.stray_count += 1;
+        if self.strays.len() == MOST_KEPT {
+            self.strays.pop_front();
+        }
+        self.strays.push_back(Stray {
+            sample: sample(response),
+            why: why.map(ToString::to_string),
+        });
+    }
+
+    /// Reads what the server may say at any time (RFC 3501 section 7.3 and 7.4): `true` when `data` was such.
+    pub(crate) fn observe(&mut self, data: &Data<'_>) -> bool {
+        if data.is("CAPABILITY") {
+            self.capabilities = Some(Capabilities::read(data.body));
+            return true;
+        }
+        let Some(number) = data.number else {
+            return data.is("FLAGS");
+        };
+        let Some(selected) = &mut self.selected else {
+            return false;
+        };
+        if data.is("EXISTS") {
+            selected.exists = number;
+        } else if data.is("RECENT") {
+            selected.recent = number;
+        } else if data.is("EXPUNGE") {
+            selected.exists = selected.exists.saturating_sub(1);
+        } else {
+            return data.is("FETCH");
+        }
+        true
+    }
+
+    /// A mailbox is gone: if it was the selected one, nothing is selected any more.
+    pub(crate) fn forget_mailbox(&mut self, gone: &MailboxName) {
+        if self
+            .selected
+            .as_ref()
+            .is_some_and(|selected| selected.mailbox == *gone)
+        {
+            self.selected = None;
+        }
+    }
+
+    /// A mailbox has another name: so has the selected one, if it is that.
+    pub(crate) fn rename_mailbox(&mut self, from: &MailboxName, to: &MailboxName) {
+        if let Some(selected) = &mut self.selected
+            && selected.mailbox == *from
+        {
+            selected.mailbox = to.clone();
+        }
+    }
+
+    /// After STARTTLS: what was learnt in cleartext could have come from anybody (RFC 3501 section 6.2.1).
+    pub(crate) fn forget_cleartext(&mut self) {
+        self.capabilities = None;
+        self.notices.clear();
+    }
+}
+
+/// The beginning of a response, for messages.
+pub(crate) fn sample(response: &[u8]) -> String {
+    let mut text = String::from_utf8_lossy(&response[..response.len().min(SAMPLE)]).into_owned();
+    if response.len() > SAMPLE {
+        text.push('…');
+    }
+    text
+}
+
+impl fmt::Display for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.prefix)
+    }
+}

@@ -1,0 +1,196 @@
+//! Rights: listacl, setacl, deleteacl, myrights, listrights.
+
+use imapadm::Error;
+use imapadm::admin::acl::{DeleteAcl, GetAcl, ListRights, MyRights, check_identifier};
+
+use super::super::Shell;
+use super::super::command::{Argument, Collect, Command, Count, Flow, Input, Kind};
+use super::{MAILBOX, MAILBOX_OR_SELECTED, alone, submit, submit_all, sum_up};
+use crate::report::{Report, Value};
+
+const IDENTIFIERS: Argument = Argument {
+    name: "IDENTIFIER",
+    kind: Kind::Identifier,
+    count: Count::Repeated,
+};
+
+pub static LISTACL: Command = Command {
+    name: "listacl",
+    aliases: &["listaclmailbox", "lam"],
+    flags: &[],
+    arguments: &[MAILBOX_OR_SELECTED],
+    summary: "list who has which rights on a mailbox",
+    details: "",
+    flow: Flow::Reads,
+    start: listacl,
+};
+
+fn listacl(shell: &mut Shell, input: &Input) -> Result<Collect, Error> {
+    let mailbox = input.mailbox(0, shell)?;
+    submit(shell, GetAcl::new(mailbox), |acl, out| {
+        for entry in &acl.entries {
+            out.row(&[
+                ("mailbox", Value::text(&acl.mailbox)),
+                ("identifier", Value::str(entry.identifier.as_str())),
+                ("rights", Value::str(entry.rights.as_str())),
+            ]);
+        }
+    })
+}
+
+pub static SETACL: Command = Command {
+    name: "setacl",
+    aliases: &["setaclmailbox", "sam"],
+    flags: &[],
+    arguments: &[
+        MAILBOX,
+        IDENTIFIERS,
+        Argument {
+            name: "RIGHTS",
+            kind: Kind::Rights,
+            count: Count::Repeated,
+        },
+    ],
+    summary: "set identifiers' rights on a mailbox",
+    details: "RIGHTS are letters (l lookup, r read, s seen, w write flags, i insert, p post, k create mailboxes, x delete mailbox, t delete \
+              messages, e expunge, a administer), +letters to add, -letters to take away, or one of none, read (lrs), post (lrsp), append \
+              (lrsip), write (lrswipkxte), delete (lrxte), all (lrswipkxtea). The rights shown are those that were asked for; listacl \
+              shows what the server made of them.",
+    flow: Flow::Changes,
+    start: setacl,
+};
+
+fn setacl(shell: &mut Shell, input: &Input) -> Result<Collect, Error> {
+    let mailbox = input.mailbox(0, shell)?;
+    let (pairs, _) = input.words_from(1).as_chunks::<2>();
+    let changes: Vec<_> = pairs
+        .iter()
+        .map(|[identifier, rights]| (identifier.as_str(), rights.as_str()))
+        .collect();
+    let requests = shell.session()?.set_acl_requests(&mailbox, &changes)?;
+    submit_all(shell, requests, |request, (), out| {
+        out.row(&[
+            ("mailbox", Value::text(&request.mailbox)),
+            ("identifier", Value::str(request.identifier.as_str())),
+            ("rights", Value::text(&request.change)),
+            ("set", Value::Flag(true)),
+        ]);
+    })
+}
+
+pub static DELETEACL: Command = Command {
+    name: "deleteacl",
+    aliases: &["deleteaclmailbox", "dam"],
+    flags: &[],
+    arguments: &[MAILBOX, IDENTIFIERS],
+    summary: "take identifiers off a mailbox's list of rights",
+    details: "The identifier * stands for every one on the list, your own last.",
+    flow: Flow::Changes,
+    start: deleteacl,
+};
+
+fn deleteacl(shell: &mut Shell, input: &Input) -> Result<Collect, Error> {
+    let mailbox = input.mailbox(0, shell)?;
+    let identifiers = input.words_from(1).to_vec();
+    for identifier in &identifiers {
+        check_identifier(identifier)?;
+    }
+    if identifiers.iter().all(|identifier| identifier != "*") {
+        let requests = identifiers
+            .into_iter()
+            .map(|identifier| DeleteAcl {
+                mailbox: mailbox.clone(),
+                identifier,
+            })
+            .collect();
+        return submit_all(shell, requests, |request, (), out| gone(request, out));
+    }
+    alone(move |shell, out| {
+        let session = shell.session()?;
+        let mut entries = session.get_acl(&mailbox)?.entries;
+        // Whoever takes away its own rights first may not take away the others'.
+        let own = session.state().user().map(str::to_owned);
+        entries.sort_by_key(|entry| Some(&entry.identifier) == own.as_ref());
+        let all = entries.len();
+        let mut failures = Vec::new();
+        for entry in entries {
+            let request = DeleteAcl {
+                mailbox: mailbox.clone(),
+                identifier: entry.identifier,
+            };
+            match session.run(request.clone()) {
+                Ok(()) => gone(&request, out),
+                Err(error) => failures.push(error),
+            }
+        }
+        sum_up(failures, all)
+    })
+}
+
+fn gone(request: &DeleteAcl, out: &mut Report) {
+    out.row(&[
+        ("mailbox", Value::text(&request.mailbox)),
+        ("identifier", Value::str(request.identifier.as_str())),
+        ("deleted", Value::Flag(true)),
+    ]);
+}
+
+pub static MYRIGHTS: Command = Command {
+    name: "myrights",
+    aliases: &["mr"],
+    flags: &[],
+    arguments: &[MAILBOX_OR_SELECTED],
+    summary: "show your own rights on a mailbox",
+    details: "",
+    flow: Flow::Reads,
+    start: myrights,
+};
+
+fn myrights(shell: &mut Shell, input: &Input) -> Result<Collect, Error> {
+    let mailbox = input.mailbox(0, shell)?;
+    submit(shell, MyRights::new(mailbox.clone()), move |rights, out| {
+        out.row(&[
+            ("mailbox", Value::text(&mailbox)),
+            ("rights", Value::str(rights)),
+        ]);
+    })
+}
+
+pub static LISTRIGHTS: Command = Command {
+    name: "listrights",
+    aliases: &["lr"],
+    flags: &[],
+    arguments: &[
+        MAILBOX,
+        Argument {
+            name: "IDENTIFIER",
+            kind: Kind::Identifier,
+            count: Count::One,
+        },
+    ],
+    summary: "show which rights an identifier can be given on a mailbox",
+    details: "Required are those it always has; each group of the optional ones can be given only as a whole.",
+    flow: Flow::Reads,
+    start: listrights,
+};
+
+fn listrights(shell: &mut Shell, input: &Input) -> Result<Collect, Error> {
+    let mailbox = input.mailbox(0, shell)?;
+    let identifier = input.word(1).unwrap_or_default().to_owned();
+    check_identifier(&identifier)?;
+    submit(
+        shell,
+        ListRights::new(mailbox.clone(), identifier.clone()),
+        move |rights, out| {
+            out.row(&[
+                ("mailbox", Value::text(&mailbox)),
+                ("identifier", Value::str(identifier)),
+                ("required", Value::str(rights.required)),
+                (
+                    "optional",
+                    Value::Words(rights.optional.into_iter().map(Into::into).collect()),
+                ),
+            ]);
+        },
+    )
+}

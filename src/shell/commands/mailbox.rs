@@ -1,0 +1,262 @@
+//! Mailboxes: create, delete, rename, list, status, subscribe.
+
+use std::ops::ControlFlow;
+
+use imapadm::Error;
+use imapadm::admin::mailbox::{Delete, Listing};
+use imapadm::admin::subscription::Subscribe;
+use imapadm::session::MailboxName;
+
+use super::super::Shell;
+use super::super::command::{Argument, Collect, Command, Count, Flag, Flow, Input, Kind};
+use super::{MAILBOX, MAILBOX_OR_SELECTED, PARTITION, PARTITION_FLAG, alone, partition, submit};
+use crate::report::{Cell, Value};
+
+pub static CREATE: Command = Command {
+    name: "createmailbox",
+    aliases: &["create", "cm"],
+    flags: &[PARTITION_FLAG],
+    arguments: &[MAILBOX, PARTITION],
+    summary: "create a mailbox",
+    details: "On Cyrus, user.NAME (or user/NAME) makes the user's INBOX.",
+    flow: Flow::Changes,
+    start: create,
+};
+
+fn create(shell: &mut Shell, input: &Input) -> Result<Collect, Error> {
+    let mailbox = input.mailbox(0, shell)?;
+    let partition = partition(input, 1)?.map(str::to_owned);
+    let request = shell
+        .session()?
+        .create_request(mailbox.clone(), partition.as_deref())?;
+    submit(shell, request, move |(), out| {
+        let mut cells: Vec<Cell<'_>> = vec![
+            ("mailbox", Value::text(&mailbox)),
+            ("created", Value::Flag(true)),
+        ];
+        cells.extend(partition.map(|partition| ("partition", Value::str(partition))));
+        out.row(&cells);
+    })
+}
+
+pub static DELETE: Command = Command {
+    name: "deletemailbox",
+    aliases: &["delete", "dm"],
+    flags: &[Flag {
+        name: "recursive",
+        short: Some('r'),
+        value: None,
+        help: "with all mailboxes below it, deepest first",
+    }],
+    arguments: &[MAILBOX],
+    summary: "delete a mailbox and its messages",
+    details: "There is no undo. With --recursive, what went and what stayed is listed one by one; a mailbox above one that stayed \
+              is not tried. You need the right x on each; a Cyrus administrator gives it to itself with setacl.",
+    flow: Flow::Changes,
+    start: delete,
+};
+
+fn delete(shell: &mut Shell, input: &Input) -> Result<Collect, Error> {
+    let mailbox = input.mailbox(0, shell)?;
+    if !input.has("recursive") {
+        let request = Delete {
+            mailbox: mailbox.clone(),
+        };
+        return submit(shell, request, move |(), out| {
+            out.row(&[
+                ("mailbox", Value::text(&mailbox)),
+                ("deleted", Value::Flag(true)),
+            ])
+        });
+    }
+    alone(move |shell, out| {
+        let mut gone = 0;
+        let result = shell.session()?.delete_subtree(&mailbox, |deleted| {
+            let name = Value::text(&deleted.mailbox);
+            match deleted.result {
+                Ok(()) => out.row(&[("mailbox", name), ("deleted", Value::Flag(true))]),
+                Err(error) => {
+                    out.row(&[
+                        ("mailbox", name),
+                        ("deleted", Value::Flag(false)),
+                        ("reason", Value::text(error)),
+                    ]);
+                }
+            }
+            gone += 1;
+        });
+        if result.is_ok() && gone == 0 {
+            out.row(&[
+                ("mailbox", Value::text(&mailbox)),
+                ("deleted", Value::Flag(true)),
+            ]);
+        }
+        result
+    })
+}
+
+pub static RENAME: Command = Command {
+    name: "renamemailbox",
+    aliases: &["rename", "renm"],
+    flags: &[PARTITION_FLAG],
+    arguments: &[
+        Argument {
+            name: "OLD",
+            kind: Kind::Mailbox,
+            count: Count::One,
+        },
+        Argument {
+            name: "NEW",
+            kind: Kind::Mailbox,
+            count: Count::One,
+        },
+        PARTITION,
+    ],
+    summary: "rename a mailbox and all below it",
+    details: "On Cyrus, the same name twice with a partition moves the mailbox to that partition.",
+    flow: Flow::Changes,
+    start: rename,
+};
+
+fn rename(shell: &mut Shell, input: &Input) -> Result<Collect, Error> {
+    let from = input.mailbox(0, shell)?;
+    let to = input.mailbox(1, shell)?;
+    let partition = partition(input, 2)?.map(str::to_owned);
+    let request =
+        shell
+            .session()?
+            .rename_request(from.clone(), to.clone(), partition.as_deref())?;
+    submit(shell, request, move |count, out| {
+        let mut cells: Vec<Cell<'_>> = vec![
+            ("mailbox", Value::text(&from)),
+            ("renamed", Value::Flag(true)),
+            ("to", Value::text(&to)),
+        ];
+        cells.extend(partition.map(|partition| ("partition", Value::str(partition))));
+        cells.extend(count.map(|count| ("mailboxes", Value::Number(count))));
+        out.row(&cells);
+    })
+}
+
+pub static LIST: Command = Command {
+    name: "listmailbox",
+    aliases: &["list", "lm"],
+    flags: &[Flag {
+        name: "subscribed",
+        short: Some('s'),
+        value: None,
+        help: "only those you are subscribed to",
+    }],
+    arguments: &[
+        Argument {
+            name: "PATTERN",
+            kind: Kind::Pattern,
+            count: Count::Optional,
+        },
+        Argument {
+            name: "BASE",
+            kind: Kind::Pattern,
+            count: Count::Optional,
+        },
+    ],
+    summary: "list mailboxes",
+    details: "In PATTERN, * matches anything and % anything but the hierarchy separator; without one, all are listed. BASE is put in \
+              front of PATTERN by the server.",
+    // Nothing in a LIST response tells which LIST it answers, and rows leave as they come.
+    flow: Flow::Alone,
+    start: list,
+};
+
+fn list(_: &mut Shell, input: &Input) -> Result<Collect, Error> {
+    let of = if input.has("subscribed") {
+        Listing::Subscribed
+    } else {
+        Listing::All
+    };
+    let pattern = MailboxName::pattern(input.word(0).unwrap_or("*"))?;
+    let base = MailboxName::pattern(input.word(1).unwrap_or(""))?;
+    alone(move |shell, out| {
+        shell.session()?.list_each(of, &base, &pattern, |found| {
+            let separator = found.separator.map(|byte| char::from(byte).to_string());
+            out.row(&[
+                ("mailbox", Value::Text(MailboxName::show(&found.mailbox))),
+                ("attributes", Value::Words(found.attributes().collect())),
+                (
+                    "separator",
+                    separator.map_or(Value::Absent("none"), Value::str),
+                ),
+            ]);
+            ControlFlow::Continue(())
+        })
+    })
+}
+
+pub static STATUS: Command = Command {
+    name: "status",
+    aliases: &["stat"],
+    flags: &[],
+    arguments: &[MAILBOX_OR_SELECTED],
+    summary: "count the messages of a mailbox",
+    details: "Messages, recent, unseen, uidnext, uidvalidity and, where the server tells it, the size in bytes.",
+    flow: Flow::Reads,
+    start: status,
+};
+
+fn status(shell: &mut Shell, input: &Input) -> Result<Collect, Error> {
+    let mailbox = input.mailbox(0, shell)?;
+    let request = shell.session()?.status_request(mailbox)?;
+    submit(shell, request, |status, out| {
+        let mut cells: Vec<Cell<'_>> = vec![("mailbox", Value::text(&status.mailbox))];
+        for key in [
+            "messages",
+            "recent",
+            "unseen",
+            "uidnext",
+            "uidvalidity",
+            "size",
+        ] {
+            let number = status
+                .items
+                .iter()
+                .find(|(item, _)| item.eq_ignore_ascii_case(key));
+            cells.extend(number.map(|(_, number)| (key, Value::Number(*number))));
+        }
+        out.row(&cells);
+    })
+}
+
+pub static SUBSCRIBE: Command = Command {
+    name: "subscribe",
+    aliases: &["sub"],
+    flags: &[],
+    arguments: &[MAILBOX_OR_SELECTED],
+    summary: "subscribe to a mailbox",
+    details: "The subscriptions are those of the user who is logged in; list them with listmailbox --subscribed.",
+    flow: Flow::Changes,
+    start: |shell, input| subscription(shell, input, true),
+};
+
+pub static UNSUBSCRIBE: Command = Command {
+    name: "unsubscribe",
+    aliases: &["unsub"],
+    flags: &[],
+    arguments: &[MAILBOX_OR_SELECTED],
+    summary: "unsubscribe from a mailbox",
+    details: "",
+    flow: Flow::Changes,
+    start: |shell, input| subscription(shell, input, false),
+};
+
+fn subscription(shell: &mut Shell, input: &Input, subscribed: bool) -> Result<Collect, Error> {
+    let mailbox = input.mailbox(0, shell)?;
+    let request = Subscribe {
+        mailbox: mailbox.clone(),
+        subscribed,
+    };
+    submit(shell, request, move |(), out| {
+        out.row(&[
+            ("mailbox", Value::text(&mailbox)),
+            ("subscribed", Value::Flag(subscribed)),
+        ]);
+    })
+}

@@ -1,0 +1,124 @@
+//! The selected mailbox: select, examine, close, unselect, expunge.
+
+use imapadm::Error;
+use imapadm::admin::message::Select;
+
+use super::super::Shell;
+use super::super::command::{Collect, Command, Flow, Input};
+use super::{MAILBOX, alone};
+use crate::report::{Report, Value};
+
+pub static SELECT: Command = Command {
+    name: "select",
+    aliases: &["sel"],
+    flags: &[],
+    arguments: &[MAILBOX],
+    summary: "select a mailbox: commands without a mailbox then mean this one",
+    details: "",
+    flow: Flow::Alone,
+    start: |shell, input| select(shell, input, false),
+};
+
+pub static EXAMINE: Command = Command {
+    name: "examine",
+    aliases: &["ex"],
+    flags: &[],
+    arguments: &[MAILBOX],
+    summary: "select a mailbox only to read it",
+    details: "",
+    flow: Flow::Alone,
+    start: |shell, input| select(shell, input, true),
+};
+
+fn select(shell: &mut Shell, input: &Input, read_only: bool) -> Result<Collect, Error> {
+    let mailbox = input.mailbox(0, shell)?;
+    alone(move |shell, out| {
+        let selected = shell.session()?.run(Select::new(mailbox, read_only))?;
+        let number = |number: Option<u64>| number.map_or(Value::Absent("-"), Value::Number);
+        let words = |words: Vec<String>| Value::Words(words.into_iter().map(Into::into).collect());
+        out.row(&[
+            ("mailbox", Value::text(&selected.mailbox)),
+            (
+                "access",
+                Value::str(if selected.read_only {
+                    "read-only"
+                } else {
+                    "read-write"
+                }),
+            ),
+            ("messages", Value::Number(selected.exists)),
+            ("recent", Value::Number(selected.recent)),
+            ("firstunseen", number(selected.unseen)),
+            ("uidnext", number(selected.uidnext)),
+            ("uidvalidity", number(selected.uidvalidity)),
+            ("flags", words(selected.flags)),
+            ("permanentflags", words(selected.permanent_flags)),
+        ]);
+        Ok(())
+    })
+}
+
+pub static CLOSE: Command = Command {
+    name: "close",
+    aliases: &[],
+    flags: &[],
+    arguments: &[],
+    summary: "leave the selected mailbox and remove its messages flagged \\Deleted",
+    details: "To leave it as it is, use unselect.",
+    flow: Flow::Alone,
+    start: |_, _| {
+        alone(|shell, out| {
+            let mailbox = shell.selected().cloned();
+            shell.session()?.close()?;
+            left(mailbox, "closed", out);
+            Ok(())
+        })
+    },
+};
+
+pub static UNSELECT: Command = Command {
+    name: "unselect",
+    aliases: &["unsel"],
+    flags: &[],
+    arguments: &[],
+    summary: "leave the selected mailbox as it is",
+    details: "",
+    flow: Flow::Alone,
+    start: |_, _| {
+        alone(|shell, out| {
+            let mailbox = shell.selected().cloned();
+            shell.session()?.unselect()?;
+            left(mailbox, "unselected", out);
+            Ok(())
+        })
+    },
+};
+
+fn left(mailbox: Option<imapadm::MailboxName>, how: &'static str, out: &mut Report) {
+    if let Some(mailbox) = mailbox {
+        out.row(&[("mailbox", Value::text(&mailbox)), (how, Value::Flag(true))]);
+    }
+}
+
+pub static EXPUNGE: Command = Command {
+    name: "expunge",
+    aliases: &[],
+    flags: &[],
+    arguments: &[],
+    summary: "remove the messages flagged \\Deleted from the selected mailbox",
+    details: "Shows the numbers as the server gives them: each one shifts those after it down by one, so 3 and 3 are messages 3 and 4.",
+    flow: Flow::Alone,
+    start: |_, _| {
+        alone(|shell, out| {
+            let mailbox = shell.selected().cloned().ok_or(Error::NothingSelected)?;
+            for number in shell.session()?.expunge()? {
+                out.row(&[
+                    ("mailbox", Value::text(&mailbox)),
+                    ("number", Value::Number(number)),
+                    ("expunged", Value::Flag(true)),
+                ]);
+            }
+            Ok(())
+        })
+    },
+};

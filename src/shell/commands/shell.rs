@@ -1,0 +1,102 @@
+//! The shell itself: help and quit.
+
+use imapadm::Error;
+
+use super::super::Shell;
+use super::super::command::{Argument, Collect, Command, Count, Flow, Input, Kind};
+use super::super::find;
+use super::{ALL, alone};
+use crate::report::Value;
+
+pub static HELP: Command = Command {
+    name: "help",
+    aliases: &["?"],
+    flags: &[],
+    arguments: &[Argument {
+        name: "COMMAND",
+        kind: Kind::Command,
+        count: Count::Optional,
+    }],
+    summary: "list the commands, or explain one",
+    details: "",
+    flow: Flow::Alone,
+    start: help,
+};
+
+fn help(_: &mut Shell, input: &Input) -> Result<Collect, Error> {
+    let Some(name) = input.word(0) else {
+        return alone(|_, out| {
+            for command in ALL {
+                out.row(&[
+                    ("command", Value::str(command.name)),
+                    (
+                        "aliases",
+                        Value::Words(
+                            command
+                                .aliases
+                                .iter()
+                                .map(|alias| (*alias).into())
+                                .collect(),
+                        ),
+                    ),
+                    ("summary", Value::str(command.summary)),
+                ]);
+            }
+            Ok(())
+        });
+    };
+    let command = find(name)
+        .ok_or_else(|| Error::Usage(format!("there is no command {name:?}; help lists all")))?;
+    alone(move |_, out| {
+        let mut paragraph = |text: &str| {
+            for line in textwrap::wrap(text, WIDTH) {
+                out.row(&[("help", Value::str(line))]);
+            }
+        };
+        paragraph(&command.usage());
+        if !command.aliases.is_empty() {
+            paragraph(&format!("also: {}", command.aliases.join(", ")));
+        }
+        paragraph(&format!("{}.", command.summary));
+        for flag in command.flags {
+            paragraph(&format!("--{}: {}", flag.name, flag.help));
+        }
+        if !command.details.is_empty() {
+            paragraph(command.details);
+        }
+        Ok(())
+    })
+}
+
+/// Columns that help is wrapped at: every terminal has them.
+const WIDTH: usize = 78;
+
+pub static QUIT: Command = Command {
+    name: "quit",
+    aliases: &["exit"],
+    flags: &[],
+    arguments: &[Argument {
+        name: "STATUS",
+        kind: Kind::Word,
+        count: Count::Optional,
+    }],
+    summary: "log out and leave, with an exit status if you name one",
+    details: "",
+    flow: Flow::Alone,
+    start: quit,
+};
+
+fn quit(_: &mut Shell, input: &Input) -> Result<Collect, Error> {
+    let status = match input.word(0) {
+        None => 0,
+        Some(word) => word.parse::<u8>().map_err(|_| {
+            input
+                .command
+                .misuse(&format!("{word:?} is no exit status (0 to 255)"))
+        })?,
+    };
+    alone(move |shell, _| {
+        shell.quit = Some(status);
+        Ok(())
+    })
+}

@@ -1,0 +1,304 @@
+//! The shell: a line becomes words, a command, a report.
+//!
+//! Lives here: [`Shell`], which the commands work on, and how one command is found, run and reported. Not here: sockets and
+//! protocol (the library), and how a report looks (`report`).
+
+pub mod command;
+pub mod commands;
+mod complete;
+pub mod editor;
+pub mod script;
+mod words;
+
+use imapadm::auth::{Credentials, PasswordSource};
+use imapadm::net::{Address, Interrupt, Security, Target, Timeouts, TlsOptions};
+use imapadm::session::{MailboxName, State};
+use imapadm::{Error, Options, Session};
+
+use crate::report::escape::escape;
+use command::{Command, Input};
+
+/// What the command line said about every connection.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Who logs in.
+    pub user: Option<String>,
+    /// Whom to act as.
+    pub authz: Option<String>,
+    /// The only login method that will do.
+    pub auth: Option<String>,
+    /// Where the password comes from.
+    pub password: PasswordSource,
+    /// TLS, STARTTLS or cleartext, where it is fixed.
+    pub security: Option<Security>,
+    /// What TLS trusts and shows.
+    pub tls: TlsOptions,
+    /// Time limits.
+    pub timeouts: Timeouts,
+    /// Whether a password may cross a network in cleartext.
+    pub allow_cleartext: bool,
+    /// The hierarchy separator of a server that won't say.
+    pub separator: Option<u8>,
+    /// Raised by Ctrl-C.
+    pub interrupt: Interrupt,
+}
+
+/// What the commands work on: the session, and how to make another.
+pub struct Shell {
+    /// The session, while there is one.
+    pub session: Option<Session>,
+    /// What every connection is made with.
+    pub settings: Settings,
+    /// The exit status, once the user has asked to leave.
+    pub quit: Option<u8>,
+    /// The server that was last connected to.
+    last: Option<Target>,
+}
+
+impl Shell {
+    /// A shell that is not connected.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            session: None,
+            settings,
+            quit: None,
+            last: None,
+        }
+    }
+
+    /// The session, or an error that says how to get one.
+    ///
+    /// # Errors
+    /// [`Error::NotConnected`].
+    pub fn session(&mut self) -> Result<&mut Session, Error> {
+        self.session.as_mut().ok_or(Error::NotConnected)
+    }
+
+    /// The selected mailbox.
+    pub fn selected(&self) -> Option<&MailboxName> {
+        self.session
+            .as_ref()?
+            .state()
+            .selected()
+            .map(|selected| &selected.mailbox)
+    }
+
+    /// Connects and logs in, in place of the session that there is; without a target, to the last server again.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being connected or logged in; the shell is not connected then.
+    pub fn connect(&mut self, target: Option<Target>) -> Result<&State, Error> {
+        let target = target.or_else(|| self.last.clone()).ok_or_else(|| {
+            Error::Usage(
+                "no server is named and none was connected to before; name one: connect SERVER"
+                    .into(),
+            )
+        })?;
+        self.disconnect();
+        self.last = Some(target.clone());
+        let user = target.user.clone().or_else(|| self.settings.user.clone());
+        let (address, security) = target.settle(self.settings.security);
+        let options = Options {
+            security,
+            tls: self.settings.tls.clone(),
+            timeouts: self.settings.timeouts,
+            allow_cleartext: self.settings.allow_cleartext,
+            separator: self.settings.separator,
+            interrupt: self.settings.interrupt.clone(),
+            ..Options::new(address)
+        };
+        let host = host(&options.address);
+        let mut session = Session::open(options)?;
+        if !self.settings.tls.verify && session.state().channel().tls.is_some() {
+            self.say(&format!("warning: the certificate of {host} was not checked (--no-verify): anybody could answer in its place"));
+        }
+        if !session.state().is_authenticated() {
+            let user = user
+                .or_else(local_user)
+                .ok_or_else(|| Error::Usage("no user is named; name one with --user".into()))?;
+            let password = self.settings.password.fetch(&format!(
+                "Password for {}: ",
+                escape(&format!("{user}@{host}"))
+            ))?;
+            let credentials = Credentials {
+                user,
+                authz: self.settings.authz.clone(),
+                password,
+            };
+            session.login(&credentials, self.settings.auth.as_deref())?;
+        }
+        Ok(self.session.insert(session).state())
+    }
+
+    /// Ends the session, if there is one.
+    pub fn disconnect(&mut self) {
+        if let Some(mut session) = self.session.take() {
+            session.logout();
+        }
+    }
+
+    /// Tells a person something, beside the results.
+    pub fn say(&self, text: &str) {
+        eprintln!("imapadm: {}", escape(text));
+    }
+
+    /// Passes on what the server said unasked, and lets go of a session that is over.
+    fn after_command(&mut self) {
+        let Some(session) = &mut self.session else {
+            return;
+        };
+        let notices: Vec<_> = session.state_mut().take_notices().collect();
+        let open = session.is_open();
+        for notice in notices {
+            self.say(&format!("the server says {}", notice.text));
+        }
+        if !open {
+            self.session = None;
+        }
+    }
+
+    /// What stands before the cursor: user, host and selected mailbox.
+    fn prompt(&self) -> String {
+        let Some(session) = &self.session else {
+            return "imapadm> ".into();
+        };
+        let user = session
+            .state()
+            .user()
+            .map(|user| format!("{user}@"))
+            .unwrap_or_default();
+        let host = host(&session.options().address);
+        let selected = self
+            .selected()
+            .map(|mailbox| format!(":{mailbox}"))
+            .unwrap_or_default();
+        escape(&format!("{user}{host}{selected}> ")).into_owned()
+    }
+}
+
+/// The server's name without its port, as prompts show it.
+fn host(address: &Address) -> String {
+    match address {
+        Address::Tcp { host, .. } => host.clone(),
+        Address::Unix(path) => path.display().to_string(),
+    }
+}
+
+/// Who is logged in on this machine, as cyradm takes it.
+fn local_user() -> Option<String> {
+    ["USER", "LOGNAME"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok())
+        .filter(|name| !name.is_empty())
+}
+
+/// Finds a command by name or alias and reads its words.
+///
+/// # Errors
+/// [`Error::Usage`], naming the nearest command for one that does not exist.
+pub fn read(words: &[String]) -> Result<Input, Error> {
+    let Some((name, rest)) = words.split_first() else {
+        return Err(Error::Usage("an empty command; see help".into()));
+    };
+    match find(name) {
+        Some(command) => command.read(rest),
+        None => Err(Error::Usage(match nearest(name) {
+            Some(nearest) => {
+                format!("there is no command {name:?}; did you mean {nearest}? help lists all")
+            }
+            None => format!("there is no command {name:?}; help lists all"),
+        })),
+    }
+}
+
+/// The command that a word names.
+pub fn find(name: &str) -> Option<&'static Command> {
+    commands::ALL
+        .iter()
+        .copied()
+        .find(|command| command.name == name || command.aliases.contains(&name))
+}
+
+/// The command name or alias most like a word that is none.
+fn nearest(word: &str) -> Option<&'static str> {
+    commands::ALL
+        .iter()
+        .flat_map(|command| std::iter::once(command.name).chain(command.aliases.iter().copied()))
+        .map(|name| (strsim::normalized_damerau_levenshtein(word, name), name))
+        .filter(|(likeness, _)| *likeness >= 0.6)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(line: &str) -> String {
+        let words = words::split(line).unwrap().remove(0);
+        read(&words)
+            .map(|input| input.command.name)
+            .unwrap_err()
+            .to_string()
+    }
+
+    fn input(line: &str) -> Input {
+        read(&words::split(line).unwrap().remove(0))
+            .unwrap_or_else(|error| panic!("{line}: {error}"))
+    }
+
+    #[test]
+    fn options_come_in_every_style_and_only_before_the_first_word() {
+        for line in [
+            "cm --partition fast x",
+            "cm -partition fast x",
+            "cm -part fast x",
+            "cm --partition=fast x",
+            "cm --p=fast -- x",
+        ] {
+            let input = input(line);
+            assert_eq!(
+                (input.option("partition"), input.word(0)),
+                (Some("fast"), Some("x")),
+                "{line}"
+            );
+        }
+        assert_eq!(input("sam shared bob -w").word(2), Some("-w"));
+        assert_eq!(input("sam shared -- -bob w").word(1), Some("-bob"));
+        assert_eq!(input("dam -- -x -bob").word(1), Some("-bob"));
+        assert!(input("dm -r x").has("recursive"));
+        assert!(input("dm -rec x").has("recursive"));
+    }
+
+    #[test]
+    fn misuse_says_what_is_wrong_and_how_it_goes() {
+        assert!(
+            error("cm").contains("lacks its MAILBOX; usage: createmailbox"),
+            "{}",
+            error("cm")
+        );
+        assert!(error("cm a b c").contains("one word too many"));
+        assert!(error("cm --nonsense a").contains("no option --nonsense"));
+        assert!(error("cm --partition").contains("needs its PARTITION"));
+        assert!(error("dm --recursive=yes a").contains("takes no value"));
+    }
+
+    #[test]
+    fn an_unknown_command_names_the_nearest() {
+        assert!(error("craetemailbox x").contains("did you mean createmailbox?"));
+        assert!(error("ls").contains("there is no command \"ls\""));
+        assert!(error("rm -rf /").contains("there is no command"));
+    }
+
+    #[test]
+    fn every_name_stands_once() {
+        let mut names: Vec<_> = commands::ALL
+            .iter()
+            .flat_map(|c| c.aliases.iter().chain([&c.name]))
+            .collect();
+        names.sort_unstable();
+        let all = names.len();
+        names.dedup();
+        assert_eq!(names.len(), all);
+    }
+}

@@ -1,0 +1,483 @@
+//! Scripts: commands from a pipe, a file or the command line, run in order and sent ahead where that is safe.
+//!
+//! Lives here: the reader of lines, the runner with its stopping rules, and exit statuses. Not here: the interactive loop
+//! (`editor`), which shares the running of one line.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use imapadm::Error;
+
+use super::command::{Collect, Flow, Input};
+use super::{Shell, read, words};
+use crate::report::escape::escape;
+use crate::report::{Place, Report};
+
+/// Exit statuses, as the README lists them.
+pub mod status {
+    /// All well.
+    pub const OK: u8 = 0;
+    /// A command failed.
+    pub const FAILED: u8 = 1;
+    /// The command line, or a command that can't be right and was not sent.
+    pub const USAGE: u8 = 2;
+    /// No connection.
+    pub const CONNECT: u8 = 4;
+    /// No TLS.
+    pub const TLS: u8 = 5;
+    /// No login.
+    pub const AUTH: u8 = 6;
+    /// The connection was lost.
+    pub const LOST: u8 = 7;
+    /// Ctrl-C.
+    pub const INTERRUPTED: u8 = 130;
+}
+
+/// The exit status that an error amounts to.
+pub fn exit_status(error: &Error) -> u8 {
+    match error.kind() {
+        "usage" => status::USAGE,
+        "connect" | "not-imap" | "bye" => status::CONNECT,
+        "tls" | "file" => status::TLS,
+        "auth" | "login" | "password" => status::AUTH,
+        "lost" => status::LOST,
+        "interrupted" => status::INTERRUPTED,
+        _ => status::FAILED,
+    }
+}
+
+/// Where a script comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// Standard input.
+    Stdin,
+    /// A file.
+    File(PathBuf),
+    /// The command line.
+    Line(String),
+}
+
+/// A script at hand: its name for messages, and its lines.
+pub struct Script {
+    name: Option<String>,
+    text: Text,
+}
+
+enum Text {
+    Stdin(BufReader<io::Stdin>),
+    Memory(io::Cursor<Vec<u8>>),
+}
+
+/// A line that is no UTF-8, or an input that broke.
+#[derive(Debug)]
+struct Unreadable(String);
+
+impl Script {
+    /// Opens a script; a file is read whole, so that what is wrong with it shows before anything is sent.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a file that can't be read.
+    pub fn open(source: Source) -> Result<Self, Error> {
+        let (name, text) = match source {
+            Source::Stdin => (None, Text::Stdin(BufReader::new(io::stdin()))),
+            Source::File(path) => {
+                let bytes = std::fs::read(&path).map_err(|error| {
+                    Error::Usage(format!(
+                        "cannot read the script {}: {error}; check its name and its mode",
+                        path.display()
+                    ))
+                })?;
+                (
+                    Some(path.display().to_string()),
+                    Text::Memory(io::Cursor::new(bytes)),
+                )
+            }
+            Source::Line(line) => (
+                Some("-c".to_owned()),
+                Text::Memory(io::Cursor::new(line.into_bytes())),
+            ),
+        };
+        Ok(Self { name, text })
+    }
+
+    /// Checks every line without running it, where the script is all at hand.
+    ///
+    /// # Errors
+    /// The first line that can't be right, with its place.
+    pub fn check(&self) -> Result<(), (Place, Error)> {
+        let Text::Memory(text) = &self.text else {
+            return Ok(());
+        };
+        let mut copy = Script {
+            name: self.name.clone(),
+            text: Text::Memory(text.clone()),
+        };
+        let mut place = Place {
+            file: copy.name.clone(),
+            line: 0,
+        };
+        while let Some(line) = copy.next_line() {
+            place.line += 1;
+            let checked = line.and_then(|line| {
+                for words in words::split(&line)? {
+                    read(&words)?;
+                }
+                Ok(())
+            });
+            checked.map_err(|error| (place.clone(), error))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the next line is at hand without waiting for it.
+    fn is_ready(&self) -> bool {
+        match &self.text {
+            Text::Stdin(stdin) => stdin.buffer().contains(&b'\n'),
+            Text::Memory(_) => true,
+        }
+    }
+
+    fn next_line(&mut self) -> Option<Result<String, Error>> {
+        let mut bytes = Vec::new();
+        let count = match &mut self.text {
+            Text::Stdin(stdin) => line(stdin, &mut bytes),
+            Text::Memory(text) => line(text, &mut bytes),
+        };
+        match count {
+            Ok(0) => return None,
+            Ok(_) => {}
+            Err(Unreadable(why)) => return Some(Err(Error::Usage(why))),
+        }
+        if bytes.last() == Some(&b'\n') {
+            bytes.pop();
+        }
+        if bytes.last() == Some(&b'\r') {
+            bytes.pop();
+        }
+        Some(String::from_utf8(bytes).map_err(|error| {
+            let column = error.utf8_error().valid_up_to() + 1;
+            Error::Usage(format!("the line is not UTF-8 (byte {column} of it); convert the script, for example with iconv -t UTF-8"))
+        }))
+    }
+}
+
+/// The longest line of a script, in bytes: an input without line ends must not fill the memory.
+const LONGEST_LINE: u64 = 1024 * 1024;
+
+fn line(from: &mut impl BufRead, bytes: &mut Vec<u8>) -> Result<usize, Unreadable> {
+    let count = from
+        .by_ref()
+        .take(LONGEST_LINE)
+        .read_until(b'\n', bytes)
+        .map_err(|error| Unreadable(format!("cannot read the script: {error}")))?;
+    if count as u64 == LONGEST_LINE && bytes.last() != Some(&b'\n') {
+        return Err(Unreadable(format!(
+            "the line is longer than {LONGEST_LINE} bytes; part it into several commands"
+        )));
+    }
+    Ok(count)
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.file {
+            Some(file) => write!(f, "{file}:{}", self.line),
+            None => write!(f, "line {}", self.line),
+        }
+    }
+}
+
+/// How a script is run.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// Carry on after a failure, and sum up at the end.
+    pub keep_going: bool,
+    /// Set while the program waits for input, so that Ctrl-C may simply end it.
+    pub idle: Arc<AtomicBool>,
+}
+
+/// A command that has been sent, or that already failed.
+struct Started {
+    place: Place,
+    /// The command as it was typed.
+    typed: String,
+    /// Its name in the output.
+    name: String,
+    collect: Result<Collect, Error>,
+}
+
+/// Commands that may be sent ahead before the oldest is collected; the session bounds their bytes besides.
+const MOST_AHEAD: usize = 1_000;
+
+/// Runs scripts.
+pub struct Runner<'a> {
+    shell: &'a mut Shell,
+    report: &'a mut Report,
+    policy: Policy,
+    ahead: VecDeque<Started>,
+    done: u64,
+    failed: Vec<Place>,
+    /// Why no more may be run.
+    stop: Option<u8>,
+}
+
+impl<'a> Runner<'a> {
+    /// A runner that has run nothing.
+    pub fn new(shell: &'a mut Shell, report: &'a mut Report, policy: Policy) -> Self {
+        Self {
+            shell,
+            report,
+            policy,
+            ahead: VecDeque::new(),
+            done: 0,
+            failed: Vec::new(),
+            stop: None,
+        }
+    }
+
+    /// Runs the scripts one after the other and returns the exit status.
+    pub fn run(mut self, scripts: Vec<Script>) -> u8 {
+        for mut script in scripts {
+            let mut place = Place {
+                file: script.name.clone(),
+                line: 0,
+            };
+            while self.stop.is_none() {
+                if !script.is_ready() {
+                    // Whoever feeds the pipe may wait for these results before it goes on.
+                    self.collect_all();
+                    self.flush();
+                    if self.stop.is_some() {
+                        break;
+                    }
+                    self.policy.idle.store(true, Ordering::SeqCst);
+                }
+                let line = script.next_line();
+                self.policy.idle.store(false, Ordering::SeqCst);
+                let Some(line) = line else { break };
+                place.line += 1;
+                self.line(&place, line);
+            }
+        }
+        self.collect_all();
+        self.flush();
+        self.sum_up()
+    }
+
+    /// Starts the commands of one line.
+    fn line(&mut self, place: &Place, line: Result<String, Error>) {
+        match line.and_then(|line| words::split(&line)) {
+            Ok(commands) => {
+                for words in commands {
+                    if self.stop.is_some() {
+                        return;
+                    }
+                    self.start(place, &words);
+                }
+            }
+            Err(error) => self.take(place, String::new(), String::new(), Err(error)),
+        }
+    }
+
+    /// Starts one command, first waiting for those before it where it has to.
+    fn start(&mut self, place: &Place, words: &[String]) {
+        let typed = shell_words::join(words);
+        let input = match read(words) {
+            Ok(input) => input,
+            Err(error) => {
+                let name = words.first().cloned().unwrap_or_default();
+                return self.take(place, typed, name, Err(error));
+            }
+        };
+        let flow = input.command.flow;
+        let waits = flow == Flow::Alone || (flow == Flow::Changes && !self.policy.keep_going);
+        if waits {
+            self.collect_all();
+            if self.stop.is_some() {
+                return;
+            }
+        }
+        let collect = (input.command.start)(self.shell, &input);
+        self.take(place, typed, input.command.name.to_owned(), collect);
+        if waits {
+            self.collect_all();
+        }
+    }
+
+    fn take(
+        &mut self,
+        place: &Place,
+        typed: String,
+        name: String,
+        collect: Result<Collect, Error>,
+    ) {
+        let failed = collect.is_err();
+        self.ahead.push_back(Started {
+            place: place.clone(),
+            typed,
+            name,
+            collect,
+        });
+        if failed && !self.policy.keep_going {
+            self.collect_all();
+        }
+        while self.ahead.len() > MOST_AHEAD {
+            self.collect_one();
+        }
+    }
+
+    fn collect_all(&mut self) {
+        while !self.ahead.is_empty() {
+            self.collect_one();
+        }
+    }
+
+    /// Waits for the oldest command's replies and reports them.
+    fn collect_one(&mut self) {
+        let Some(started) = self.ahead.pop_front() else {
+            return;
+        };
+        if self.stop.is_some() {
+            return;
+        }
+        let Started {
+            place,
+            typed,
+            name,
+            collect,
+        } = started;
+        self.report.begin(&name, &place);
+        let result = collect.and_then(|collect| collect(self.shell, self.report));
+        self.report.end(result.as_ref().err());
+        self.shell.after_command();
+        match result {
+            Ok(()) => {
+                self.done += 1;
+                self.stop = self.shell.quit;
+            }
+            Err(error) => self.fail(place, &typed, &error),
+        }
+    }
+
+    fn fail(&mut self, place: Place, typed: &str, error: &Error) {
+        self.flush();
+        let command = if typed.is_empty() {
+            String::new()
+        } else {
+            format!(" {}:", shown(typed))
+        };
+        eprintln!(
+            "imapadm: {}:{} {}",
+            escape(&place.to_string()),
+            escape(&command),
+            escape(&error.to_string())
+        );
+        self.failed.push(place);
+        let over = error.ends_session() || matches!(error, Error::Interrupted { .. });
+        if !self.policy.keep_going || over {
+            self.stop = Some(exit_status(error));
+        }
+    }
+
+    fn flush(&mut self) {
+        if let Err(error) = self.report.flush() {
+            // Whoever reads the results is gone, as after `| head`: going on would change things unseen.
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                self.shell.say(&format!(
+                    "cannot write the results: {error}; the script stops here"
+                ));
+            }
+            self.stop = Some(status::FAILED);
+        }
+    }
+
+    fn sum_up(self) -> u8 {
+        if self.policy.keep_going && !self.failed.is_empty() {
+            let places: Vec<String> = self
+                .failed
+                .iter()
+                .take(MOST_NAMED)
+                .map(Place::short)
+                .collect();
+            let more = self.failed.len().saturating_sub(MOST_NAMED);
+            let more = if more > 0 {
+                format!(" and {more} more")
+            } else {
+                String::new()
+            };
+            let s = if self.failed.len() == 1 {
+                "line"
+            } else {
+                "lines"
+            };
+            self.shell.say(&format!(
+                "{} done, {} failed: {s} {}{more}",
+                self.done,
+                self.failed.len(),
+                places.join(", ")
+            ));
+        }
+        match self.stop {
+            Some(status) => status,
+            None if self.failed.is_empty() => status::OK,
+            None => status::FAILED,
+        }
+    }
+}
+
+/// Failed lines that the summary names one by one.
+const MOST_NAMED: usize = 100;
+
+impl Place {
+    /// For a summary: the line, with its file where there is one.
+    fn short(&self) -> String {
+        match &self.file {
+            Some(file) => format!("{file}:{}", self.line),
+            None => self.line.to_string(),
+        }
+    }
+}
+
+/// A command as messages show it: what could hold a password is left out.
+pub fn shown(typed: &str) -> &str {
+    if super::editor::may_hold_secret(typed) {
+        "(a command with a password)"
+    } else {
+        typed
+    }
+}
+
+/// Runs the commands of one line that a person typed, and reports each; the session outlives failures.
+pub fn run_typed(shell: &mut Shell, report: &mut Report, line: &str) {
+    let commands = match words::split(line) {
+        Ok(commands) => commands,
+        Err(error) => return shell.say(&error.to_string()),
+    };
+    for words in commands {
+        let name = words.first().map_or("", String::as_str);
+        report.begin(
+            name,
+            &Place {
+                file: None,
+                line: 1,
+            },
+        );
+        let started = read(&words).and_then(|input: Input| (input.command.start)(shell, &input));
+        let result = started.and_then(|collect| collect(shell, report));
+        report.end(result.as_ref().err());
+        // A terminal that is gone ends the line editor too.
+        let _ = report.flush();
+        shell.after_command();
+        if let Err(error) = result {
+            shell.say(&error.to_string());
+            return;
+        }
+        if shell.quit.is_some() {
+            return;
+        }
+    }
+}

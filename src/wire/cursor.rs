@@ -1,0 +1,772 @@
+//! A borrowed cursor over the bytes of one response: atoms, strings, numbers, lists.
+//!
+//! Each item has two readers: `atom` says whether it is there (and does not move when it is not),
+//! `expect_atom` makes its absence an error with the byte offset. What a response means is not known
+//! here. The readers are as tolerant as real servers need, and none of them panics or recurses.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// How deep parentheses may nest before [`Cursor::open`] and [`Cursor::value`] refuse.
+///
+/// No reply of RFC 3501 or its extensions comes near it, BODYSTRUCTURE aside, which is not read here.
+pub const MAX_DEPTH: usize = 64;
+
+/// What [`Cursor::expect_open`] and [`Cursor::expect_value`] say about a deeper nesting.
+const TOO_DEEP: &str = "no more than 64 levels of parentheses";
+
+/// A response that does not hold what its grammar says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("at byte {offset}: expected {expected}")]
+pub struct ParseError {
+    /// Where, counted from the start of the frame.
+    pub offset: usize,
+    /// What should have stood there, with its article: "a mailbox".
+    pub expected: &'static str,
+}
+
+const ATOM: u8 = 1;
+const LOOSE: u8 = 2;
+
+/// One lookup instead of a dozen comparisons: names are most of the bytes of a long LIST.
+static CLASS: [u8; 256] = classes();
+
+const fn classes() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        if b > b' ' && b != 0x7f && !matches!(b, b'(' | b')' | b'"') {
+            table[byte] |= LOOSE;
+            if !matches!(b, b'{' | b'%' | b'*' | b'\\' | b']') {
+                table[byte] |= ATOM;
+            }
+        }
+        byte += 1;
+    }
+    table
+}
+
+#[inline]
+fn is(byte: u8, class: u8) -> bool {
+    CLASS[usize::from(byte)] & class != 0
+}
+
+/// Whether the byte is an ATOM-CHAR (RFC 3501 section 9), or 8-bit, which some servers send.
+pub(super) fn is_atom_char(byte: u8) -> bool {
+    is(byte, ATOM)
+}
+
+/// A position in the bytes of one response.
+///
+/// It is small and [`Copy`]: to look ahead, copy it and read from the copy.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Cursor<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    depth: usize,
+}
+
+impl fmt::Debug for Cursor<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Cursor({} of {}: b\"{}\")",
+            self.at,
+            self.bytes.len(),
+            self.rest().escape_ascii()
+        )
+    }
+}
+
+impl<'a> Cursor<'a> {
+    /// A cursor at the start of these bytes.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self::at(bytes, 0)
+    }
+
+    /// A cursor in the middle, whose offsets still count from the start of `bytes`.
+    pub(super) fn at(bytes: &'a [u8], at: usize) -> Self {
+        Self {
+            bytes,
+            at: at.min(bytes.len()),
+            depth: 0,
+        }
+    }
+
+    /// How many bytes were read, counted from the start of the frame.
+    #[inline]
+    pub fn offset(&self) -> usize {
+        self.at
+    }
+
+    /// All that was not read yet.
+    #[inline]
+    pub fn rest(&self) -> &'a [u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
+    }
+
+    /// Whether everything was read.
+    #[inline]
+    pub fn is_end(&self) -> bool {
+        self.at >= self.bytes.len()
+    }
+
+    /// The next byte, which stays unread.
+    #[inline]
+    pub fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    /// The error that something else was expected at this place.
+    ///
+    /// For readers of whole replies, which know better than the cursor what is missing.
+    #[inline]
+    pub fn error(&self, expected: &'static str) -> ParseError {
+        ParseError {
+            offset: self.at,
+            expected,
+        }
+    }
+
+    /// Reads this one byte.
+    #[inline]
+    pub fn byte(&mut self, byte: u8) -> Option<()> {
+        if self.peek() == Some(byte) {
+            self.at += 1;
+            Some(())
+        } else {
+            None
+        }
+    }
+
+    /// Reads this one byte, or fails in the words of `expected`.
+    #[inline]
+    pub fn expect_byte(&mut self, byte: u8, expected: &'static str) -> Result<(), ParseError> {
+        self.byte(byte).ok_or(self.error(expected))
+    }
+
+    /// Reads one space (RFC 3501 section 9, SP).
+    #[inline]
+    pub fn space(&mut self) -> Option<()> {
+        self.byte(b' ')
+    }
+
+    /// Reads one space, or fails.
+    #[inline]
+    pub fn expect_space(&mut self) -> Result<(), ParseError> {
+        self.expect_byte(b' ', "a space")
+    }
+
+    /// Passes over any number of spaces, also none: some servers send two, or one at the end.
+    #[inline]
+    pub fn skip_spaces(&mut self) {
+        while self.space().is_some() {}
+    }
+
+    /// Reads an atom (RFC 3501 section 9). Bytes from 0x80 are accepted in it, `]` is not.
+    #[inline]
+    pub fn atom(&mut self) -> Option<&'a [u8]> {
+        self.run(ATOM)
+    }
+
+    /// Reads an atom, or fails.
+    #[inline]
+    pub fn expect_atom(&mut self) -> Result<&'a [u8], ParseError> {
+        self.atom().ok_or(self.error("an atom"))
+    }
+
+    /// Reads a quoted string or a literal (RFC 3501 section 4.3), or a literal8 (RFC 3516).
+    ///
+    /// The result is borrowed unless it is quoted and holds a backslash. A backslash before anything
+    /// but `"` and `\`, which no server should send, stands for the character behind it.
+    pub fn string(&mut self) -> Option<Cow<'a, [u8]>> {
+        match self.peek()? {
+            b'"' => {
+                let (inner, escaped, end) = self.quoted_at(self.at)?;
+                self.at = end;
+                Some(if escaped {
+                    Cow::Owned(unescape(inner))
+                } else {
+                    Cow::Borrowed(inner)
+                })
+            }
+            b'{' | b'~' => {
+                let (inner, end) = self.literal_at(self.at)?;
+                self.at = end;
+                Some(Cow::Borrowed(inner))
+            }
+            _ => None,
+        }
+    }
+
+    /// Reads a quoted string or a literal, or fails.
+    pub fn expect_string(&mut self) -> Result<Cow<'a, [u8]>, ParseError> {
+        self.string().ok_or(self.error("a string"))
+    }
+
+    /// Reads an astring: an atom, which may hold `]`, or a string (RFC 3501 section 9).
+    ///
+    /// More is accepted than the grammar has, because servers send mailbox names bare that should
+    /// be quoted: 8-bit bytes, `\ { % * & [` in any place where the whole is not a literal.
+    pub fn astring(&mut self) -> Option<Cow<'a, [u8]>> {
+        // Most names are bare, and `string` need not be asked about those.
+        if matches!(self.peek()?, b'"' | b'{' | b'~')
+            && let Some(string) = self.string()
+        {
+            return Some(string);
+        }
+        self.run(LOOSE).map(Cow::Borrowed)
+    }
+
+    /// Reads an astring, or fails in the words of `what`: "a mailbox".
+    pub fn expect_astring(&mut self, what: &'static str) -> Result<Cow<'a, [u8]>, ParseError> {
+        self.astring().ok_or(self.error(what))
+    }
+
+    /// Reads a string or NIL (RFC 3501 section 4.5); `Some(None)` is NIL.
+    pub fn nstring(&mut self) -> Option<Option<Cow<'a, [u8]>>> {
+        if self.nil().is_some() {
+            return Some(None);
+        }
+        self.string().map(Some)
+    }
+
+    /// Reads a string or NIL, or fails.
+    pub fn expect_nstring(&mut self) -> Result<Option<Cow<'a, [u8]>>, ParseError> {
+        self.nstring().ok_or(self.error("a string or NIL"))
+    }
+
+    /// Reads the digits of a number (RFC 3501 section 9; 63 bits since RFC 9051).
+    ///
+    /// Digits that do not fit 64 bits are no number.
+    pub fn number(&mut self) -> Option<u64> {
+        let mut value: u64 = 0;
+        let mut at = self.at;
+        while let Some(digit) = self.bytes.get(at).copied().filter(u8::is_ascii_digit) {
+            value = value
+                .checked_mul(10)?
+                .checked_add(u64::from(digit - b'0'))?;
+            at += 1;
+        }
+        if at == self.at {
+            return None;
+        }
+        self.at = at;
+        Some(value)
+    }
+
+    /// Reads a number, or fails.
+    pub fn expect_number(&mut self) -> Result<u64, ParseError> {
+        self.number().ok_or(self.error("a number"))
+    }
+
+    /// Reads NIL in any case (RFC 3501 section 4.5); an atom that only begins so is not it.
+    #[inline]
+    pub fn nil(&mut self) -> Option<()> {
+        let rest = self.rest();
+        let word = rest.get(..3)?;
+        if !word.eq_ignore_ascii_case(b"NIL") || rest.get(3).is_some_and(|b| is(*b, LOOSE)) {
+            return None;
+        }
+        self.at += 3;
+        Some(())
+    }
+
+    /// Reads NIL, or fails.
+    pub fn expect_nil(&mut self) -> Result<(), ParseError> {
+        self.nil().ok_or(self.error("NIL"))
+    }
+
+    /// Reads a flag or mailbox attribute: `\Seen`, `\*`, `$Forwarded`, any atom (RFC 3501 section
+    /// 2.3.2 and 7.2.2).
+    pub fn flag(&mut self) -> Option<&'a [u8]> {
+        let mut ahead = *self;
+        if ahead.byte(b'\\').is_none() {
+            return self.atom();
+        }
+        if ahead.byte(b'*').is_none() {
+            ahead.atom()?;
+        }
+        let flag = self.bytes.get(self.at..ahead.at)?;
+        self.at = ahead.at;
+        Some(flag)
+    }
+
+    /// Reads a flag, or fails.
+    pub fn expect_flag(&mut self) -> Result<&'a [u8], ParseError> {
+        self.flag().ok_or(self.error("a flag"))
+    }
+
+    /// Reads `(`, unless [`MAX_DEPTH`] lists are open already.
+    #[inline]
+    pub fn open(&mut self) -> Option<()> {
+        if self.depth >= MAX_DEPTH {
+            return None;
+        }
+        self.byte(b'(')?;
+        self.depth += 1;
+        Some(())
+    }
+
+    /// Reads `(`, or fails; a nesting too deep is an error that says so.
+    pub fn expect_open(&mut self) -> Result<(), ParseError> {
+        let expected = if self.depth >= MAX_DEPTH && self.peek() == Some(b'(') {
+            TOO_DEEP
+        } else {
+            "an opening parenthesis"
+        };
+        self.open().ok_or(self.error(expected))
+    }
+
+    /// Reads `)`.
+    #[inline]
+    pub fn close(&mut self) -> Option<()> {
+        self.byte(b')')?;
+        self.depth = self.depth.saturating_sub(1);
+        Some(())
+    }
+
+    /// Reads `)`, or fails.
+    #[inline]
+    pub fn expect_close(&mut self) -> Result<(), ParseError> {
+        self.close().ok_or(self.error("a closing parenthesis"))
+    }
+
+    /// Reads any one value, however nested, and gives its bytes as they stand: an atom or flag, a
+    /// number, a string, a literal, a list of values.
+    ///
+    /// This is how an item that nobody knows survives: it is passed over, or kept raw.
+    pub fn value(&mut self) -> Option<&'a [u8]> {
+        self.expect_value().ok()
+    }
+
+    /// Reads any one value, or fails; a nesting too deep is an error that says so.
+    pub fn expect_value(&mut self) -> Result<&'a [u8], ParseError> {
+        let mut ahead = *self;
+        loop {
+            match ahead.peek() {
+                Some(b'(') => {
+                    ahead.expect_open()?;
+                    ahead.skip_spaces();
+                    continue;
+                }
+                Some(b')') if ahead.depth > self.depth => {
+                    ahead.expect_close()?;
+                }
+                // Unescaping would cost an allocation that nobody needs.
+                Some(b'"') => match ahead.quoted_at(ahead.at) {
+                    Some((_, _, end)) => ahead.at = end,
+                    None => return Err(ahead.error("a closing quote")),
+                },
+                _ => match ahead.literal_at(ahead.at) {
+                    Some((_, end)) => ahead.at = end,
+                    None if ahead.run(LOOSE).is_some() => {}
+                    None if ahead.depth > self.depth => {
+                        return Err(ahead.error("a value or a closing parenthesis"));
+                    }
+                    None => return Err(ahead.error("a value")),
+                },
+            }
+            if ahead.depth <= self.depth {
+                break;
+            }
+            ahead.skip_spaces();
+        }
+        let value = self.bytes.get(self.at..ahead.at).unwrap_or_default();
+        self.at = ahead.at;
+        Ok(value)
+    }
+
+    /// Reads all that is left.
+    pub fn text(&mut self) -> &'a [u8] {
+        let rest = self.rest();
+        self.at = self.bytes.len();
+        rest
+    }
+
+    /// Fails unless everything was read.
+    pub fn expect_end(&self) -> Result<(), ParseError> {
+        if self.is_end() {
+            Ok(())
+        } else {
+            Err(self.error("the end of the line"))
+        }
+    }
+
+    #[inline]
+    fn run(&mut self, class: u8) -> Option<&'a [u8]> {
+        let rest = self.rest();
+        let len = rest
+            .iter()
+            .position(|b| !is(*b, class))
+            .unwrap_or(rest.len());
+        if len == 0 {
+            return None;
+        }
+        self.at += len;
+        rest.get(..len)
+    }
+
+    /// The inside of the quoted string here, whether it holds a backslash, and where it ends.
+    fn quoted_at(&self, at: usize) -> Option<(&'a [u8], bool, usize)> {
+        let rest = self.bytes.get(at..)?.strip_prefix(b"\"")?;
+        let mut escaped = false;
+        let mut bytes = rest.iter().enumerate();
+        while let Some((i, byte)) = bytes.next() {
+            match byte {
+                b'"' => return Some((rest.get(..i)?, escaped, at + i + 2)),
+                b'\\' => {
+                    escaped = true;
+                    if matches!(bytes.next(), None | Some((_, b'\r' | b'\n'))) {
+                        return None;
+                    }
+                }
+                // A quoted string ends on its line, or what follows would be swallowed.
+                b'\r' | b'\n' => return None,
+                _ => {}
+            }
+        }
+        None
+    }
+
+    /// The content of the literal or literal8 here, and where it ends.
+    fn literal_at(&self, at: usize) -> Option<(&'a [u8], usize)> {
+        let mut ahead = Self::at(self.bytes, at);
+        let _literal8 = ahead.byte(b'~');
+        ahead.byte(b'{')?;
+        let len = usize::try_from(ahead.number()?).ok()?;
+        let _non_synchronizing = ahead.byte(b'+');
+        ahead.byte(b'}')?;
+        let _bare_lf = ahead.byte(b'\r');
+        ahead.byte(b'\n')?;
+        let content = ahead.rest().get(..len)?;
+        Some((content, ahead.at + len))
+    }
+}
+
+fn unescape(quoted: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(quoted.len());
+    let mut bytes = quoted.iter();
+    while let Some(byte) = bytes.next() {
+        out.push(match byte {
+            b'\\' => *bytes.next().unwrap_or(byte),
+            _ => *byte,
+        });
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn string(bytes: &[u8]) -> Option<Vec<u8>> {
+        Cursor::new(bytes).string().map(Cow::into_owned)
+    }
+
+    fn astring(bytes: &[u8]) -> Option<Vec<u8>> {
+        Cursor::new(bytes).astring().map(Cow::into_owned)
+    }
+
+    #[test]
+    fn atoms() {
+        assert_eq!(Cursor::new(b"ACL x").atom(), Some(&b"ACL"[..]));
+        assert_eq!(Cursor::new(b"r\xc3\xa4t)").atom(), Some("rät".as_bytes()));
+        for none in [
+            &b""[..],
+            b" ",
+            b"(",
+            b")",
+            b"]",
+            b"{",
+            b"\"",
+            b"\x01",
+            b"%",
+            b"\\",
+        ] {
+            let mut cursor = Cursor::new(none);
+            assert_eq!(cursor.atom(), None);
+            assert_eq!(cursor.offset(), 0);
+        }
+    }
+
+    #[test]
+    fn strings() {
+        assert_eq!(string(b"\"\""), Some(b"".to_vec()));
+        assert_eq!(
+            string(br#""li\"t\\er al" x"#),
+            Some(br#"li"t\er al"#.to_vec())
+        );
+        assert_eq!(string(br#""odd\x""#), Some(b"oddx".to_vec()));
+        assert_eq!(string(b"{3}\r\na\nbc"), Some(b"a\nb".to_vec()));
+        assert_eq!(string(b"{0}\n"), Some(b"".to_vec()));
+        assert_eq!(string(b"~{2+}\r\n\0\xff"), Some(b"\0\xff".to_vec()));
+        for none in [
+            &b"\"open"[..],
+            b"\"",
+            b"\"a\\",
+            b"\"a\\\"",
+            b"\"a\r\n\"",
+            b"\"a\\\r\n\"",
+            b"{4}\r\nabc",
+            b"{4}abcd",
+            b"{}\r\n",
+            b"{1",
+            b"~",
+            b"~{",
+            b"~a",
+            b"{99999999999999999999999}\r\n",
+            b"{18446744073709551615}\r\n",
+            b"atom",
+            b"",
+        ] {
+            let mut cursor = Cursor::new(none);
+            assert_eq!(cursor.string(), None, "{}", none.escape_ascii());
+            assert_eq!(cursor.offset(), 0);
+        }
+    }
+
+    #[test]
+    fn only_escapes_cost_an_allocation() {
+        for (bytes, borrowed) in [
+            (&b"\"plain\""[..], true),
+            (b"{5}\r\nplain", true),
+            (b"plain", true),
+            (b"\"pl\\\\ain\"", false),
+        ] {
+            let value = Cursor::new(bytes).astring().unwrap();
+            assert_eq!(matches!(value, Cow::Borrowed(_)), borrowed);
+        }
+    }
+
+    #[test]
+    fn mailboxes_that_servers_send_bare() {
+        for name in [
+            "INBOX.br]acket",
+            "INBOX.back\\slash",
+            "\\x",
+            "per%cent",
+            "st*ar",
+            "brace{3}",
+            "{3}x",
+            "{x",
+            "~tilde",
+            "~{3}x",
+            "A&-B",
+            "[Gmail]/All",
+            "käse",
+            "NIL",
+        ] {
+            let line = format!("{name} rest");
+            let mut cursor = Cursor::new(line.as_bytes());
+            assert_eq!(
+                cursor.expect_astring("a mailbox").as_deref(),
+                Ok(name.as_bytes())
+            );
+            assert_eq!(cursor.rest(), b" rest");
+        }
+        for none in [&b""[..], b" a", b"(a)", b")", b"\"open", b"\r\n"] {
+            assert_eq!(astring(none), None);
+        }
+    }
+
+    #[test]
+    fn numbers_and_nil() {
+        let mut cursor = Cursor::new(b"007) x");
+        assert_eq!(cursor.number(), Some(7));
+        assert_eq!(cursor.close(), Some(()));
+        assert_eq!(
+            Cursor::new(b"18446744073709551615").number(),
+            Some(u64::MAX)
+        );
+        assert_eq!(Cursor::new(b"18446744073709551616").number(), None);
+        assert_eq!(Cursor::new(b"-1").number(), None);
+        assert_eq!(Cursor::new(b"nIl)").nstring(), Some(None));
+        assert_eq!(Cursor::new(b"NIL").expect_nil(), Ok(()));
+        assert_eq!(Cursor::new(b"NILS").nstring(), None);
+        assert_eq!(Cursor::new(b"NI").nil(), None);
+        assert_eq!(
+            Cursor::new(b"\"NIL\"").expect_nstring(),
+            Ok(Some(Cow::Borrowed(&b"NIL"[..])))
+        );
+    }
+
+    #[test]
+    fn flags() {
+        let mut cursor = Cursor::new(br"\Seen \* $kw \HasNoChildren \ x");
+        let mut flags = Vec::new();
+        while let Some(flag) = cursor.flag() {
+            flags.push(flag);
+            cursor.skip_spaces();
+        }
+        assert_eq!(flags, [&br"\Seen"[..], br"\*", b"$kw", br"\HasNoChildren"]);
+        assert_eq!(cursor.rest(), br"\ x");
+        assert_eq!(
+            cursor.expect_flag(),
+            Err(ParseError {
+                offset: 28,
+                expected: "a flag"
+            })
+        );
+    }
+
+    #[test]
+    fn values_however_nested() {
+        for value in [
+            "atom",
+            "12",
+            "\\Seen",
+            "\"a \\\" (b\"",
+            "{3}\r\n(\" ",
+            "()",
+            "( )",
+            "(a ( b)(c) )",
+            "((\"#shared.\" \".\")(\"shared.\" \".\"))",
+            "(BODY[HEADER.FIELDS (SUBJECT DATE)] {3}\r\n))) UID 1)",
+            "(a ~{2}\r\n\0) NIL)",
+        ] {
+            let line = format!("{value} rest");
+            let mut cursor = Cursor::new(line.as_bytes());
+            assert_eq!(cursor.expect_value(), Ok(value.as_bytes()), "{value}");
+            assert_eq!(cursor.rest(), b" rest");
+        }
+        for none in [
+            &b""[..],
+            b" ",
+            b")",
+            b"(",
+            b"(a",
+            b"(\"a)",
+            b"(a\r\n)",
+            b"({9}\r\nx)",
+        ] {
+            let mut cursor = Cursor::new(none);
+            assert_eq!(cursor.value(), None, "{}", none.escape_ascii());
+            assert_eq!(cursor.offset(), 0);
+        }
+    }
+
+    #[test]
+    fn nesting_is_capped() {
+        let too_deep = |offset| ParseError {
+            offset,
+            expected: TOO_DEEP,
+        };
+        let nested = |n| [b"(".repeat(n), b")".repeat(n)].concat();
+        assert!(Cursor::new(&nested(MAX_DEPTH)).value().is_some());
+        for n in [MAX_DEPTH + 1, 1_000_000] {
+            let bomb = nested(n);
+            assert_eq!(Cursor::new(&bomb).expect_value(), Err(too_deep(MAX_DEPTH)));
+        }
+        let bomb = b"(".repeat(100);
+        let mut cursor = Cursor::new(&bomb);
+        while cursor.open().is_some() {}
+        assert_eq!(cursor.offset(), MAX_DEPTH);
+        assert_eq!(cursor.expect_open(), Err(too_deep(MAX_DEPTH)));
+        assert_eq!(cursor.expect_value(), Err(too_deep(MAX_DEPTH)));
+        assert!(too_deep(3).to_string().contains("64"));
+        // Lists side by side are not deep.
+        let wide = b"()".repeat(1000);
+        let mut cursor = Cursor::new(&wide);
+        while cursor.open().is_some() {
+            cursor.expect_close().unwrap();
+        }
+        assert!(cursor.is_end());
+    }
+
+    #[test]
+    fn errors_say_where_and_what() {
+        let mut cursor = Cursor::new(b"LIST (\\Seen) \"/\" (x");
+        cursor.atom();
+        cursor.space();
+        cursor.value();
+        cursor.space();
+        cursor.string();
+        cursor.space();
+        let error = cursor.expect_astring("a mailbox").unwrap_err();
+        assert_eq!(error.to_string(), "at byte 17: expected a mailbox");
+        assert!(cursor.expect_end().is_err());
+        assert_eq!(cursor.text(), b"(x");
+        assert_eq!(cursor.expect_end(), Ok(()));
+    }
+
+    #[test]
+    fn names_in_the_middle_of_a_line_are_found_by_offset() {
+        let mut cursor = Cursor::at(b"0123", 99);
+        assert_eq!(cursor.offset(), 4);
+        assert_eq!((cursor.peek(), cursor.atom()), (None, None));
+        assert_eq!(cursor.rest(), b"");
+    }
+
+    fn imapish() -> impl Strategy<Value = Vec<u8>> {
+        let part = prop_oneof![
+            Just(b"(".to_vec()),
+            Just(b")".to_vec()),
+            Just(b" ".to_vec()),
+            Just(b"\"".to_vec()),
+            Just(b"\\".to_vec()),
+            Just(b"NIL".to_vec()),
+            Just(b"{2}\r\n".to_vec()),
+            Just(b"~{3+}\n".to_vec()),
+            "[0-9{}]{1,4}".prop_map(String::into_bytes),
+            prop::collection::vec(any::<u8>(), 0..5),
+        ];
+        prop::collection::vec(part, 0..40).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn no_reader_panics_and_none_moves_in_vain(
+            bytes in imapish(),
+            at in 0usize..50,
+            readers in prop::collection::vec(0u8..16, 0..30),
+        ) {
+            let mut cursor = Cursor::at(&bytes, at);
+            for reader in readers {
+                let before = cursor;
+                let (found, error) = match reader {
+                    0 => (cursor.atom().is_some(), before.clone().expect_atom().err()),
+                    1 => (cursor.string().is_some(), before.clone().expect_string().err()),
+                    2 => (cursor.astring().is_some(), before.clone().expect_astring("it").err()),
+                    3 => (cursor.nstring().is_some(), before.clone().expect_nstring().err()),
+                    4 => (cursor.number().is_some(), before.clone().expect_number().err()),
+                    5 => (cursor.nil().is_some(), before.clone().expect_nil().err()),
+                    6 => (cursor.flag().is_some(), before.clone().expect_flag().err()),
+                    7 => (cursor.open().is_some(), before.clone().expect_open().err()),
+                    8 => (cursor.close().is_some(), before.clone().expect_close().err()),
+                    9 => (cursor.value().is_some(), before.clone().expect_value().err()),
+                    10 => (cursor.space().is_some(), before.clone().expect_space().err()),
+                    _ => {
+                        cursor.skip_spaces();
+                        continue;
+                    }
+                };
+                prop_assert_eq!(found, error.is_none());
+                if let Some(error) = error {
+                    prop_assert_eq!(cursor, before);
+                    prop_assert!(error.offset >= before.offset() && error.offset <= bytes.len());
+                } else {
+                    prop_assert!(cursor.offset() > before.offset());
+                }
+                prop_assert_eq!(cursor.rest(), &bytes[cursor.offset()..]);
+            }
+        }
+
+        #[test]
+        fn what_is_quoted_reads_back(mut inner in prop::collection::vec(any::<u8>(), 0..50)) {
+            inner.retain(|b| !matches!(b, b'\r' | b'\n'));
+            let mut quoted = vec![b'"'];
+            for byte in &inner {
+                if matches!(byte, b'"' | b'\\') {
+                    quoted.push(b'\\');
+                }
+                quoted.push(*byte);
+            }
+            quoted.push(b'"');
+            prop_assert_eq!(string(&quoted), Some(inner));
+            prop_assert_eq!(Cursor::new(&quoted).value(), Some(&quoted[..]));
+        }
+    }
+}
