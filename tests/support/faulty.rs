@@ -1,0 +1,236 @@
+//! A server that does what a test tells it to, and not what a server should.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// How long a script waits for the client.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A scripted server on a free port of 127.0.0.1, for as many connections as come, each in its thread.
+///
+/// Dropping it closes all connections and waits for the scripts. A script that panicked fails the test there.
+pub struct Faulty {
+    pub port: u16,
+    shared: Arc<Shared>,
+    acceptor: Option<JoinHandle<Vec<JoinHandle<()>>>>,
+}
+
+struct Shared {
+    stopping: AtomicBool,
+    sockets: Mutex<Vec<TcpStream>>,
+    received: Mutex<Vec<String>>,
+}
+
+/// One connection, as its script sees it.
+pub struct Conn {
+    /// The how-manyeth connection this is, from 0: a script can behave better the second time.
+    pub number: usize,
+    socket: TcpStream,
+    reader: BufReader<TcpStream>,
+    shared: Arc<Shared>,
+}
+
+/// What a script unwinds with when the client has gone: that ends the script, and is no failure.
+struct Gone;
+
+impl Faulty {
+    /// Starts a server whose every connection is given to the script. The connection closes when the script ends.
+    pub fn script(script: impl Fn(&mut Conn) + Send + Sync + 'static) -> Faulty {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("its address").port();
+        let shared = Arc::new(Shared {
+            stopping: AtomicBool::new(false),
+            sockets: Mutex::default(),
+            received: Mutex::default(),
+        });
+        let (theirs, script) = (Arc::clone(&shared), Arc::new(script));
+        let acceptor = thread::spawn(move || {
+            let mut threads = Vec::new();
+            for (number, socket) in listener.incoming().enumerate() {
+                let socket = socket.expect("an accepted connection");
+                theirs
+                    .sockets
+                    .lock()
+                    .expect("the sockets")
+                    .push(socket.try_clone().expect("a second handle"));
+                // Looked at after the socket is listed: a drop sees either the one or the other.
+                if theirs.stopping.load(Ordering::SeqCst) {
+                    break;
+                }
+                let (shared, script) = (Arc::clone(&theirs), Arc::clone(&script));
+                threads.push(thread::spawn(move || {
+                    serve(number, socket, shared, &*script)
+                }));
+            }
+            threads
+        });
+        Faulty {
+            port,
+            shared,
+            acceptor: Some(acceptor),
+        }
+    }
+
+    /// All lines that the scripts read so far, of all connections, in the order of their arrival.
+    pub fn received(&self) -> Vec<String> {
+        self.shared.received.lock().expect("the lines").clone()
+    }
+
+    /// How many connections there were.
+    pub fn connections(&self) -> usize {
+        self.shared.sockets.lock().expect("the sockets").len()
+    }
+}
+
+impl Drop for Faulty {
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        // A last connection wakes the acceptor, which then sees that it should stop.
+        let _ = TcpStream::connect(("127.0.0.1", self.port));
+        for socket in self.shared.sockets.lock().expect("the sockets").iter() {
+            // Most are closed already.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+        let Some(threads) = self.acceptor.take().and_then(|thread| thread.join().ok()) else {
+            return;
+        };
+        for thread in threads {
+            if let Err(panic) = thread.join() {
+                // Two panics at once would abort the whole test program.
+                if !thread::panicking() {
+                    resume_unwind(panic);
+                }
+            }
+        }
+    }
+}
+
+fn serve(number: usize, socket: TcpStream, shared: Arc<Shared>, script: &dyn Fn(&mut Conn)) {
+    socket.set_read_timeout(Some(PATIENCE)).expect("a limit");
+    socket.set_write_timeout(Some(PATIENCE)).expect("a limit");
+    socket.set_nodelay(true).expect("no delay");
+    let reader = BufReader::new(socket.try_clone().expect("a second handle"));
+    let mut conn = Conn {
+        number,
+        socket,
+        reader,
+        shared,
+    };
+    let outcome = catch_unwind(AssertUnwindSafe(|| script(&mut conn)));
+    conn.close();
+    match outcome {
+        Err(panic) if !panic.is::<Gone>() => resume_unwind(panic),
+        _ => {}
+    }
+}
+
+impl Conn {
+    /// Sends bytes as they are.
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        if self.socket.write_all(bytes.as_ref()).is_err() {
+            gone();
+        }
+    }
+
+    /// Sends bytes one at a time, each in a packet of its own, with a pause between them.
+    pub fn send_slowly(&mut self, bytes: impl AsRef<[u8]>, pause: Duration) {
+        for byte in bytes.as_ref() {
+            self.send([*byte]);
+            self.stall(pause);
+        }
+    }
+
+    /// The next line without its end, or none when the client closed the connection.
+    #[track_caller]
+    pub fn line(&mut self) -> Option<String> {
+        let mut bytes = Vec::new();
+        match self.reader.read_until(b'\n', &mut bytes) {
+            Ok(0) => return None,
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                panic!("the client sent no line within {PATIENCE:?}")
+            }
+            Err(_) => return None,
+        }
+        while bytes.last().is_some_and(|last| b"\r\n".contains(last)) {
+            bytes.pop();
+        }
+        let line = String::from_utf8_lossy(&bytes).into_owned();
+        let mut received = self.shared.received.lock().expect("the lines");
+        received.push(line.clone());
+        Some(line)
+    }
+
+    /// The next line. When the client has gone, the script ends here.
+    #[track_caller]
+    pub fn expect_line(&mut self) -> String {
+        self.line().unwrap_or_else(|| gone())
+    }
+
+    /// The next line, split into its tag and the rest.
+    #[track_caller]
+    pub fn expect_command(&mut self) -> (String, String) {
+        let line = self.expect_line();
+        let (tag, rest) = line.split_once(' ').unwrap_or((&line, ""));
+        (tag.to_owned(), rest.to_owned())
+    }
+
+    /// So many bytes, of a literal for instance.
+    pub fn expect_bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        if self.reader.read_exact(&mut bytes).is_err() {
+            gone();
+        }
+        bytes
+    }
+
+    /// Answers each command until the client goes: `answer` gets the tag and the command and returns the bytes.
+    pub fn answer(&mut self, mut answer: impl FnMut(&str, &str) -> String) {
+        loop {
+            let (tag, command) = self.expect_command();
+            let reply = answer(&tag, &command);
+            self.send(reply);
+        }
+    }
+
+    /// Waits, but no longer than the test lasts.
+    pub fn stall(&mut self, time: Duration) {
+        let deadline = Instant::now() + time;
+        while Instant::now() < deadline {
+            if self.shared.stopping.load(Ordering::SeqCst) {
+                gone();
+            }
+            let rest = deadline.saturating_duration_since(Instant::now());
+            thread::sleep(rest.min(Duration::from_millis(10)));
+        }
+    }
+
+    /// Takes the client's first TLS record and answers with what is none.
+    pub fn garble_handshake(&mut self) {
+        let header = self.expect_bytes(5);
+        let length = usize::from(u16::from_be_bytes([header[3], header[4]]));
+        self.expect_bytes(length);
+        self.send(b"\xde\xad\xbe\xef this is not TLS \x00\xff\r\n");
+    }
+
+    /// Ends the connection, in both directions.
+    pub fn close(&mut self) {
+        // The client may have been quicker.
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+
+    /// Sends no more, but still reads.
+    pub fn close_sending(&mut self) {
+        let _ = self.socket.shutdown(Shutdown::Write);
+    }
+}
+
+fn gone() -> ! {
+    // Not panic!, which would print a message.
+    resume_unwind(Box::new(Gone))
+}
