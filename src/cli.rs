@@ -93,6 +93,9 @@ pub struct Cli {
     /// Carry on after a failing command, and sum up at the end
     #[arg(short, long)]
     keep_going: bool,
+    /// Write what is said to the server and by it, with passwords masked, to a file or with - to stderr
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
     /// How results look
     #[arg(long, value_enum, default_value = "text")]
     format: FormatName,
@@ -253,6 +256,7 @@ impl Cli {
             },
             allow_cleartext: self.allow_cleartext,
             separator: self.separator,
+            trace: self.trace.clone(),
             interrupt,
         })
     }

@@ -226,9 +226,21 @@ impl Error {
         }
     }
 
+    /// Whether the user put an end to it (Ctrl-C, SIGTERM), at whatever stage.
+    pub fn is_interrupt(&self) -> bool {
+        matches!(
+            self,
+            Error::Interrupted { .. }
+                | Error::Connect(ConnectError::Interrupted)
+                | Error::Tls(TlsError::Interrupted)
+                | Error::Password(PasswordError::Interrupted)
+        )
+    }
+
     /// One word for programs, as in the JSON output's `error.kind`.
     pub fn kind(&self) -> &'static str {
         match self {
+            error if error.is_interrupt() => "interrupted",
             Error::Usage(_) => "usage",
             Error::NotConnected => "not-connected",
             Error::NothingSelected => "nothing-selected",

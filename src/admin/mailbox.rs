@@ -504,7 +504,7 @@ impl Session {
                 }
             };
             if let Err(error) = &result {
-                if error.ends_session() || matches!(error, Error::Interrupted { .. }) {
+                if error.ends_session() || error.is_interrupt() {
                     return result;
                 }
                 failed += 1;

@@ -3,7 +3,7 @@
 //! Lives here: sending, and reading one framed response. Not here: what a response means (`pipeline`, `state`).
 
 use std::ops::Range;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::net::{Interrupt, IoError, Stream, Timeouts, TlsError, TlsOptions, words};
 use crate::wire::frame::{Frame, FrameError, Framer, Limits};
@@ -107,6 +107,21 @@ impl Link {
                 return Err(IoError::Closed.into());
             }
             self.framer.filled(count);
+        }
+    }
+
+    /// Takes in what has come already, without waiting; whole responses are then had from [`receive`](Self::receive).
+    ///
+    /// Returns whether there is one.
+    pub(super) fn poll(&mut self) -> Result<bool, LinkError> {
+        let stream = self.stream.as_mut().ok_or(IoError::Closed)?;
+        match stream.read_within(self.framer.space(), Duration::ZERO) {
+            Ok(count) => {
+                self.framer.filled(count);
+                Ok(self.framer.pending().contains(&b'\n'))
+            }
+            Err(IoError::TimedOut { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 

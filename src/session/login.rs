@@ -3,6 +3,8 @@
 //! Lives here: opening and logging in, and the requests that only those need. Not here: the mechanisms themselves
 //! (`auth`), nor TLS (`net`).
 
+use std::time::Instant;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use zeroize::Zeroizing;
@@ -64,6 +66,7 @@ impl Session {
             options,
             out: Vec::new(),
             over: None,
+            heard: Instant::now(),
         };
         session.greet()?;
         // A Unix socket is as private as TLS.

@@ -37,6 +37,9 @@ const WINDOW: usize = 32 * 1024;
 /// Commands are gathered up to this many bytes before they are written.
 const BATCH: usize = 8 * 1024;
 
+/// After this long without a word, a server may have ended the session.
+const IDLE: Duration = Duration::from_secs(1);
+
 /// How to reach a server.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -81,6 +84,8 @@ pub struct Session {
     out: Vec<u8>,
     /// Why the session is over.
     over: Option<String>,
+    /// When the server was last heard.
+    heard: Instant,
 }
 
 impl std::fmt::Debug for Session {
@@ -159,6 +164,9 @@ impl Session {
     /// The session is over, the server lacks the extension, or an argument can't be sent; nothing of it was sent then.
     pub fn submit<R: Request>(&mut self, request: R) -> Result<Ticket<R>, Error> {
         self.check_open(request.verb())?;
+        if self.pipeline.is_empty() && self.heard.elapsed() > IDLE {
+            self.hear_what_was_said(request.verb())?;
+        }
         if let Some(extension) = request.extension() {
             self.require(request.verb(), extension)?;
         }
@@ -280,6 +288,21 @@ impl Session {
         Ok(self.state.capabilities())
     }
 
+    /// After a pause: a server that has said BYE meanwhile must not be sent a command of which nobody then knows whether it
+    /// was done.
+    fn hear_what_was_said(&mut self, verb: &'static str) -> Result<(), Error> {
+        loop {
+            match self.link.poll() {
+                Ok(true) => drop(self.pump(None)?),
+                Ok(false) => return Ok(()),
+                Err(error) => {
+                    self.fail(&error);
+                    return self.check_open(verb);
+                }
+            }
+        }
+    }
+
     fn check_open(&self, verb: &'static str) -> Result<(), Error> {
         match &self.over {
             Some(cause) => Err(Error::Lost {
@@ -378,6 +401,7 @@ impl Session {
             }
             Err(error) => return Err(self.fail(&error)),
         };
+        self.heard = Instant::now();
         let bytes = self.link.framer.bytes(frame);
         let response = match response::parse(bytes) {
             Ok(response) => response,

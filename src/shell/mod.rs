@@ -8,7 +8,10 @@ pub mod commands;
 mod complete;
 pub mod editor;
 pub mod script;
+mod trace;
 mod words;
+
+use std::path::PathBuf;
 
 use imapadm::auth::{Credentials, PasswordSource};
 use imapadm::net::{Address, Interrupt, Security, Target, Timeouts, TlsOptions};
@@ -39,6 +42,8 @@ pub struct Settings {
     pub allow_cleartext: bool,
     /// The hierarchy separator of a server that won't say.
     pub separator: Option<u8>,
+    /// Where the protocol is written to: a file, or `-` for stderr.
+    pub trace: Option<PathBuf>,
     /// Raised by Ctrl-C.
     pub interrupt: Interrupt,
 }
@@ -108,7 +113,13 @@ impl Shell {
             ..Options::new(address)
         };
         let host = host(&options.address);
-        let mut session = Session::open(options)?;
+        let trace = self
+            .settings
+            .trace
+            .as_deref()
+            .map(trace::open)
+            .transpose()?;
+        let mut session = Session::open_traced(options, trace)?;
         if !self.settings.tls.verify && session.state().channel().tls.is_some() {
             self.say(&format!("warning: the certificate of {host} was not checked (--no-verify): anybody could answer in its place"));
         }
@@ -300,5 +311,40 @@ mod tests {
         let all = names.len();
         names.dedup();
         assert_eq!(names.len(), all);
+    }
+
+    /// The table of commands as the README has it.
+    fn readme_table() -> String {
+        let mut table = "| command | also | does |\n|---|---|---|\n".to_owned();
+        for command in commands::ALL {
+            let usage = command.usage().replace('|', "\\|");
+            table.push_str(&format!(
+                "| `{usage}` | {} | {} |\n",
+                command.aliases.join(", "),
+                command.summary
+            ));
+        }
+        table
+    }
+
+    #[test]
+    fn the_readme_has_the_table_of_commands() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+        let readme = std::fs::read_to_string(path).unwrap();
+        let (head, rest) = readme.split_once("<!-- commands -->\n").unwrap();
+        let (table, tail) = rest.split_once("<!-- /commands -->").unwrap();
+        if std::env::var_os("IMAPADM_BLESS").is_some() {
+            let blessed = format!(
+                "{head}<!-- commands -->\n{}<!-- /commands -->{tail}",
+                readme_table()
+            );
+            std::fs::write(path, blessed).unwrap();
+        } else {
+            assert_eq!(
+                table,
+                readme_table(),
+                "write it anew with IMAPADM_BLESS=1 cargo test readme"
+            );
+        }
     }
 }

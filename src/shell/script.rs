@@ -377,7 +377,7 @@ impl<'a> Runner<'a> {
             escape(&error.to_string())
         );
         self.failed.push(place);
-        let over = error.ends_session() || matches!(error, Error::Interrupted { .. });
+        let over = error.ends_session() || error.is_interrupt();
         if !self.policy.keep_going || over {
             self.stop = Some(exit_status(error));
         }

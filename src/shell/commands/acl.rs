@@ -1,12 +1,14 @@
 //! Rights: listacl, setacl, deleteacl, myrights, listrights.
 
 use imapadm::Error;
-use imapadm::admin::acl::{DeleteAcl, GetAcl, ListRights, MyRights, check_identifier};
+use imapadm::admin::acl::{
+    AclEntry, DeleteAcl, GetAcl, ListRights, MyRights, SetAcl, check_identifier,
+};
 
 use super::super::Shell;
 use super::super::command::{Argument, Collect, Command, Count, Flow, Input, Kind};
-use super::{MAILBOX, MAILBOX_OR_SELECTED, alone, submit, submit_all, sum_up};
-use crate::report::{Report, Value};
+use super::{MAILBOX, MAILBOX_OR_SELECTED, Tally, alone, submit, submit_all};
+use crate::report::{Cell, Value};
 
 const IDENTIFIERS: Argument = Argument {
     name: "IDENTIFIER",
@@ -68,14 +70,14 @@ fn setacl(shell: &mut Shell, input: &Input) -> Result<Collect, Error> {
         .map(|[identifier, rights]| (identifier.as_str(), rights.as_str()))
         .collect();
     let requests = shell.session()?.set_acl_requests(&mailbox, &changes)?;
-    submit_all(shell, requests, |request, (), out| {
-        out.row(&[
+    let row = |request: &SetAcl| {
+        vec![
             ("mailbox", Value::text(&request.mailbox)),
-            ("identifier", Value::str(request.identifier.as_str())),
+            ("identifier", Value::str(request.identifier.clone())),
             ("rights", Value::text(&request.change)),
-            ("set", Value::Flag(true)),
-        ]);
-    })
+        ]
+    };
+    submit_all(shell, requests, row, "set")
 }
 
 pub static DELETEACL: Command = Command {
@@ -103,7 +105,7 @@ fn deleteacl(shell: &mut Shell, input: &Input) -> Result<Collect, Error> {
                 identifier,
             })
             .collect();
-        return submit_all(shell, requests, |request, (), out| gone(request, out));
+        return submit_all(shell, requests, entry, "deleted");
     }
     alone(move |shell, out| {
         let session = shell.session()?;
@@ -111,28 +113,25 @@ fn deleteacl(shell: &mut Shell, input: &Input) -> Result<Collect, Error> {
         // Whoever takes away its own rights first may not take away the others'.
         let own = session.state().user().map(str::to_owned);
         entries.sort_by_key(|entry| Some(&entry.identifier) == own.as_ref());
-        let all = entries.len();
-        let mut failures = Vec::new();
-        for entry in entries {
+        let mut tally = Tally::of(entries.len());
+        for AclEntry { identifier, .. } in entries {
             let request = DeleteAcl {
                 mailbox: mailbox.clone(),
-                identifier: entry.identifier,
+                identifier,
             };
-            match session.run(request.clone()) {
-                Ok(()) => gone(&request, out),
-                Err(error) => failures.push(error),
-            }
+            let result = session.run(request.clone());
+            tally.count(entry(&request), "deleted", result, out);
         }
-        sum_up(failures, all)
+        tally.verdict()
     })
 }
 
-fn gone(request: &DeleteAcl, out: &mut Report) {
-    out.row(&[
+/// The row of one entry that goes.
+fn entry(request: &DeleteAcl) -> Vec<Cell<'_>> {
+    vec![
         ("mailbox", Value::text(&request.mailbox)),
         ("identifier", Value::str(request.identifier.as_str())),
-        ("deleted", Value::Flag(true)),
-    ]);
+    ]
 }
 
 pub static MYRIGHTS: Command = Command {

@@ -15,7 +15,7 @@ use imapadm::session::{Request, Ticket};
 
 use super::Shell;
 use super::command::{Argument, Collect, Command, Count, Flag, Input, Kind};
-use crate::report::Report;
+use crate::report::{Cell, Report, Value};
 
 /// Every command, in the order of `help`.
 pub static ALL: &[&Command] = &[
@@ -94,12 +94,12 @@ fn submit<R: Request>(
     }))
 }
 
-/// Sends several requests of one command; each reply goes to `report` with its request, and a failure does not hide the
-/// others.
-fn submit_all<R: Request + Clone>(
+/// Sends several requests of one command and reports each with what became of it; a failure does not hide the others.
+fn submit_all<R: Request<Reply = ()> + Clone>(
     shell: &mut Shell,
     requests: Vec<R>,
-    report: fn(&R, R::Reply, &mut Report),
+    row: fn(&R) -> Vec<Cell<'_>>,
+    done: &'static str,
 ) -> Result<Collect, Error> {
     let session = shell.session()?;
     let sent = requests
@@ -107,33 +107,64 @@ fn submit_all<R: Request + Clone>(
         .map(|request| Ok((session.submit(request.clone())?, request)))
         .collect::<Result<Vec<(Ticket<R>, R)>, Error>>()?;
     Ok(Box::new(move |shell, out| {
-        let all = sent.len();
-        let mut failures = Vec::new();
+        let mut tally = Tally::of(sent.len());
         for (ticket, request) in sent {
-            match shell.session()?.wait(ticket) {
-                Ok(reply) => report(&request, reply, out),
-                Err(error) => failures.push(error),
-            }
+            let result = shell.session()?.wait(ticket);
+            tally.count(row(&request), done, result, out);
         }
-        sum_up(failures, all)
+        tally.verdict()
     }))
 }
 
-/// One error for the failures of a command that did `all` things.
-fn sum_up(failures: Vec<Error>, all: usize) -> Result<(), Error> {
-    let failed = failures.len();
-    match failures.into_iter().next() {
-        None => Ok(()),
-        Some(error)
-            if all == 1 || error.ends_session() || matches!(error, Error::Interrupted { .. }) =>
-        {
-            Err(error)
-        }
-        Some(first) => Err(Error::Several {
-            failed,
+/// What became of a command that does several things.
+struct Tally {
+    all: usize,
+    failures: Vec<Error>,
+}
+
+impl Tally {
+    fn of(all: usize) -> Self {
+        Self {
             all,
-            first: first.to_string(),
-        }),
+            failures: Vec::new(),
+        }
+    }
+
+    /// Reports one of them: its row, and whether it is `done`.
+    fn count(
+        &mut self,
+        mut row: Vec<Cell<'_>>,
+        done: &'static str,
+        result: Result<(), Error>,
+        out: &mut Report,
+    ) {
+        row.push((done, Value::Flag(result.is_ok())));
+        match result {
+            Ok(()) => out.row(&row),
+            Err(error) => {
+                // A lone failure is the command's own error, and says it all.
+                if self.all > 1 {
+                    row.push(("reason", Value::text(&error)));
+                    out.row(&row);
+                }
+                self.failures.push(error);
+            }
+        }
+    }
+
+    /// One error for all failures.
+    fn verdict(self) -> Result<(), Error> {
+        let failed = self.failures.len();
+        let grave = |error: &Error| error.ends_session() || error.is_interrupt();
+        match self.failures.into_iter().next() {
+            None => Ok(()),
+            Some(error) if self.all == 1 || grave(&error) => Err(error),
+            Some(first) => Err(Error::Several {
+                failed,
+                all: self.all,
+                first: first.to_string(),
+            }),
+        }
     }
 }
 

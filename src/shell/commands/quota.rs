@@ -131,6 +131,11 @@ fn setquota(shell: &mut Shell, input: &Input) -> Result<Collect, Error> {
                         .command
                         .misuse(&format!("{:?} lacks its limit", pair.concat())));
                 };
+                if !resource.starts_with(|c: char| c.is_ascii_alphabetic()) {
+                    return Err(input.command.misuse(&format!(
+                        "{resource:?} is no resource; several limits each need theirs"
+                    )));
+                }
                 let limit = Limit::parse(resource, amount)?;
                 if limits.iter().any(|have| have.resource == limit.resource) {
                     return Err(input

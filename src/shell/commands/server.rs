@@ -113,7 +113,7 @@ pub static DISCONNECT: Command = Command {
 
 pub static SESSION: Command = Command {
     name: "session",
-    aliases: &["info"],
+    aliases: &[],
     flags: &[],
     arguments: &[],
     summary: "show everything that is known of the session",
