@@ -2,34 +2,14 @@
 
 use crate::error::Error;
 use crate::session::{
-    Capabilities, Effect, Extension, Fit, MailboxName, Namespace, Namespaces, Request, Session,
-    State,
+    Bare, Capabilities, Effect, Extension, Fit, MailboxName, Namespace, Namespaces, Request,
+    Session, State,
 };
 use crate::wire::cursor::{Cursor, ParseError};
 use crate::wire::encode::Encoder;
 use crate::wire::response::{Data, Status};
 
 use super::mailbox::Listing;
-
-/// NOOP (RFC 3501 section 6.1.2).
-#[derive(Debug, Clone)]
-pub struct Noop;
-
-impl Request for Noop {
-    type Reply = ();
-    fn verb(&self) -> &'static str {
-        "NOOP"
-    }
-    fn effect(&self) -> Effect {
-        Effect::Read
-    }
-    fn write(&self, command: &mut Encoder<'_>) {
-        command.atom("NOOP");
-    }
-    fn finish(self, _: &Status<'_>, _: &mut State) -> Result<(), Error> {
-        Ok(())
-    }
-}
 
 /// ID (RFC 2971); tells the server this program's name and version.
 #[derive(Debug, Clone, Default)]
@@ -172,7 +152,7 @@ impl Session {
     /// # Errors
     /// The connection was lost.
     pub fn noop(&mut self) -> Result<(), Error> {
-        self.run(Noop)
+        self.run(Bare("NOOP"))
     }
 
     /// What the server says of itself: field and value (RFC 2971).

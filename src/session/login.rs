@@ -19,7 +19,7 @@ use secrecy::ExposeSecret as _;
 
 use super::link::{Link, LinkError, Trace};
 use super::pipeline::Pipeline;
-use super::request::{Effect, Fit, Request};
+use super::request::{Bare, Effect, Fit, Request};
 use super::state::{State, sample};
 use super::{Event, Options, Session};
 
@@ -144,7 +144,7 @@ impl Session {
         if !self.known_capabilities()?.has("STARTTLS") {
             return Ok(());
         }
-        self.run(StartTls)?;
+        self.run(Bare("STARTTLS"))?;
         if !self.link.framer.pending().is_empty() {
             // Whoever stands in between could have put it there, to be taken for the server's words inside of TLS.
             self.link.close();
@@ -293,7 +293,7 @@ impl Session {
     pub fn logout(&mut self) {
         if self.is_open() {
             // The answer does not matter: the session ends either way.
-            let _ = self.run(Logout);
+            let _ = self.run(Bare("LOGOUT"));
             self.over.get_or_insert_with(|| "logged out".into());
             self.link.close();
         }
@@ -384,29 +384,6 @@ impl Request for Capability {
     }
 }
 
-/// STARTTLS (RFC 3501 section 6.2.1).
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct StartTls;
-
-impl Request for StartTls {
-    type Reply = ();
-    fn verb(&self) -> &'static str {
-        "STARTTLS"
-    }
-    fn effect(&self) -> Effect {
-        Effect::Read
-    }
-    fn alone(&self) -> bool {
-        true
-    }
-    fn write(&self, command: &mut Encoder<'_>) {
-        command.atom("STARTTLS");
-    }
-    fn finish(self, _: &Status<'_>, _: &mut State) -> Result<(), Error> {
-        Ok(())
-    }
-}
-
 /// LOGIN (RFC 3501 section 6.2.3).
 struct Login {
     credentials: Credentials,
@@ -464,28 +441,6 @@ impl Request for Authenticate {
             };
             command.space().secret_text(text.as_bytes());
         }
-    }
-    fn finish(self, _: &Status<'_>, _: &mut State) -> Result<(), Error> {
-        Ok(())
-    }
-}
-
-/// LOGOUT (RFC 3501 section 6.1.3).
-struct Logout;
-
-impl Request for Logout {
-    type Reply = ();
-    fn verb(&self) -> &'static str {
-        "LOGOUT"
-    }
-    fn effect(&self) -> Effect {
-        Effect::Read
-    }
-    fn alone(&self) -> bool {
-        true
-    }
-    fn write(&self, command: &mut Encoder<'_>) {
-        command.atom("LOGOUT");
     }
     fn finish(self, _: &Status<'_>, _: &mut State) -> Result<(), Error> {
         Ok(())

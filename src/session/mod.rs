@@ -22,8 +22,8 @@ use crate::wire::response::{self, Condition, Data, Response, Status, Untagged};
 pub use link::{Direction, Trace};
 pub use name::{IntoMailbox, MailboxName};
 pub use pipeline::Ticket;
-pub use request::{Effect, Extension, Fit, Request};
-pub use state::{Capabilities, Namespace, Namespaces, Notice, Selected, State, Stray};
+pub use request::{Bare, Effect, Fit, Request};
+pub use state::{Capabilities, Extension, Namespace, Namespaces, Notice, Selected, State, Stray};
 
 use crate::net::IoError;
 use link::{Link, LinkError};

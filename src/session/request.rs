@@ -8,7 +8,7 @@ use crate::wire::cursor::ParseError;
 use crate::wire::encode::Encoder;
 use crate::wire::response::{Data, Status};
 
-use super::state::State;
+use super::state::{Extension, State};
 
 /// What a request does to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,17 +26,6 @@ pub enum Fit {
     Exact,
     /// The kind of response is enough: servers rewrite names (INBOX, virtual domains), and answers come in order.
     Kind,
-}
-
-/// An extension without which a command is not sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Extension {
-    /// Its name in CAPABILITY.
-    pub name: &'static str,
-    /// Other capabilities that imply it.
-    pub implied_by: &'static [&'static str],
-    /// Where it is defined, for messages: `RFC 4314`.
-    pub rfc: &'static str,
 }
 
 /// One IMAP command, as a value.
@@ -93,5 +82,28 @@ pub trait Request: Send + 'static {
     fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<String> {
         let _ = (refusal, state);
         None
+    }
+}
+
+/// A command without arguments that changes nothing and whose OK is all its reply: NOOP, STARTTLS, LOGOUT.
+#[derive(Debug, Clone, Copy)]
+pub struct Bare(pub(crate) &'static str);
+
+impl Request for Bare {
+    type Reply = ();
+    fn verb(&self) -> &'static str {
+        self.0
+    }
+    fn effect(&self) -> Effect {
+        Effect::Read
+    }
+    fn alone(&self) -> bool {
+        true
+    }
+    fn write(&self, command: &mut Encoder<'_>) {
+        command.atom(self.0);
+    }
+    fn finish(self, _: &Status<'_>, _: &mut State) -> Result<(), Error> {
+        Ok(())
     }
 }

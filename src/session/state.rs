@@ -10,7 +10,17 @@ use crate::wire::cursor::{Cursor, ParseError};
 use crate::wire::response::Data;
 
 use super::name::MailboxName;
-use super::request::Extension;
+
+/// An extension without which a command is not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extension {
+    /// Its name in CAPABILITY.
+    pub name: &'static str,
+    /// Other capabilities that imply it.
+    pub implied_by: &'static [&'static str],
+    /// Where it is defined, for messages: `RFC 4314`.
+    pub rfc: &'static str,
+}
 
 /// The server's capabilities (RFC 3501 section 7.2.1).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -18,9 +18,10 @@ use rustyline::history::FileHistory;
 use rustyline::validate::Validator;
 use rustyline::{Config, Context, Editor, Helper};
 
+use super::Shell;
 use super::complete::{Cache, complete};
 use super::script::{run_typed, status};
-use super::{Shell, words};
+use super::words::may_hold_secret;
 use crate::report::Report;
 
 /// Lines that the history keeps.
@@ -140,45 +141,4 @@ fn history_file() -> io::Result<PathBuf> {
     // One that is older, or came from a backup, may be open to all.
     file.set_permissions(fs::Permissions::from_mode(0o600))?;
     Ok(path)
-}
-
-/// Whether a line may hold a password, and so must not be kept or shown: a URL with one, or a password option.
-pub fn may_hold_secret(line: &str) -> bool {
-    let commands = words::split(line)
-        .unwrap_or_else(|_| vec![line.split_whitespace().map(str::to_owned).collect()]);
-    commands.iter().flatten().any(|word| {
-        let option = word.trim_start_matches('-');
-        let is_option = option.len() < word.len();
-        let password =
-            is_option && (option.starts_with("pass") || option == "w" || option.starts_with("w="));
-        let url = word
-            .split_once("://")
-            .and_then(|(_, rest)| rest.rsplit_once('@'));
-        password || url.is_some_and(|(user, _)| user.contains(':'))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_with_a_password_are_known() {
-        for line in [
-            "connect imap://bob:secret@host",
-            "login --password secret",
-            "login -w secret",
-            "login -password=x 'a",
-        ] {
-            assert!(may_hold_secret(line), "{line}");
-        }
-        for line in [
-            "connect imap://bob@host",
-            "lam user.bob",
-            "sam user.bob bob -x",
-            "connect host:143",
-        ] {
-            assert!(!may_hold_secret(line), "{line}");
-        }
-    }
 }

@@ -444,7 +444,7 @@ impl Place {
 
 /// A command as messages show it: what could hold a password is left out.
 pub fn shown(typed: &str) -> &str {
-    if super::editor::may_hold_secret(typed) {
+    if words::may_hold_secret(typed) {
         "(a command with a password)"
     } else {
         typed

@@ -1,7 +1,7 @@
 //! The connection and the server: connect, disconnect, session, capability, namespace, id, noop.
 
 use imapadm::Error;
-use imapadm::admin::server::{Id, Noop};
+use imapadm::admin::server::Id;
 use imapadm::net::{Security, Target};
 use imapadm::session::State;
 
@@ -253,6 +253,6 @@ pub static NOOP: Command = Command {
     arguments: &[],
     summary: "ask whether the server is still there",
     details: "",
-    flow: Flow::Reads,
-    start: |shell, _| submit(shell, Noop, |(), _| {}),
+    flow: Flow::Alone,
+    start: |_, _| alone(|shell, _| shell.session()?.noop()),
 };
