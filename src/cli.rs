@@ -203,6 +203,15 @@ impl Cli {
         }
     }
 
+    /// TLS from the start, or none, where that was asked for.
+    fn security(&self) -> Option<Security> {
+        match (self.tls, self.notls) {
+            (true, _) => Some(Security::Tls),
+            (_, true) => Some(Security::None),
+            _ => None,
+        }
+    }
+
     /// The server to connect to at the start.
     ///
     /// # Errors
@@ -210,9 +219,13 @@ impl Cli {
     pub fn target(&self) -> Result<Option<Target>, Error> {
         let port = self.port.as_deref().or(self.port_word.as_deref());
         match &self.server {
-            Some(server) => Target::parse(server, port)
-                .map(Some)
-                .map_err(|error| Error::Usage(error.to_string())),
+            Some(server) => {
+                let mut target =
+                    Target::parse(server, port).map_err(|error| Error::Usage(error.to_string()))?;
+                target.security = self.security().or(target.security);
+                target.user = self.user.clone().or(target.user);
+                Ok(Some(target))
+            }
             None if port.is_some() => Err(Error::Usage(
                 "a port is named, but no server; name one: imapadm --port PORT SERVER".into(),
             )),
@@ -228,11 +241,6 @@ impl Cli {
         if let Some(auth) = &self.auth {
             Method::parse(auth)?;
         }
-        let security = match (self.tls, self.notls) {
-            (true, _) => Some(Security::Tls),
-            (_, true) => Some(Security::None),
-            _ => None,
-        };
         Ok(Settings {
             user: self.user.clone(),
             authz: self.authz.clone(),
@@ -241,7 +249,7 @@ impl Cli {
                 self.password_file.clone(),
                 self.password_command.clone(),
             ),
-            security,
+            security: self.security(),
             tls: TlsOptions {
                 verify: !self.no_verify,
                 cafile: self.cafile.clone(),

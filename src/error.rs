@@ -46,6 +46,7 @@ impl fmt::Display for Refusal {
             write!(f, " {}", self.text)?;
         }
         match &self.advice {
+            Some(advice) if self.text.ends_with(['.', '!', '?']) => write!(f, " {advice}"),
             Some(advice) => write!(f, ". {advice}"),
             None => Ok(()),
         }
@@ -103,6 +104,22 @@ pub enum Error {
         server: String,
         /// The words of its BYE.
         text: String,
+    },
+    /// Going on could put the session into the hands of somebody else.
+    #[error("the connection to {server} is not safe: {why}")]
+    Insecure {
+        /// The server.
+        server: String,
+        /// What is wrong, and what to do next.
+        why: String,
+    },
+    /// The server lists no such mailbox; nothing was sent to change it.
+    #[error(
+        "the server lists no mailbox {mailbox}, so nothing was done; look for its exact name with listmailbox"
+    )]
+    NotListed {
+        /// The name that was looked for.
+        mailbox: String,
     },
     /// What answered does not speak IMAP.
     #[error("{server} does not answer as an IMAP server ({why}); check the host and the port")]
@@ -174,7 +191,11 @@ pub enum Error {
         unknown: bool,
     },
     /// The user interrupted a command that waited for its answer.
-    #[error("interrupted before {verb} was answered; {}", outcome(*.unknown))]
+    #[error("interrupted before {verb} was answered; {}", if *.unknown {
+        "it is unknown whether it was done: look before repeating it"
+    } else {
+        "it changed nothing"
+    })]
     Interrupted {
         /// The command.
         verb: &'static str,
@@ -215,6 +236,8 @@ impl Error {
             Error::Unsupported { .. }
             | Error::Refused(_)
             | Error::TurnedAway { .. }
+            | Error::Insecure { .. }
+            | Error::NotListed { .. }
             | Error::NotImap { .. }
             | Error::Login { .. }
             | Error::Incomplete { .. }
@@ -249,6 +272,8 @@ impl Error {
             Error::Refused(_) => "no",
             Error::Connect(_) => "connect",
             Error::Tls(_) => "tls",
+            Error::Insecure { .. } => "insecure",
+            Error::NotListed { .. } => "not-listed",
             Error::File(_) => "file",
             Error::TurnedAway { .. } => "bye",
             Error::NotImap { .. } => "not-imap",
@@ -270,6 +295,11 @@ impl Error {
             Error::Login { code, .. } => code.as_deref(),
             _ => None,
         }
+    }
+
+    /// Whether nothing that comes after it can go on: the connection is gone, or the user has put an end to it.
+    pub fn is_grave(&self) -> bool {
+        self.ends_session() || self.is_interrupt()
     }
 
     /// Whether the connection is gone with it.

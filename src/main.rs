@@ -16,7 +16,7 @@ use imapadm::Error;
 use imapadm::net::Interrupt;
 
 use cli::Cli;
-use report::Report;
+use report::{Report, complain};
 use shell::Shell;
 use shell::script::{Policy, Runner, Script, exit_status, status};
 
@@ -50,7 +50,7 @@ fn run(cli: &Cli, idle: &Arc<AtomicBool>) -> Result<u8, Error> {
             return Ok(status::USAGE);
         }
     }
-    if target.is_some() {
+    if let Some(target) = target {
         shell.connect(target)?;
     }
     let terminal = io::stdout().is_terminal();
@@ -68,7 +68,8 @@ fn run(cli: &Cli, idle: &Arc<AtomicBool>) -> Result<u8, Error> {
     Ok(status)
 }
 
-/// Ctrl-C and SIGTERM end a wait for the server; while the program waits for input, they end it.
+/// Ctrl-C and SIGTERM end a wait for the server; while a script waits for its input, they end the program. At the shell's prompt,
+/// as at any shell's, Ctrl-C only drops the line, and SIGTERM does nothing.
 fn catch_signals(idle: &Arc<AtomicBool>) -> io::Result<Interrupt> {
     let raised = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
@@ -76,8 +77,4 @@ fn catch_signals(idle: &Arc<AtomicBool>) -> io::Result<Interrupt> {
         flag::register(signal, Arc::clone(&raised))?;
     }
     Ok(Interrupt::from(raised))
-}
-
-fn complain(text: &str) {
-    eprintln!("imapadm: {}", report::escape::escape(text));
 }

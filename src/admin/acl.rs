@@ -10,7 +10,7 @@ use crate::wire::cursor::ParseError;
 use crate::wire::encode::Encoder;
 use crate::wire::response::{Data, Status};
 
-use super::{is_denied, is_missing};
+use super::{has, is_denied, is_missing};
 
 const ACL: Extension = Extension {
     name: "ACL",
@@ -95,6 +95,15 @@ impl RightsChange {
             }
             None => word,
         };
+        // A mistyped shorthand whose letters happen to be rights would give them: `raed` holds a, administer.
+        if let Some((meant, ..)) = SHORTHANDS
+            .iter()
+            .find(|(name, ..)| word.len() > 3 && strsim::damerau_levenshtein(name, word) == 1)
+        {
+            return Err(Error::Usage(format!(
+                "did you mean {meant} by {word}? If you mean the rights themselves, write their letters in another order"
+            )));
+        }
         // RFC 4314 section 2.1: rights are lower-case letters, and digits for the implementation's own.
         if let Some(odd) = letters
             .chars()
@@ -282,11 +291,20 @@ impl Request for DeleteAcl {
     }
 }
 
+/// The logged-in user's rights on a mailbox (RFC 4314 section 3.8).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rights {
+    /// The mailbox, as the server names it.
+    pub mailbox: MailboxName,
+    /// The rights, in the server's order.
+    pub rights: String,
+}
+
 /// MYRIGHTS (RFC 4314 section 3.5).
 #[derive(Debug, Clone)]
 pub struct MyRights {
     mailbox: MailboxName,
-    reply: Option<String>,
+    reply: Option<Rights>,
 }
 
 impl MyRights {
@@ -300,8 +318,7 @@ impl MyRights {
 }
 
 impl Request for MyRights {
-    /// The rights, in the server's order.
-    type Reply = String;
+    type Reply = Rights;
     fn verb(&self) -> &'static str {
         "MYRIGHTS"
     }
@@ -321,14 +338,15 @@ impl Request for MyRights {
         if self.reply.is_some() || !data.is("MYRIGHTS") {
             return Ok(false);
         }
-        let Some((_, mut body)) = head(data, &self.mailbox, fit)? else {
+        let Some((mailbox, mut body)) = head(data, &self.mailbox, fit)? else {
             return Ok(false);
         };
         body.expect_space()?;
-        self.reply = Some(String::from_utf8_lossy(&body.expect_astring("rights")?).into_owned());
+        let rights = String::from_utf8_lossy(&body.expect_astring("rights")?).into_owned();
+        self.reply = Some(Rights { mailbox, rights });
         Ok(true)
     }
-    fn finish(self, _: &Status<'_>, _: &mut State) -> Result<String, Error> {
+    fn finish(self, _: &Status<'_>, _: &mut State) -> Result<Rights, Error> {
         self.reply.ok_or(Error::Missing {
             verb: "MYRIGHTS",
             missing: "MYRIGHTS",
@@ -343,6 +361,10 @@ impl Request for MyRights {
 /// What an identifier can be given on a mailbox (RFC 4314 section 3.7).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grantable {
+    /// The mailbox, as the server names it.
+    pub mailbox: MailboxName,
+    /// The identifier, as the server names it.
+    pub identifier: String,
     /// The rights that it always has.
     pub required: String,
     /// Those that can be given, each group only as a whole.
@@ -391,7 +413,7 @@ impl Request for ListRights {
         if self.reply.is_some() || !data.is("LISTRIGHTS") {
             return Ok(false);
         }
-        let Some((_, mut body)) = head(data, &self.mailbox, fit)? else {
+        let Some((mailbox, mut body)) = head(data, &self.mailbox, fit)? else {
             return Ok(false);
         };
         body.expect_space()?;
@@ -407,7 +429,12 @@ impl Request for ListRights {
             optional.push(String::from_utf8_lossy(&body.expect_astring("rights")?).into_owned());
             body.skip_spaces();
         }
-        self.reply = Some(Grantable { required, optional });
+        self.reply = Some(Grantable {
+            mailbox,
+            identifier: String::from_utf8_lossy(&identifier).into_owned(),
+            required,
+            optional,
+        });
         Ok(true)
     }
     fn finish(self, _: &Status<'_>, _: &mut State) -> Result<Grantable, Error> {
@@ -430,32 +457,42 @@ fn acl_advice(refusal: &Refusal, mailbox: &MailboxName, state: &State) -> Option
         Some(format!(
             "{who} needs the right a (administer) on {mailbox}; see what is there with myrights"
         ))
-    } else if refusal.text.contains("right is not supported") {
+    } else if has(
+        refusal,
+        "",
+        &["right is not supported", "invalid acl right"],
+    ) {
         Some("See which rights the server has with listrights".into())
     } else {
         None
     }
 }
 
-/// That an identifier can be sent and means somebody.
-///
-/// # Errors
-/// [`Error::Usage`] for an empty one.
-pub fn check_identifier(identifier: &str) -> Result<(), Error> {
-    if identifier.is_empty() || identifier == "-" {
-        return Err(Error::Usage(
-            "an identifier cannot be empty; name a user, a group or anyone".into(),
-        ));
-    }
-    if identifier.contains('\0') {
-        return Err(Error::Usage(
-            "an identifier cannot hold a NUL (\\0); take it out".into(),
-        ));
-    }
-    Ok(())
-}
-
 impl Session {
+    /// That an identifier can be sent, means somebody, and does no harm.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for one that is empty, holds a NUL, or would spoil the mailbox on this server.
+    pub fn check_identifier(&self, identifier: &str) -> Result<(), Error> {
+        if identifier.is_empty() || identifier == "-" {
+            return Err(Error::Usage(
+                "an identifier cannot be empty; name a user, a group or anyone".into(),
+            ));
+        }
+        if identifier.contains('\0') {
+            return Err(Error::Usage(
+                "an identifier cannot hold a NUL (\\0); take it out".into(),
+            ));
+        }
+        // Cyrus 3.6.1 says NO, keeps the entry all the same, and then lets nobody remove it or create anything below.
+        if self.state().is_cyrus() && identifier.contains(['"', '\\']) {
+            return Err(Error::Usage(format!(
+                "an identifier with a quote or a backslash ({identifier}) would spoil the mailbox's list on Cyrus for good; take it out"
+            )));
+        }
+        Ok(())
+    }
+
     /// The access control list of a mailbox (RFC 4314 section 3.3).
     ///
     /// # Errors
@@ -491,9 +528,11 @@ impl Session {
         changes: &[(&str, &str)],
     ) -> Result<Vec<SetAcl>, Error> {
         self.require("SETACL", ACL)?;
+        for (identifier, _) in changes {
+            self.check_identifier(identifier)?;
+        }
         let capabilities = self.known_capabilities()?;
         let request = |(identifier, rights): &(&str, &str)| {
-            check_identifier(identifier)?;
             let change = RightsChange::parse(rights, capabilities)?;
             Ok(SetAcl {
                 mailbox: mailbox.clone(),
@@ -515,7 +554,7 @@ impl Session {
     ) -> Result<(), Error> {
         let mailbox = mailbox.into_mailbox()?;
         for identifier in identifiers {
-            check_identifier(identifier)?;
+            self.check_identifier(identifier)?;
             self.run(DeleteAcl {
                 mailbox: mailbox.clone(),
                 identifier: identifier.to_owned(),
@@ -524,12 +563,28 @@ impl Session {
         Ok(())
     }
 
+    /// The entries of a mailbox's list that can be taken off it, the logged-in user's own last: whoever takes away its own
+    /// rights first may not take away the others'.
+    ///
+    /// # Errors
+    /// As [`get_acl`](Self::get_acl).
+    pub fn removable_entries(&mut self, mailbox: impl IntoMailbox) -> Result<Vec<AclEntry>, Error> {
+        let mut entries = self.get_acl(mailbox)?.entries;
+        // Dovecot shows the entries of its global ACL file with a `#`; they are no part of the mailbox's own list.
+        if self.state().is_dovecot() {
+            entries.retain(|entry| !entry.identifier.starts_with('#'));
+        }
+        let own = self.state().user();
+        entries.sort_by_key(|entry| Some(entry.identifier.as_str()) == own);
+        Ok(entries)
+    }
+
     /// The logged-in user's rights on a mailbox, in the server's order (RFC 4314 section 3.5).
     ///
     /// # Errors
     /// The server has no ACL, or its refusal.
     pub fn my_rights(&mut self, mailbox: impl IntoMailbox) -> Result<String, Error> {
-        self.run(MyRights::new(mailbox.into_mailbox()?))
+        Ok(self.run(MyRights::new(mailbox.into_mailbox()?))?.rights)
     }
 
     /// What an identifier always has and what it can be given on a mailbox (RFC 4314 section 3.4).
@@ -541,7 +596,7 @@ impl Session {
         mailbox: impl IntoMailbox,
         identifier: &str,
     ) -> Result<Grantable, Error> {
-        check_identifier(identifier)?;
+        self.check_identifier(identifier)?;
         self.run(ListRights::new(
             mailbox.into_mailbox()?,
             identifier.to_owned(),

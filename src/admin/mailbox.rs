@@ -84,9 +84,10 @@ impl Request for Delete {
         } else if is_denied(refusal) {
             // A Cyrus administrator has only the rights l and a everywhere: enough to give itself this one.
             let who = state.user().unwrap_or("YOU");
+            let (mailbox, who) = (self.mailbox.to_string(), shell_words::quote(who));
+            let mailbox = shell_words::quote(&mailbox);
             Some(format!(
-                "You need the right x (delete mailbox) on it; an administrator can take it: setacl {} {who} +x",
-                self.mailbox
+                "You need the right x (delete mailbox) on it; an administrator can take it: setacl {mailbox} {who} +x"
             ))
         } else if is_missing(refusal) {
             Some("Look for its exact name with listmailbox".into())
@@ -155,16 +156,18 @@ impl Request for Rename {
     }
     fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<String> {
         if has(refusal, "ALREADYEXISTS", &["already exists"]) {
-            Some(
-                "Choose a name that is free; to move it to a partition, one where it is not yet"
-                    .into(),
-            )
+            Some(match self.partition {
+                Some(_) => "Choose a name that is free, or a partition where it is not yet".into(),
+                None => "Choose a name that is free".into(),
+            })
         } else if is_missing(refusal) {
             Some("Look for its exact name with listmailbox".into())
         } else if is_denied(refusal) {
             Some("You need the right x on the mailbox and k on the new parent".into())
         } else if has(refusal, "", &["not supported on mailbox"]) {
             Some("Cyrus renames users only with allowusermoves: yes in its imapd.conf".into())
+        } else if self.partition.is_some() && has(refusal, "", &["server(s) unavailable"]) {
+            Some("Name a partition that the server has (partition-NAME in its imapd.conf)".into())
         } else if has(refusal, "", &["cross-server or cross-partition"]) {
             Some(
                 "Cyrus moves to a partition only under the same name: rename and move in two steps"
@@ -316,7 +319,8 @@ impl Listing {
     }
 }
 
-/// Counts in a mailbox (RFC 3501 section 6.3.10, RFC 8438): `MESSAGES`, `UNSEEN`, `SIZE` (bytes) and whatever else the server gave.
+/// Counts in a mailbox (RFC 3501 section 6.3.10, RFC 8438): `MESSAGES`, `RECENT`, `UNSEEN`, `UIDNEXT`,
+/// `UIDVALIDITY` and `SIZE` (bytes).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MailboxStatus {
     /// The mailbox.
@@ -324,6 +328,16 @@ pub struct MailboxStatus {
     /// Item and number, in the server's order.
     pub items: Vec<(String, u64)>,
 }
+
+/// The items that STATUS is asked for, as far as the server has them.
+const ASKED: [&str; 6] = [
+    "MESSAGES",
+    "RECENT",
+    "UNSEEN",
+    "UIDNEXT",
+    "UIDVALIDITY",
+    "SIZE",
+];
 
 /// STATUS (RFC 3501 section 6.3.10).
 #[derive(Debug, Clone)]
@@ -376,10 +390,11 @@ impl Request for Status {
         while body.close().is_none() {
             let item = String::from_utf8_lossy(body.expect_atom()?).to_ascii_uppercase();
             body.expect_space()?;
-            match body.number() {
-                Some(number) => items.push((item, number)),
-                // An item of an extension whose value is no number.
-                None => drop(body.expect_value()?),
+            if ASKED.contains(&item.as_str()) {
+                items.push((item, body.expect_number()?));
+            } else {
+                // An item of an extension, whose value may be no number.
+                body.expect_value()?;
             }
             body.skip_spaces();
         }
@@ -448,6 +463,18 @@ impl Session {
         partition: Option<&str>,
     ) -> Result<Create, Error> {
         let partition = self.check_partition("CREATE with a partition", partition)?;
+        // RFC 3501 section 6.3.3 takes a separator at the end for a hint and makes the mailbox without it; Courier says OK and makes
+        // nothing.
+        if let Some(last) = mailbox
+            .wire()
+            .last()
+            .filter(|byte| byte.is_ascii_punctuation())
+            && self.separator_for(&mailbox)? == Some(*last)
+        {
+            return Err(Error::Usage(format!(
+                "{mailbox} ends in the hierarchy separator; leave that off"
+            )));
+        }
         Ok(Create { mailbox, partition })
     }
 
@@ -463,9 +490,8 @@ impl Session {
 
     /// Deletes a mailbox and all below it, deepest first, and tells `each` of every one as it goes or stays.
     ///
-    /// A mailbox above one that stayed is not tried, so nothing that is still needed loses its parent; one that the server takes along
-    /// with another (a user's root on Cyrus) counts as gone. Names without a mailbox (\Noselect, \NonExistent) are passed
-    /// over when the server has dropped them itself.
+    /// A mailbox above one that stayed is not tried: the server could take that along (a user's root on Cyrus does). Names without a
+    /// mailbox are passed over when they have gone with what was below them.
     ///
     /// # Errors
     /// The listing failed, nothing by that name exists, the connection was lost, or some mailboxes stayed
@@ -479,12 +505,13 @@ impl Session {
         let separator = self.separator_for(&root)?;
         let tree = self.subtree(&root, separator)?;
         if tree.is_empty() {
-            // Not there, or not visible: the server's own words say which.
-            return self.run(Delete { mailbox: root });
+            return Err(Error::NotListed {
+                mailbox: root.to_string(),
+            });
         }
         let all = tree.len();
         let mut needed = HashSet::new();
-        let (mut failed, mut first) = (0, None);
+        let (mut gone, mut failed, mut first) = (0, 0, None);
         // Children before their parents: a name sorts before every longer one that begins with it.
         for mailbox in tree.into_values().rev() {
             let result = if needed.contains(&mailbox.name) {
@@ -495,28 +522,48 @@ impl Session {
                 match self.run(Delete {
                     mailbox: mailbox.name.clone(),
                 }) {
+                    // A name without a mailbox that has gone with what was below it. Dovecot lists some of them without \Noselect.
                     Err(Error::Refused(refusal))
-                        if mailbox.is_only_a_name() && is_missing(&refusal) =>
+                        if is_missing(&refusal) && (gone > 0 || mailbox.is_only_a_name()) =>
                     {
                         continue;
                     }
                     other => other,
                 }
             };
-            if let Err(error) = &result {
-                if error.ends_session() || error.is_interrupt() {
-                    return result;
+            let grave = match &result {
+                Ok(()) => {
+                    gone += 1;
+                    None
                 }
-                failed += 1;
-                needed.extend(mailbox.name.parent(separator));
-                first.get_or_insert_with(|| format!("{}: {error}", mailbox.name));
-            }
+                Err(error) => {
+                    failed += 1;
+                    needed.extend(mailbox.name.parents(separator));
+                    first.get_or_insert_with(|| format!("{}: {error}", mailbox.name));
+                    error.is_grave().then(|| Error::Usage(error.to_string()))
+                }
+            };
+            let Some(words) = grave else {
+                if all > 1 || result.is_ok() {
+                    each(Deleted {
+                        mailbox: mailbox.name,
+                        result,
+                    });
+                    continue;
+                }
+                return result;
+            };
+            // Whether this one was done is unknown: whoever asked must see its name.
             each(Deleted {
                 mailbox: mailbox.name,
-                result,
+                result: Err(words),
             });
+            return result;
         }
         match first {
+            None if gone == 0 => Err(Error::NotListed {
+                mailbox: root.to_string(),
+            }),
             None => Ok(()),
             Some(first) => Err(Error::Several { failed, all, first }),
         }
@@ -539,7 +586,7 @@ impl Session {
                 &MailboxName::from_wire(&pattern),
                 |found| {
                     let found = found.to_mailbox();
-                    if found.name == *root
+                    if MailboxName::same(found.name.wire(), root.wire())
                         || separator.is_some_and(|separator| found.name.is_below(root, separator))
                     {
                         tree.insert(found.name.clone(), found);
@@ -581,6 +628,12 @@ impl Session {
             ));
         }
         let partition = self.check_partition("RENAME with a partition", partition)?;
+        // Courier says OK to the RENAME of a mailbox that does not exist.
+        if self.state().is_courier() && !self.is_listed(&from)? {
+            return Err(Error::NotListed {
+                mailbox: from.to_string(),
+            });
+        }
         Ok(Rename::new(from, to, partition))
     }
 
@@ -601,6 +654,21 @@ impl Session {
             )),
             partition => Ok(partition.map(str::to_owned)),
         }
+    }
+
+    /// Whether the server lists exactly this mailbox.
+    fn is_listed(&mut self, mailbox: &MailboxName) -> Result<bool, Error> {
+        let mut listed = false;
+        self.list_each(
+            Listing::All,
+            &MailboxName::from_wire(b""),
+            mailbox,
+            |found| {
+                listed |= MailboxName::same(&found.mailbox, mailbox.wire());
+                ControlFlow::Continue(())
+            },
+        )?;
+        Ok(listed)
     }
 
     /// The mailboxes that match `pattern` (`*` matches anything, `%` all but the separator), below `base` if it is not empty.

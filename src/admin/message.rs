@@ -36,10 +36,14 @@ impl Request for Select {
         }
     }
     fn effect(&self) -> Effect {
-        Effect::Read
+        Effect::Session
     }
     fn alone(&self) -> bool {
         true
+    }
+    fn sent(&self, state: &mut State) {
+        // Until it is answered nobody knows which mailbox EXPUNGE would mean.
+        state.selected = None;
     }
     fn write(&self, command: &mut Encoder<'_>) {
         command
@@ -81,9 +85,8 @@ impl Request for Select {
         state.selected = Some(self.selected.clone());
         Ok(self.selected)
     }
-    fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<String> {
-        // RFC 3501 section 6.3.1: a SELECT that fails leaves nothing selected.
-        state.selected = None;
+    fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<String> {
+        // Nothing is selected now (RFC 3501 section 6.3.1), as has been noted when it was sent.
         read_advice(refusal)
     }
 }
@@ -114,7 +117,7 @@ impl Request for Leave {
         if self.expunge {
             Effect::Change
         } else {
-            Effect::Read
+            Effect::Session
         }
     }
     fn extension(&self) -> Option<Extension> {
@@ -127,14 +130,19 @@ impl Request for Leave {
     fn alone(&self) -> bool {
         true
     }
+    fn sent(&self, state: &mut State) {
+        state.selected = None;
+    }
     fn write(&self, command: &mut Encoder<'_>) {
         command.atom(self.verb());
     }
-    fn finish(self, _: &Status<'_>, state: &mut State) -> Result<(), Error> {
-        state.selected = None;
+    fn finish(self, _: &Status<'_>, _: &mut State) -> Result<(), Error> {
         Ok(())
     }
 }
+
+/// More messages than any mailbox holds: a hostile server must not fill the memory.
+const MOST_EXPUNGED: usize = 10_000_000;
 
 /// EXPUNGE (RFC 3501 section 6.4.3).
 #[derive(Debug, Clone, Default)]
@@ -159,7 +167,12 @@ impl Request for Expunge {
     }
     fn take(&mut self, data: &Data<'_>, _: Fit) -> Result<bool, ParseError> {
         match data.number {
-            Some(number) if data.is("EXPUNGE") => self.numbers.push(number),
+            Some(number) if data.is("EXPUNGE") => {
+                if self.numbers.len() >= MOST_EXPUNGED {
+                    return Err(data.body.error("fewer EXPUNGE responses"));
+                }
+                self.numbers.push(number);
+            }
             _ => return Ok(false),
         }
         Ok(true)
@@ -217,6 +230,16 @@ impl Session {
     /// Nothing is selected, or the server's refusal.
     pub fn expunge(&mut self) -> Result<Vec<u64>, Error> {
         self.require_selected()?;
+        // Dovecot says OK and removes nothing.
+        if self
+            .state()
+            .selected()
+            .is_some_and(|selected| selected.read_only)
+        {
+            return Err(Error::Usage(
+                "the mailbox is only examined, so nothing can be removed from it; select it".into(),
+            ));
+        }
         self.run(Expunge::default())
     }
 

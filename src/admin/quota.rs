@@ -66,6 +66,9 @@ pub struct Limit {
     pub amount: u64,
 }
 
+/// The largest limit that Cyrus 3.6 can read.
+const CYRUS_MOST: u64 = i32::MAX as u64;
+
 /// Numbers are 63 bits wide (RFC 9208 section 7).
 const MOST: u64 = i64::MAX as u64;
 
@@ -172,6 +175,9 @@ impl Request for GetQuota {
     }
 }
 
+/// Quota roots that one mailbox may have; a hostile server must not fill the memory.
+const MOST_ROOTS: usize = 1_000;
+
 /// GETQUOTAROOT (RFC 9208 section 4.1.2).
 #[derive(Debug, Clone)]
 pub struct GetQuotaRoot {
@@ -235,6 +241,9 @@ impl Request for GetQuotaRoot {
             let have = self.quotas.iter().any(|have| have.root == quota.root);
             if have || (fit == Fit::Exact && !expected) {
                 return Ok(false);
+            }
+            if self.quotas.len() >= MOST_ROOTS {
+                return Err(data.body.error("fewer QUOTA responses"));
             }
             self.quotas.push(quota);
             Ok(true)
@@ -347,7 +356,8 @@ impl Session {
 
     /// Sets the limits of a quota root (RFC 9208 section 4.1.3).
     ///
-    /// Limits that are not named are removed by Cyrus and kept by Dovecot; none at all means no limit, which Dovecot ignores.
+    /// Limits that are not named are removed by Cyrus and kept by Dovecot. None at all means no limit; Dovecot would ignore it, so it is
+    /// refused there.
     ///
     /// # Errors
     /// The server has no QUOTA, a number that it would choke on, or its refusal.
@@ -363,16 +373,18 @@ impl Session {
         limits: Vec<Limit>,
     ) -> Result<SetQuota, Error> {
         self.require("SETQUOTA", QUOTA)?;
-        // Cyrus 3.6.1 ends the connection with «BYE Fatal error: num too big».
-        let too_big = limits
-            .iter()
-            .find(|limit| limit.amount > u64::from(u32::MAX));
+        // Dovecot 2.3 says OK to an empty list and changes nothing.
+        if limits.is_empty() && self.state().is_dovecot() {
+            return Err(Error::Usage(format!(
+                "Dovecot ignores a quota without limits; name each resource with 0, which is no limit there: setquota '{root}' STORAGE 0"
+            )));
+        }
+        // From 2^31 on, Cyrus 3.6.1 ends the connection with «BYE Fatal error: num too big».
+        let too_big = limits.iter().find(|limit| limit.amount > CYRUS_MOST);
         if let Some(limit) = too_big.filter(|_| self.state().is_cyrus()) {
             return Err(Error::Usage(format!(
-                "{} is more than Cyrus takes as a limit for {}; the largest is {} (4 TiB less 1 KiB of storage), none is no limit",
-                limit.amount,
-                limit.resource,
-                u32::MAX
+                "{} is more than Cyrus takes as a limit for {}; the largest is {} (2 TiB less 1 KiB of storage), none is no limit",
+                limit.amount, limit.resource, CYRUS_MOST
             )));
         }
         Ok(SetQuota { root, limits })

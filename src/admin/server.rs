@@ -11,6 +11,9 @@ use crate::wire::response::{Data, Status};
 
 use super::mailbox::Listing;
 
+/// ID allows 30 fields (RFC 2971 section 3.3); a hostile server must not fill the memory.
+const MOST_FIELDS: usize = 100;
+
 /// ID (RFC 2971); tells the server this program's name and version.
 #[derive(Debug, Clone, Default)]
 pub struct Id {
@@ -61,6 +64,9 @@ impl Request for Id {
             let value = body
                 .expect_nstring()?
                 .map(|value| String::from_utf8_lossy(&value).into_owned());
+            if self.reply.len() >= MOST_FIELDS {
+                return Err(body.error("fewer ID fields"));
+            }
             self.reply.push((field, value));
             body.skip_spaces();
         }
@@ -135,7 +141,8 @@ fn namespaces(body: &mut Cursor<'_>) -> Result<Vec<Namespace>, ParseError> {
         body.expect_space()?;
         let separator = body
             .expect_nstring()?
-            .and_then(|text| text.first().copied());
+            .and_then(|text| text.first().copied())
+            .filter(u8::is_ascii);
         while body.close().is_none() {
             body.expect_space()?;
             body.expect_value()?;
@@ -197,7 +204,7 @@ impl Session {
                     return Ok(Some(separator));
                 }
             }
-            Err(error) if error.ends_session() => return Err(error),
+            Err(error) if error.is_grave() => return Err(error),
             // A server without NAMESPACE, or with one that can't be read, still answers LIST.
             Err(_) => {}
         }
@@ -205,10 +212,16 @@ impl Session {
             return Ok(separator);
         }
         let nothing = MailboxName::from_wire(b"");
-        let mut separator = None;
+        let mut answer = None;
         self.list_each(Listing::All, &nothing, &nothing, |root| {
-            separator = root.separator;
+            answer = Some(root.separator);
             std::ops::ControlFlow::Break(())
+        })?;
+        // To take silence for a flat server would leave all that is below a mailbox out of sight.
+        let separator = answer.ok_or(Error::Missing {
+            verb: "LIST",
+            missing: "LIST",
+            advice: "say what the hierarchy separator is with --separator",
         })?;
         self.state_mut().root_separator = Some(separator);
         Ok(separator)

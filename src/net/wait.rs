@@ -47,6 +47,11 @@ impl Interrupt {
         self.0.load(Ordering::SeqCst)
     }
 
+    /// Raises the flag, as a signal does.
+    pub fn raise(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
     /// Lowers the flag.
     pub fn clear(&self) {
         self.0.store(false, Ordering::SeqCst);

@@ -62,10 +62,18 @@ pub struct Place {
     pub line: u64,
 }
 
+/// Tells a person something on stderr, beside the results, in one line that is safe for a terminal.
+pub fn complain(text: &str) {
+    // Nobody may be listening any more; that must not end the work.
+    let _ = writeln!(io::stderr(), "imapadm: {}", escape::escape(text));
+}
+
 /// Renders one command's rows and its verdict.
 trait Render {
     fn begin(&mut self, out: &mut dyn Write, command: &str, place: &Place) -> io::Result<()>;
     fn row(&mut self, out: &mut dyn Write, cells: &[Cell<'_>]) -> io::Result<()>;
+    /// The rows of this command may be sorted, where that costs nobody anything.
+    fn sort(&mut self) {}
     fn end(&mut self, out: &mut dyn Write, error: Option<&Error>) -> io::Result<()>;
 }
 
@@ -78,7 +86,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// A report in `format` to `out`; `terminal` is its width in columns where it is one, `colour` whether it may be coloured.
+    /// A report in `format` to `out`; `terminal` is whether that is one, `colour` whether it may be coloured.
     pub fn new(format: Format, out: Box<dyn Write>, terminal: bool, colour: bool) -> Self {
         let render: Box<dyn Render> = match (format, terminal) {
             (Format::Json, _) => Box::new(json::Lines::default()),
@@ -95,6 +103,16 @@ impl Report {
     /// A command begins.
     pub fn begin(&mut self, command: &str, place: &Place) {
         self.keep(|render, out| render.begin(out, command, place));
+    }
+
+    /// The order of the rows to come means nothing: people see them sorted.
+    pub fn sort(&mut self) {
+        self.render.sort();
+    }
+
+    /// Whether nothing more can be written.
+    pub fn is_broken(&self) -> bool {
+        self.broken.is_some()
     }
 
     /// One row of its result.

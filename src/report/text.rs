@@ -53,7 +53,12 @@ pub(super) struct Table {
     colour: bool,
     keys: Vec<&'static str>,
     rows: Vec<Vec<String>>,
+    sorted: bool,
+    silent: bool,
 }
+
+/// Rows that are laid out together at most: a listing without end must not fill the memory.
+const TOGETHER: usize = 100_000;
 
 impl Table {
     pub(super) fn new(colour: bool) -> Self {
@@ -61,6 +66,8 @@ impl Table {
             colour,
             keys: Vec::new(),
             rows: Vec::new(),
+            sorted: false,
+            silent: true,
         }
     }
 
@@ -69,6 +76,9 @@ impl Table {
             return Ok(());
         }
         let mut rows = std::mem::take(&mut self.rows);
+        if self.sorted {
+            rows.sort();
+        }
         let mut columns = Columns::new();
         // Never wrapped: a mailbox name broken over two lines can't be copied.
         columns
@@ -110,6 +120,8 @@ impl Render for Table {
     fn begin(&mut self, _: &mut dyn Write, _: &str, _: &Place) -> io::Result<()> {
         self.rows.clear();
         self.keys.clear();
+        self.sorted = false;
+        self.silent = true;
         Ok(())
     }
 
@@ -123,7 +135,8 @@ impl Render for Table {
             }
         };
         let keys: Vec<_> = cells.iter().map(heading).collect();
-        if keys != self.keys {
+        self.silent = false;
+        if keys != self.keys || self.rows.len() >= TOGETHER {
             self.print(out)?;
             self.keys = keys;
         }
@@ -136,7 +149,15 @@ impl Render for Table {
         Ok(())
     }
 
-    fn end(&mut self, out: &mut dyn Write, _: Option<&Error>) -> io::Result<()> {
+    fn sort(&mut self) {
+        self.sorted = true;
+    }
+
+    fn end(&mut self, out: &mut dyn Write, error: Option<&Error>) -> io::Result<()> {
+        if self.silent && error.is_none() {
+            // A person wants to see that something came back.
+            return out.write_all(b"nothing to show\n");
+        }
         self.print(out)
     }
 }

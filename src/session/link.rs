@@ -86,6 +86,12 @@ impl Link {
     /// Waits for one whole response.
     pub(super) fn receive(&mut self) -> Result<Frame, LinkError> {
         loop {
+            if self
+                .deadline
+                .is_some_and(|deadline| Instant::now() >= deadline)
+            {
+                return Err(IoError::Interrupted.into());
+            }
             if let Some(frame) = self.framer.next_frame()? {
                 if let Some(trace) = &mut self.trace {
                     trace(Direction::Received, self.framer.bytes(frame));
@@ -114,13 +120,16 @@ impl Link {
     ///
     /// Returns whether there is one.
     pub(super) fn poll(&mut self) -> Result<bool, LinkError> {
+        if self.framer.pending().contains(&b'\n') {
+            return Ok(true);
+        }
         let stream = self.stream.as_mut().ok_or(IoError::Closed)?;
         match stream.read_within(self.framer.space(), Duration::ZERO) {
             Ok(count) => {
                 self.framer.filled(count);
                 Ok(self.framer.pending().contains(&b'\n'))
             }
-            Err(IoError::TimedOut { .. }) => Ok(false),
+            Err(IoError::TimedOut { .. } | IoError::Interrupted) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }

@@ -3,6 +3,7 @@
 //! Lives here: opening and logging in, and the requests that only those need. Not here: the mechanisms themselves
 //! (`auth`), nor TLS (`net`).
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use base64::Engine as _;
@@ -20,13 +21,15 @@ use secrecy::ExposeSecret as _;
 use super::link::{Link, LinkError, Trace};
 use super::pipeline::Pipeline;
 use super::request::{Bare, Effect, Fit, Request};
-use super::state::{State, sample};
-use super::{Event, Options, Session};
+use super::state::{Capabilities, State, sample};
+use super::{Event, Options, Session, WINDOW};
 
 /// Lines that may stand before the greeting (a «motd») before what answers is taken for no IMAP server.
 const MOST_BANNER_LINES: usize = 200;
 /// Challenges in one SASL exchange; no mechanism has more than a handful.
 const MOST_CHALLENGES: usize = 20;
+/// The sessions that this process has opened.
+static SESSIONS: AtomicU64 = AtomicU64::new(0);
 
 impl Session {
     /// Connects, reads the greeting and goes over to TLS as the options say; logs nobody in.
@@ -64,11 +67,22 @@ impl Session {
             pipeline: Pipeline::default(),
             state,
             options,
-            out: Vec::new(),
+            // Never grown while a secret is in it, or a copy of that would stay behind.
+            out: Vec::with_capacity(2 * WINDOW),
             over: None,
             heard: Instant::now(),
+            number: SESSIONS.fetch_add(1, Ordering::Relaxed),
         };
         session.greet()?;
+        if session.state.authenticated
+            && !session.state.channel.private
+            && !session.options.allow_cleartext
+        {
+            // Whoever stands in between could greet so, and then answer for the server (RFC 9051 section 7.1.4).
+            return Err(session.insecure(
+                "it takes the login for done (PREAUTH) on a connection that anybody on the way can change; use --tls, or --allow-cleartext if you know the way",
+            ));
+        }
         // A Unix socket is as private as TLS.
         let over_network = matches!(session.options.address, Address::Tcp { .. });
         if session.options.security == Security::StartTls
@@ -141,17 +155,25 @@ impl Session {
 
     /// STARTTLS where the server offers it (RFC 3501 section 6.2.1).
     fn start_tls(&mut self) -> Result<(), Error> {
-        if !self.known_capabilities()?.has("STARTTLS") {
+        if !self.first_capabilities()?.has("STARTTLS") {
             return Ok(());
         }
-        self.run(Bare("STARTTLS"))?;
+        match self.run(Bare("STARTTLS")) {
+            Err(Error::Refused(refusal)) => {
+                let why = format!(
+                    "it offers STARTTLS but refuses it: {}; try --tls, or ask whoever runs it",
+                    refusal.text
+                );
+                return Err(self.insecure(&why));
+            }
+            result => result?,
+        }
         if !self.link.framer.pending().is_empty() {
             // Whoever stands in between could have put it there, to be taken for the server's words inside of TLS.
             self.link.close();
-            return Err(Error::NotImap {
-                server: self.state.server.clone(),
-                why: "it sent more in cleartext behind its OK to STARTTLS, as somebody who tampers with the connection would".into(),
-            });
+            return Err(self.insecure(
+                "more came in cleartext behind its OK to STARTTLS, as from somebody who tampers with the connection; find out who stands in between",
+            ));
         }
         let options = &self.options;
         self.link.start_tls(
@@ -167,6 +189,31 @@ impl Session {
         Ok(())
     }
 
+    /// The capabilities before the login; a server that won't tell them can't be worked with.
+    fn first_capabilities(&mut self) -> Result<&Capabilities, Error> {
+        match self.known_capabilities() {
+            Err(Error::Refused(refusal)) => {
+                let why = format!(
+                    "it does not tell its capabilities: {} {}",
+                    refusal.condition, refusal.text
+                );
+                Err(Error::NotImap {
+                    server: self.state.server.clone(),
+                    why,
+                })
+            }
+            Err(error) => Err(error),
+            Ok(_) => Ok(self.state.capabilities()),
+        }
+    }
+
+    fn insecure(&self, why: &str) -> Error {
+        Error::Insecure {
+            server: self.state.server.clone(),
+            why: why.to_owned(),
+        }
+    }
+
     /// Logs in with the strongest method that the server offers, or with the one that is `wanted`.
     ///
     /// A password goes over the network in cleartext only with [`Options::allow_cleartext`].
@@ -175,7 +222,7 @@ impl Session {
     /// No usable method, or the server's refusal.
     pub fn login(&mut self, credentials: &Credentials, wanted: Option<&str>) -> Result<(), Error> {
         let private = self.state.channel.private || self.options.allow_cleartext;
-        let capabilities = self.known_capabilities()?;
+        let capabilities = self.first_capabilities()?;
         let offered: Vec<String> = capabilities.values("AUTH").map(str::to_owned).collect();
         let disabled = capabilities.has("LOGINDISABLED");
         let method = auth::choose(
@@ -241,7 +288,11 @@ impl Session {
             let event = match self.pump(None) {
                 Ok(event) => event,
                 Err(Error::Interrupted { .. }) => {
-                    return Err(self.fail(&IoError::Interrupted.into()));
+                    self.fail(&IoError::Interrupted.into());
+                    return Err(Error::Interrupted {
+                        verb: "AUTHENTICATE",
+                        unknown: false,
+                    });
                 }
                 // The ticket has the outcome.
                 Err(_) => break,
@@ -266,9 +317,9 @@ impl Session {
             };
             let line = match response {
                 Ok(response) => {
-                    let mut line = encode(&response);
-                    line.push_str("\r\n");
-                    line
+                    let text = encode(&response);
+                    // With its length at once: growing would leave a copy behind.
+                    Zeroizing::new([text.as_str(), "\r\n"].concat())
                 }
                 Err(error) if cancelled.is_none() => {
                     cancelled = Some(error);
@@ -395,7 +446,7 @@ impl Request for Login {
         "LOGIN"
     }
     fn effect(&self) -> Effect {
-        Effect::Read
+        Effect::Session
     }
     fn alone(&self) -> bool {
         true
@@ -425,7 +476,7 @@ impl Request for Authenticate {
         "AUTHENTICATE"
     }
     fn effect(&self) -> Effect {
-        Effect::Read
+        Effect::Session
     }
     fn alone(&self) -> bool {
         true

@@ -10,7 +10,6 @@ mod pipeline;
 mod request;
 mod state;
 
-use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
@@ -20,9 +19,10 @@ use crate::wire::encode::{Encoder, Literals};
 use crate::wire::response::{self, Condition, Data, Response, Status, Untagged};
 
 pub use link::{Direction, Trace};
-pub use name::{IntoMailbox, MailboxName};
+pub use name::{IntoMailbox, MailboxName, RAW};
 pub use pipeline::Ticket;
-pub use request::{Bare, Effect, Fit, Request};
+pub(crate) use request::Bare;
+pub use request::{Effect, Fit, Request};
 pub use state::{Capabilities, Extension, Namespace, Namespaces, Notice, Selected, State, Stray};
 
 use crate::net::IoError;
@@ -39,6 +39,9 @@ const BATCH: usize = 8 * 1024;
 
 /// After this long without a word, a server may have ended the session.
 const IDLE: Duration = Duration::from_secs(1);
+
+/// How long an answer on its way is still waited for when the user interrupts.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// How to reach a server.
 #[derive(Debug, Clone)]
@@ -86,6 +89,8 @@ pub struct Session {
     over: Option<String>,
     /// When the server was last heard.
     heard: Instant,
+    /// Tells this session's tickets from another's.
+    number: u64,
 }
 
 impl std::fmt::Debug for Session {
@@ -161,18 +166,12 @@ impl Session {
     /// It waits for earlier replies where the request can't be in flight with them, or where too much is under way.
     ///
     /// # Errors
-    /// The session is over, the server lacks the extension, or an argument can't be sent; nothing of it was sent then.
+    /// The session is over, the user has interrupted, the server lacks the extension, or an argument can't be sent; nothing of the
+    /// request was sent then. What goes wrong later is with the ticket.
     pub fn submit<R: Request>(&mut self, request: R) -> Result<Ticket<R>, Error> {
-        self.check_open(request.verb())?;
-        if self.pipeline.is_empty() && self.heard.elapsed() > IDLE {
-            self.hear_what_was_said(request.verb())?;
-        }
-        if let Some(extension) = request.extension() {
-            self.require(request.verb(), extension)?;
-        }
-        if request.alone() || self.pipeline.is_closed() {
-            self.settle()?;
-        }
+        let verb = request.verb();
+        self.make_ready(&request)
+            .map_err(|error| unsent(verb, error))?;
         let id = self.pipeline.next_id();
         let start = self.out.len();
         let mut encoder = Encoder::begin(&mut self.out, literals(&self.state));
@@ -180,6 +179,7 @@ impl Session {
         request.write(&mut encoder);
         let encoded = encoder.finish()?;
         let bytes = encoded.range.len();
+        let ticket = Ticket::new(self.number, id);
         if !encoded.pauses.is_empty() || !encoded.secrets.is_empty() || bytes > WINDOW {
             // A command that has to be sent in pieces, or apart from others so that its secrets can be masked and wiped.
             let command = zeroize::Zeroizing::new(self.out.split_off(start));
@@ -191,20 +191,50 @@ impl Session {
                 .map(|r| r.start - start..r.end - start)
                 .collect();
             wipe(&mut self.out, start, bytes);
-            self.settle()?;
+            self.settle().map_err(|error| unsent(verb, error))?;
+            request.sent(&mut self.state);
             self.pipeline.push(id, request, bytes);
-            self.send_in_pieces(id, &command, &pauses, &secrets)?;
-            return Ok(Ticket::new(id));
+            self.send_in_pieces(id, &command, &pauses, &secrets);
+        } else {
+            request.sent(&mut self.state);
+            self.pipeline.push(id, request, bytes);
+            self.make_room();
         }
-        self.pipeline.push(id, request, bytes);
-        if self.out.len() >= BATCH {
-            self.flush()?;
+        Ok(ticket)
+    }
+
+    /// What has to be so before a request may be written.
+    fn make_ready<R: Request>(&mut self, request: &R) -> Result<(), Error> {
+        let verb = request.verb();
+        self.check_open(verb)?;
+        if self.options.interrupt.raised() {
+            return Err(Error::Interrupted {
+                verb,
+                unknown: false,
+            });
+        }
+        if self.pipeline.is_empty() && self.heard.elapsed() > IDLE {
+            self.hear_what_was_said()?;
+        }
+        if let Some(extension) = request.extension() {
+            self.require(verb, extension)?;
+        }
+        if request.alone() || self.pipeline.is_closed() {
+            self.settle()?;
+        }
+        Ok(())
+    }
+
+    /// Sends what has gathered and reads replies until there is room for more; what goes wrong is with the tickets.
+    fn make_room(&mut self) {
+        if self.out.len() >= BATCH && self.flush().is_err() {
+            return;
         }
         while self.pipeline.bytes() > WINDOW {
-            self.flush()?;
-            self.pump(None)?;
+            if self.flush().is_err() || self.pump(None).is_err() {
+                return;
+            }
         }
-        Ok(Ticket::new(id))
     }
 
     /// Waits for the reply to a request.
@@ -212,6 +242,11 @@ impl Session {
     /// # Errors
     /// What the server refused, what could not be read, or how the connection was lost; see [`Error`].
     pub fn wait<R: Request>(&mut self, ticket: Ticket<R>) -> Result<R::Reply, Error> {
+        if ticket.session != self.number {
+            return Err(Error::Usage(
+                "this ticket belongs to another session".into(),
+            ));
+        }
         self.drive(ticket.id, None)?;
         match self.pipeline.claim(ticket.id) {
             Some(Ok(reply)) => match reply.downcast::<R::Reply>() {
@@ -290,15 +325,12 @@ impl Session {
 
     /// After a pause: a server that has said BYE meanwhile must not be sent a command of which nobody then knows whether it
     /// was done.
-    fn hear_what_was_said(&mut self, verb: &'static str) -> Result<(), Error> {
+    fn hear_what_was_said(&mut self) -> Result<(), Error> {
         loop {
             match self.link.poll() {
                 Ok(true) => drop(self.pump(None)?),
                 Ok(false) => return Ok(()),
-                Err(error) => {
-                    self.fail(&error);
-                    return self.check_open(verb);
-                }
+                Err(error) => return Err(self.fail(&error)),
             }
         }
     }
@@ -315,38 +347,53 @@ impl Session {
     }
 
     /// Reads responses until request `id` is answered.
+    ///
+    /// After an interrupt an answer that is on its way is still taken, for as long as [`GRACE`].
     fn drive(&mut self, id: u64, mut sink: Option<Sink<'_>>) -> Result<(), Error> {
-        if !self.pipeline.is_done(id) {
-            self.flush()?;
-        }
+        let interrupt = self.options.interrupt.clone();
+        let mut in_grace = false;
+        let mut result = Ok(());
         while !self.pipeline.is_done(id) {
             let Some((verb, unknown)) = self.pipeline.describe(id) else {
-                return Ok(());
+                break;
             };
             // The sink is lent for one response at a time.
             let lent = sink.as_mut().map(|sink| (id, &mut **sink as Sink<'_>));
-            match self.pump(lent) {
+            match self.flush().and_then(|()| self.pump(lent)) {
                 Ok(_) => {}
+                Err(Error::Interrupted { .. }) if !in_grace && self.link.deadline.is_none() => {
+                    in_grace = true;
+                    interrupt.clear();
+                    self.link.deadline = Some(Instant::now() + GRACE);
+                }
                 Err(Error::Interrupted { .. }) => {
                     self.pipeline.abandon(id);
-                    return Err(Error::Interrupted { verb, unknown });
+                    result = Err(Error::Interrupted { verb, unknown });
                 }
                 // Its own outcome, which says whether it may have been done, is with its ticket.
-                Err(_) if self.pipeline.is_done(id) => return Ok(()),
-                Err(error) => return Err(error),
+                Err(_) if self.pipeline.is_done(id) => {}
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
             }
         }
-        Ok(())
+        if in_grace {
+            self.link.deadline = None;
+            interrupt.raise();
+        }
+        result
     }
 
     /// Sends a command that holds synchronizing literals or secrets, waiting for each continuation (RFC 3501 section 7.5).
+    /// What goes wrong is with the ticket.
     fn send_in_pieces(
         &mut self,
         id: u64,
         command: &[u8],
         pauses: &[usize],
         secrets: &[std::ops::Range<usize>],
-    ) -> Result<(), Error> {
+    ) {
         let mut start = 0;
         for end in pauses.iter().copied().chain([command.len()]) {
             // A pause may fall inside of a secret, between the length of its literal and its text.
@@ -357,34 +404,31 @@ impl Session {
                 })
                 .filter(|part| !part.is_empty())
                 .collect();
-            self.link
-                .send(&command[start..end], &within)
-                .map_err(|error| self.fail(&error))?;
-            start = end;
-            if end == command.len() {
-                break;
+            if let Err(error) = self.link.send(&command[start..end], &within) {
+                self.fail(&error);
+                return;
             }
-            if let ControlFlow::Break(()) = self.await_continuation(id)? {
-                // Refused instead of continued: the tagged response is the outcome.
-                break;
+            start = end;
+            // A tagged response instead of a continuation is the outcome.
+            if end < command.len() && !self.is_continued(id) {
+                return;
             }
         }
-        Ok(())
     }
 
-    /// Waits for a `+`; `Break` when request `id` was answered instead.
-    fn await_continuation(&mut self, id: u64) -> Result<ControlFlow<()>, Error> {
+    /// Waits for a `+`; `false` when request `id` has its outcome instead.
+    fn is_continued(&mut self, id: u64) -> bool {
         loop {
             match self.pump(None) {
-                Ok(Event::Continuation(_)) => return Ok(ControlFlow::Continue(())),
-                Ok(Event::Completed(done)) if done == id => return Ok(ControlFlow::Break(())),
+                Ok(Event::Continuation(_)) => return true,
+                Ok(Event::Completed(done)) if done == id => return false,
                 Ok(_) => {}
                 Err(Error::Interrupted { .. }) => {
                     // Half a command has been sent: nothing else can be said on this connection.
-                    return Err(self.fail(&IoError::Interrupted.into()));
+                    self.fail(&IoError::Interrupted.into());
+                    return false;
                 }
-                Err(_) if self.pipeline.is_done(id) => return Ok(ControlFlow::Break(())),
-                Err(error) => return Err(error),
+                Err(_) => return false,
             }
         }
     }
@@ -473,6 +517,22 @@ impl Session {
             cause,
             unknown: true,
         }
+    }
+}
+
+/// An error that came before anything of the request `verb` was sent.
+fn unsent(verb: &'static str, error: Error) -> Error {
+    match error {
+        Error::Lost { cause, .. } => Error::Lost {
+            verb,
+            cause,
+            unknown: false,
+        },
+        Error::Interrupted { .. } => Error::Interrupted {
+            verb,
+            unknown: false,
+        },
+        other => other,
     }
 }
 

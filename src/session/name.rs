@@ -13,7 +13,8 @@ use crate::wire::utf7;
 ///
 /// The server's bytes are the identity. People see and type UTF-8: [`Display`](fmt::Display) decodes modified UTF-7, and
 /// [`MailboxName::typed`] encodes it. A name that does not decode, or whose decoded form would be read back as another
-/// mailbox, is shown as the server has it, so what is shown can always be typed back.
+/// mailbox, is shown as the server has it; where even that would mean another one, it is shown behind [`RAW`]. So what is shown
+/// can always be typed back.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MailboxName(Box<[u8]>);
 
@@ -45,6 +46,9 @@ impl MailboxName {
             // Case-insensitive by RFC 3501 section 5.1, yet Cyrus finds nothing under `LIST "" inbox`.
             return Ok(Self(Box::from(&b"INBOX"[..])));
         }
+        if let Some(raw) = text.strip_prefix(RAW) {
+            return unescape(raw).map(|bytes| Self(bytes.into_boxed_slice()));
+        }
         if utf7::is_wire_form(text) {
             return Ok(Self(Box::from(text.as_bytes())));
         }
@@ -68,45 +72,112 @@ impl MailboxName {
         // Nearly every name is plain ASCII without a shift: it is its own decoded form.
         if let Ok(text) = std::str::from_utf8(wire)
             && text.bytes().all(|b| (0x20..0x7f).contains(&b) && b != b'&')
+            && !text.starts_with(RAW)
         {
             return Cow::Borrowed(text);
         }
-        match utf7::decode(wire) {
-            Some(text) if Self::pattern(&text).is_ok_and(|name| name.wire() == wire) => text,
-            _ => raw(wire),
+        let means_it = |text: &str| Self::pattern(text).is_ok_and(|name| name.wire() == wire);
+        if let Some(text) = utf7::decode(wire)
+            && means_it(&text)
+        {
+            return text;
+        }
+        match std::str::from_utf8(wire) {
+            Ok(text) if means_it(text) => Cow::Borrowed(text),
+            _ => Cow::Owned(escape(wire)),
         }
     }
 
-    /// Whether both name the same mailbox: equal bytes, or both INBOX in whatever case.
+    /// The bytes by which names are compared: INBOX, also in front of others, is the same in whatever case (RFC 3501
+    /// section 5.1; Courier and Cyrus extend it to what is below).
+    fn folded(wire: &[u8]) -> Cow<'_, [u8]> {
+        match wire.split_at_checked(5) {
+            Some((head, tail))
+                if head != b"INBOX"
+                    && head.eq_ignore_ascii_case(b"INBOX")
+                    && tail.first().is_none_or(u8::is_ascii_punctuation) =>
+            {
+                Cow::Owned([b"INBOX", tail].concat())
+            }
+            _ => Cow::Borrowed(wire),
+        }
+    }
+
+    /// Whether both name the same mailbox: equal bytes, but for the case of INBOX.
     pub fn same(a: &[u8], b: &[u8]) -> bool {
-        a == b || (a.eq_ignore_ascii_case(b"INBOX") && b.eq_ignore_ascii_case(b"INBOX"))
+        a == b || Self::folded(a) == Self::folded(b)
     }
 
     /// Whether this name lies below `parent` in the hierarchy that `separator` makes.
     pub fn is_below(&self, parent: &MailboxName, separator: u8) -> bool {
-        self.0.len() > parent.0.len() + 1
-            && self.0.starts_with(&parent.0)
-            && self.0[parent.0.len()] == separator
+        let (own, parent) = (Self::folded(&self.0), Self::folded(&parent.0));
+        own.strip_prefix(&*parent)
+            .is_some_and(|rest| rest.len() > 1 && rest[0] == separator)
     }
 
-    /// The name above this one in the hierarchy that `separator` makes; `None` at the top.
-    pub fn parent(&self, separator: Option<u8>) -> Option<MailboxName> {
-        let at = self.0.iter().rposition(|&byte| Some(byte) == separator)?;
-        (at > 0).then(|| Self::from_wire(&self.0[..at]))
+    /// The names above this one in the hierarchy that `separator` makes, the nearest first.
+    pub fn parents(&self, separator: Option<u8>) -> impl Iterator<Item = MailboxName> {
+        let places = self
+            .0
+            .iter()
+            .enumerate()
+            .rev()
+            .filter(move |(_, byte)| Some(**byte) == separator);
+        places
+            .filter(|(at, _)| *at > 0)
+            .map(|(at, _)| Self::from_wire(&self.0[..at]))
     }
 }
 
-/// The bytes that are not printable ASCII as `\xNN`, so that names which differ never look the same.
-fn raw(wire: &[u8]) -> Cow<'_, str> {
-    let mut text = String::with_capacity(wire.len() + 8);
+/// Begins a name that is given byte by byte, as the server has it: `\xNN` is one byte, `\\` a backslash.
+pub const RAW: &str = "wire:";
+
+/// A name in its raw form.
+fn escape(wire: &[u8]) -> String {
+    let mut text = RAW.to_owned();
     for &byte in wire {
-        if (0x20..0x7f).contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            text.push_str(&format!("\\x{byte:02X}"));
+        match byte {
+            b'\\' => text.push_str("\\\\"),
+            0x20..0x7f => text.push(char::from(byte)),
+            _ => text.push_str(&format!("\\x{byte:02X}")),
         }
     }
-    Cow::Owned(text)
+    text
+}
+
+/// The bytes of a raw form, without its beginning.
+fn unescape(raw: &str) -> Result<Vec<u8>, Error> {
+    let wrong = || {
+        Error::Usage(format!(
+            "{RAW}{raw} is no raw name; behind {RAW} write ASCII, \\xNN for any other byte, and \\\\ for a backslash"
+        ))
+    };
+    let mut bytes = Vec::with_capacity(raw.len());
+    let mut rest = raw.as_bytes();
+    while let Some((&byte, behind)) = rest.split_first() {
+        rest = behind;
+        match (byte, behind) {
+            (b'\\', [b'\\', behind @ ..]) => {
+                bytes.push(b'\\');
+                rest = behind;
+            }
+            (b'\\', [b'x', high, low, behind @ ..]) => {
+                let digit = |byte: &u8| char::from(*byte).to_digit(16);
+                let value = digit(high)
+                    .zip(digit(low))
+                    .map(|(high, low)| high * 16 + low);
+                let value = value
+                    .and_then(|value| u8::try_from(value).ok())
+                    .filter(|value| *value != 0);
+                bytes.push(value.ok_or_else(wrong)?);
+                rest = behind;
+            }
+            (b'\\', _) => return Err(wrong()),
+            (byte, _) if (0x20..0x7f).contains(&byte) => bytes.push(byte),
+            _ => return Err(wrong()),
+        }
+    }
+    Ok(bytes)
 }
 
 impl fmt::Display for MailboxName {
@@ -193,15 +264,19 @@ mod tests {
     fn a_name_that_does_not_decode_is_shown_raw() {
         assert_eq!(
             MailboxName::from_wire(b"broken&shift").to_string(),
-            "broken&shift"
+            "wire:broken&shift"
         );
+        assert_eq!(MailboxName::from_wire(b"wire:x").to_string(), "wire:wire:x");
+        for wrong in ["wire:\\", "wire:\\x4", "wire:\\x00", "wire:\\y", "wire:ü"] {
+            assert!(MailboxName::typed(wrong).is_err(), "{wrong}");
+        }
         assert_eq!(
             MailboxName::from_wire(b"Zo\xc3\xab").to_string(),
-            "Zo\\xC3\\xAB"
+            "wire:Zo\\xC3\\xAB"
         );
         assert_eq!(
             MailboxName::from_wire(b"esc\x1b[2J").to_string(),
-            "esc\\x1B[2J"
+            "wire:esc\\x1B[2J"
         );
     }
 
@@ -222,8 +297,10 @@ mod tests {
         }
 
         #[test]
-        fn showing_any_bytes_never_panics(bytes: Vec<u8>) {
-            let _ = MailboxName::from_wire(&bytes).to_string();
+        fn any_bytes_but_nul_are_shown_so_that_they_can_be_typed_back(bytes in proptest::collection::vec(1u8.., 1..40)) {
+            let name = MailboxName::from_wire(&bytes);
+            // INBOX alone is taken in any case and comes back in capitals.
+            prop_assert!(MailboxName::same(MailboxName::typed(&name.to_string()).unwrap().wire(), name.wire()));
         }
     }
 }

@@ -20,13 +20,15 @@ use super::state::{State, sample};
 #[must_use = "the command was sent, but its outcome is in Session::wait"]
 #[derive(Debug)]
 pub struct Ticket<R: Request> {
+    pub(super) session: u64,
     pub(super) id: u64,
     request: PhantomData<fn() -> R>,
 }
 
 impl<R: Request> Ticket<R> {
-    pub(super) fn new(id: u64) -> Self {
+    pub(super) fn new(session: u64, id: u64) -> Self {
         Self {
+            session,
             id,
             request: PhantomData,
         }
@@ -74,6 +76,10 @@ struct InFlight {
     alone: bool,
     bytes: usize,
     damage: Option<Damage>,
+    /// It took a response while older requests were still unanswered.
+    early: bool,
+    /// It took a response at all.
+    fed: bool,
     /// Nobody waits for it any more (its user was interrupted): its answer is read and thrown away.
     abandoned: bool,
     work: Box<dyn Work>,
@@ -120,6 +126,8 @@ impl Pipeline {
             alone: request.alone(),
             bytes,
             damage: None,
+            early: false,
+            fed: false,
             abandoned: false,
             work: Box::new(request),
         });
@@ -168,9 +176,13 @@ impl Pipeline {
     /// `Ok(true)` when one took it.
     pub(super) fn offer(&mut self, data: &Data<'_>, response: &[u8]) -> Result<bool, ParseError> {
         for fit in [Fit::Exact, Fit::Kind] {
-            for entry in &mut self.queue {
+            for (at, entry) in self.queue.iter_mut().enumerate() {
                 match entry.work.take(data, fit) {
-                    Ok(true) => return Ok(true),
+                    Ok(true) => {
+                        entry.fed = true;
+                        entry.early = at > 0;
+                        return Ok(true);
+                    }
                     Ok(false) => {}
                     Err(error) => {
                         entry.damaged(&error, response);
@@ -220,15 +232,30 @@ impl Pipeline {
         let at = self.queue.iter().position(|entry| entry.id == id)?;
         let entry = self.queue.remove(at)?;
         self.bytes -= entry.bytes;
+        if entry.abandoned {
+            // Its user was told that it is unknown; the state must not follow what nobody saw.
+            return Some(id);
+        }
+        let reads = entry.effect == Effect::Read;
+        // A later request of its kind took a response by name before this one, which went without: it may have been this one's, the
+        // server knowing the mailbox by another name.
+        let mixed_up = || {
+            self.queue
+                .iter()
+                .any(|later| later.early && later.verb == entry.verb)
+        };
         let outcome = match (status.condition, entry.damage) {
-            (Condition::Ok, Some(damage)) if entry.effect == Effect::Read => {
-                Err(Error::Incomplete {
-                    verb: entry.verb,
-                    count: damage.count,
-                    why: damage.why,
-                    sample: damage.sample,
-                })
-            }
+            (Condition::Ok, Some(damage)) if reads => Err(Error::Incomplete {
+                verb: entry.verb,
+                count: damage.count,
+                why: damage.why,
+                sample: damage.sample,
+            }),
+            (Condition::Ok, _) if reads && !entry.fed && mixed_up() => Err(Error::Missing {
+                verb: entry.verb,
+                missing: "fitting",
+                advice: "ask for this one by itself",
+            }),
             (Condition::Ok, _) => entry.work.finish(status, state),
             (condition, _) => {
                 let mut refusal = refusal(entry.verb, condition, status);
@@ -236,9 +263,7 @@ impl Pipeline {
                 Err(Error::Refused(Box::new(refusal)))
             }
         };
-        if !entry.abandoned {
-            self.outcomes.insert(id, outcome);
-        }
+        self.outcomes.insert(id, outcome);
         Some(id)
     }
 

@@ -13,8 +13,10 @@ use super::state::{Extension, State};
 /// What a request does to the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Effect {
-    /// It only reads: losing its answer loses nothing, and it may be sent ahead of others and again.
+    /// It only reads, and its reply is what it is for: a reply that lacks anything is an error. Losing it loses nothing.
     Read,
+    /// It changes nothing that outlasts the session, and whether it was done is all that counts: LOGIN, SELECT, NOOP.
+    Session,
     /// It changes something that outlasts the session: a lost answer leaves unknown whether it was done.
     Change,
 }
@@ -56,6 +58,11 @@ pub trait Request: Send + 'static {
     /// Writes the command, from its name on.
     fn write(&self, command: &mut Encoder<'_>);
 
+    /// The request is on its way: what the session can't be sure of any more goes out of `state`.
+    fn sent(&self, state: &mut State) {
+        let _ = state;
+    }
+
     /// Takes an untagged response if it is this request's own: `Ok(true)` when it was.
     ///
     /// # Errors
@@ -87,7 +94,7 @@ pub trait Request: Send + 'static {
 
 /// A command without arguments that changes nothing and whose OK is all its reply: NOOP, STARTTLS, LOGOUT.
 #[derive(Debug, Clone, Copy)]
-pub struct Bare(pub(crate) &'static str);
+pub(crate) struct Bare(pub(crate) &'static str);
 
 impl Request for Bare {
     type Reply = ();
@@ -95,7 +102,7 @@ impl Request for Bare {
         self.0
     }
     fn effect(&self) -> Effect {
-        Effect::Read
+        Effect::Session
     }
     fn alone(&self) -> bool {
         true

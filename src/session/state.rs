@@ -34,8 +34,10 @@ impl Capabilities {
             cursor.skip_spaces();
             match cursor.atom() {
                 Some(name) if names.len() < MOST_CAPABILITIES => {
-                    names.push(String::from_utf8_lossy(name).into_owned())
+                    names.push(String::from_utf8_lossy(name).into_owned());
                 }
+                // A word that is no atom is passed over.
+                None if cursor.value().is_some() => {}
                 _ => return Self(names),
             }
         }
@@ -267,7 +269,19 @@ impl State {
 
     /// Whether the server calls itself Cyrus: some of its faults must be kept out of the way of.
     pub(crate) fn is_cyrus(&self) -> bool {
-        self.greeting.contains("Cyrus")
+        // The greeting can be changed by whoever runs it; these capabilities are its own.
+        let own = ["X-CREATEDMODSEQ", "NO_ATOMIC_RENAME", "X-SIEVE-MAILBOX"];
+        self.greeting.contains("Cyrus") || own.iter().any(|name| self.capabilities().has(name))
+    }
+
+    /// Whether the server calls itself Courier, likewise.
+    pub(crate) fn is_courier(&self) -> bool {
+        self.greeting.contains("Courier-IMAP")
+    }
+
+    /// Whether the server calls itself Dovecot, which says OK to some things that it does not do.
+    pub(crate) fn is_dovecot(&self) -> bool {
+        self.greeting.contains("Dovecot")
     }
 
     /// The notices since the last call, oldest first: alerts (RFC 3501 section 7.1), warnings, errors that belong to no command.
@@ -334,10 +348,16 @@ impl State {
 
     /// A mailbox has another name: so has the selected one, if it is that.
     pub(crate) fn rename_mailbox(&mut self, from: &MailboxName, to: &MailboxName) {
-        if let Some(selected) = &mut self.selected
-            && selected.mailbox == *from
-        {
+        let Some(selected) = &mut self.selected else {
+            return;
+        };
+        if selected.mailbox == *from {
             selected.mailbox = to.clone();
+        } else if let Some(below) = selected.mailbox.wire().strip_prefix(from.wire())
+            && below.first().is_some_and(u8::is_ascii_punctuation)
+        {
+            // It went along, if that is the separator; if not, none is better than the wrong one.
+            self.selected = None;
         }
     }
 

@@ -6,6 +6,7 @@ use imapadm::Error;
 use imapadm::session::MailboxName;
 
 use super::Shell;
+use super::words::may_hold_secret;
 use crate::report::Report;
 
 /// What an argument is, for completion and help.
@@ -69,13 +70,19 @@ pub struct Flag {
 pub enum Flow {
     /// It only reads: it may be sent ahead of others' answers.
     Reads,
-    /// It changes something: in a script that stops at a failure, it waits for all before it.
+    /// It changes something: in a script that stops at a failure, it waits for all before it, and all behind it for it.
     Changes,
-    /// It does more than send requests and collect their replies, so it runs by itself.
-    Alone,
 }
 
-/// What is left to do once a command's requests are sent: wait for the replies and report them.
+/// What is left of a command once it has been started.
+pub enum Step {
+    /// Its requests are sent; what is left is to wait for the replies and report them.
+    Sent(Collect),
+    /// Nothing is sent: all of it is still to do, with nothing else in flight.
+    Work(Collect),
+}
+
+/// The end of a command, which reports its rows.
 pub type Collect = Box<dyn FnOnce(&mut Shell, &mut Report) -> Result<(), Error>>;
 
 /// One command of the shell.
@@ -94,8 +101,8 @@ pub struct Command {
     pub details: &'static str,
     /// How it may stand beside others.
     pub flow: Flow,
-    /// Sends its requests and returns how to collect their replies; nothing is reported yet.
-    pub start: fn(&mut Shell, &Input) -> Result<Collect, Error>,
+    /// Starts it; nothing is reported yet.
+    pub start: fn(&mut Shell, &Input) -> Result<Step, Error>,
 }
 
 impl std::fmt::Debug for Command {
@@ -225,7 +232,8 @@ impl Command {
         }
         let group = self.repeated().len();
         if group == 0 && plain.len() > self.arguments.len() {
-            let extra = &plain[self.arguments.len()];
+            let extra = plain[self.arguments.len()].as_str();
+            let extra = if may_hold_secret(extra) { "…" } else { extra };
             return Err(self.misuse(&format!(
                 "{extra:?} is one word too many (names with spaces need quotes)"
             )));
@@ -280,7 +288,7 @@ impl Command {
 
     /// The words do not fit the command.
     pub fn misuse(&self, why: &str) -> Error {
-        Error::Usage(format!("{}: {why}; usage: {}", self.name, self.usage()))
+        Error::Usage(format!("{why}; usage: {}", self.usage()))
     }
 }
 

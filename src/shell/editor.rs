@@ -19,35 +19,38 @@ use rustyline::validate::Validator;
 use rustyline::{Config, Context, Editor, Helper};
 
 use super::Shell;
-use super::complete::{Cache, complete};
+use super::complete::{Candidate, complete};
 use super::script::{run_typed, status};
 use super::words::may_hold_secret;
-use crate::report::Report;
+use crate::report::{Report, complain};
 
 /// Lines that the history keeps.
 const HISTORY: usize = 10_000;
 
 /// What rustyline asks for completions.
-struct Completions {
-    shell: Rc<RefCell<Shell>>,
-    cache: RefCell<Cache>,
-}
+struct Completions(Rc<RefCell<Shell>>);
 
 impl Completer for Completions {
-    type Candidate = String;
+    type Candidate = Candidate;
 
     fn complete(
         &self,
         line: &str,
         pos: usize,
         _: &Context<'_>,
-    ) -> rustyline::Result<(usize, Vec<String>)> {
+    ) -> rustyline::Result<(usize, Vec<Candidate>)> {
         let before = line.get(..pos).unwrap_or(line);
-        Ok(complete(
-            &mut self.shell.borrow_mut(),
-            &mut self.cache.borrow_mut(),
-            before,
-        ))
+        Ok(complete(&mut self.0.borrow_mut(), before))
+    }
+}
+
+impl rustyline::completion::Candidate for Candidate {
+    fn display(&self) -> &str {
+        &self.shown
+    }
+
+    fn replacement(&self) -> &str {
+        &self.inserted
     }
 }
 
@@ -64,7 +67,7 @@ pub fn interact(shell: Shell, report: &mut Report) -> u8 {
     let status = match dialogue(&shell, report) {
         Ok(status) => status,
         Err(error) => {
-            shell.borrow().say(&format!(
+            complain(&format!(
                 "the terminal can't be used: {error}; run a script instead: imapadm SERVER -f FILE"
             ));
             status::FAILED
@@ -84,19 +87,23 @@ fn dialogue(shell: &Rc<RefCell<Shell>>, report: &mut Report) -> rustyline::Resul
         .behavior(Behavior::PreferTerm)
         .build();
     let mut editor: Editor<Completions, FileHistory> = Editor::with_config(config)?;
-    editor.set_helper(Some(Completions {
-        shell: Rc::clone(shell),
-        cache: RefCell::default(),
-    }));
+    editor.set_helper(Some(Completions(Rc::clone(shell))));
     let history = history_file();
+    // Without its history the shell is still a shell.
     match &history {
-        Ok(path) => editor.load_history(path)?,
-        Err(error) => shell
-            .borrow()
-            .say(&format!("there is no history this time: {error}")),
+        Ok(path) => {
+            if let Err(error) = editor.load_history(path) {
+                complain(&format!(
+                    "the history {} can't be read: {error}; repair or remove it",
+                    path.display()
+                ));
+            }
+        }
+        Err(error) => complain(&format!("there is no history this time: {error}")),
     }
     loop {
         let prompt = shell.borrow().prompt();
+        shell.borrow().settings.interrupt.clear();
         let typed = match editor.readline(&prompt) {
             Ok(typed) => typed,
             Err(ReadlineError::Interrupted) => continue,
@@ -116,10 +123,14 @@ fn dialogue(shell: &Rc<RefCell<Shell>>, report: &mut Report) -> rustyline::Resul
                 let _ = editor.append_history(path);
             }
             let mut shell = shell.borrow_mut();
+            let go_on = run_typed(&mut shell, report, line);
+            // Down before the next key: completion asks the server too.
             shell.settings.interrupt.clear();
-            run_typed(&mut shell, report, line);
-            if let Some(status) = shell.quit {
-                return Ok(status);
+            if let Some(named) = shell.quit {
+                return Ok(named.unwrap_or(status::OK));
+            }
+            if !go_on {
+                break;
             }
         }
     }

@@ -18,8 +18,10 @@ use imapadm::net::{Address, Interrupt, Security, Target, Timeouts, TlsOptions};
 use imapadm::session::{MailboxName, State};
 use imapadm::{Error, Options, Session};
 
+use crate::report::complain;
 use crate::report::escape::escape;
 use command::{Command, Input};
+use complete::Cache;
 
 /// What the command line said about every connection.
 #[derive(Debug, Clone)]
@@ -54,8 +56,10 @@ pub struct Shell {
     pub session: Option<Session>,
     /// What every connection is made with.
     pub settings: Settings,
-    /// The exit status, once the user has asked to leave.
-    pub quit: Option<u8>,
+    /// Whether the user has asked to leave, and with which exit status if one was named.
+    pub quit: Option<Option<u8>>,
+    /// Mailbox names for completion.
+    cache: Cache,
     /// The server that was last connected to.
     last: Option<Target>,
 }
@@ -67,6 +71,7 @@ impl Shell {
             session: None,
             settings,
             quit: None,
+            cache: Cache::default(),
             last: None,
         }
     }
@@ -88,21 +93,31 @@ impl Shell {
             .map(|selected| &selected.mailbox)
     }
 
-    /// Connects and logs in, in place of the session that there is; without a target, to the last server again.
+    /// The server that was last connected to.
     ///
     /// # Errors
-    /// Whatever keeps it from being connected or logged in; the shell is not connected then.
-    pub fn connect(&mut self, target: Option<Target>) -> Result<&State, Error> {
-        let target = target.or_else(|| self.last.clone()).ok_or_else(|| {
+    /// There was none.
+    pub fn last_target(&self) -> Result<Target, Error> {
+        self.last.clone().ok_or_else(|| {
             Error::Usage(
                 "no server is named and none was connected to before; name one: connect SERVER"
                     .into(),
             )
-        })?;
+        })
+    }
+
+    /// Connects and logs in, in place of the session that there is.
+    ///
+    /// What the target says of user and TLS comes before what the command line said.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being connected or logged in; the shell is not connected then.
+    pub fn connect(&mut self, target: Target) -> Result<&State, Error> {
         self.disconnect();
         self.last = Some(target.clone());
         let user = target.user.clone().or_else(|| self.settings.user.clone());
-        let (address, security) = target.settle(self.settings.security);
+        let security = target.security.or(self.settings.security);
+        let (address, security) = target.settle(security);
         let options = Options {
             security,
             tls: self.settings.tls.clone(),
@@ -121,7 +136,9 @@ impl Shell {
             .transpose()?;
         let mut session = Session::open_traced(options, trace)?;
         if !self.settings.tls.verify && session.state().channel().tls.is_some() {
-            self.say(&format!("warning: the certificate of {host} was not checked (--no-verify): anybody could answer in its place"));
+            complain(&format!(
+                "warning: the certificate of {host} was not checked (--no-verify): anybody could answer in its place"
+            ));
         }
         if !session.state().is_authenticated() {
             let user = user
@@ -143,27 +160,30 @@ impl Shell {
 
     /// Ends the session, if there is one.
     pub fn disconnect(&mut self) {
+        self.cache = Cache::default();
         if let Some(mut session) = self.session.take() {
             session.logout();
         }
     }
 
-    /// Tells a person something, beside the results.
-    pub fn say(&self, text: &str) {
-        eprintln!("imapadm: {}", escape(text));
+    /// Passes on what the server said unasked.
+    fn pass_on_notices(&mut self) {
+        let notices = self
+            .session
+            .as_mut()
+            .map(|session| session.state_mut().take_notices().collect::<Vec<_>>());
+        for notice in notices.into_iter().flatten() {
+            complain(&format!("the server says {}", notice.text));
+        }
     }
 
-    /// Passes on what the server said unasked, and lets go of a session that is over.
-    fn after_command(&mut self) {
-        let Some(session) = &mut self.session else {
-            return;
-        };
-        let notices: Vec<_> = session.state_mut().take_notices().collect();
-        let open = session.is_open();
-        for notice in notices {
-            self.say(&format!("the server says {}", notice.text));
-        }
-        if !open {
+    /// Lets go of a session that is over, once nobody waits for any of its replies.
+    fn let_go(&mut self) {
+        if self
+            .session
+            .as_ref()
+            .is_some_and(|session| !session.is_open())
+        {
             self.session = None;
         }
     }
@@ -213,12 +233,7 @@ pub fn read(words: &[String]) -> Result<Input, Error> {
     };
     match find(name) {
         Some(command) => command.read(rest),
-        None => Err(Error::Usage(match nearest(name) {
-            Some(nearest) => {
-                format!("there is no command {name:?}; did you mean {nearest}? help lists all")
-            }
-            None => format!("there is no command {name:?}; help lists all"),
-        })),
+        None => Err(no_command(name)),
     }
 }
 
@@ -228,6 +243,21 @@ pub fn find(name: &str) -> Option<&'static Command> {
         .iter()
         .copied()
         .find(|command| command.name == name || command.aliases.contains(&name))
+}
+
+/// There is no such command; perhaps the nearest one was meant.
+fn no_command(name: &str) -> Error {
+    let name = if words::may_hold_secret(name) {
+        "…"
+    } else {
+        name
+    };
+    Error::Usage(match nearest(name) {
+        Some(nearest) => {
+            format!("there is no command {name:?}; did you mean {nearest}? help lists all")
+        }
+        None => format!("there is no command {name:?}; help lists all"),
+    })
 }
 
 /// The command name or alias most like a word that is none.

@@ -12,10 +12,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use imapadm::Error;
 
-use super::command::{Collect, Flow, Input};
+use super::command::{Collect, Flow, Input, Step};
 use super::{Shell, read, words};
-use crate::report::escape::escape;
-use crate::report::{Place, Report};
+use crate::report::{Place, Report, complain};
 
 /// Exit statuses, as the README lists them.
 pub mod status {
@@ -42,7 +41,7 @@ pub fn exit_status(error: &Error) -> u8 {
     match error.kind() {
         "usage" => status::USAGE,
         "connect" | "not-imap" | "bye" => status::CONNECT,
-        "tls" | "file" => status::TLS,
+        "tls" | "file" | "insecure" => status::TLS,
         "auth" | "login" | "password" => status::AUTH,
         "lost" => status::LOST,
         "interrupted" => status::INTERRUPTED,
@@ -65,6 +64,8 @@ pub enum Source {
 pub struct Script {
     name: Option<String>,
     text: Text,
+    /// Nothing more can be read from it.
+    ended: bool,
 }
 
 enum Text {
@@ -101,7 +102,11 @@ impl Script {
                 Text::Memory(io::Cursor::new(line.into_bytes())),
             ),
         };
-        Ok(Self { name, text })
+        Ok(Self {
+            name,
+            text,
+            ended: false,
+        })
     }
 
     /// Checks every line without running it, where the script is all at hand.
@@ -115,6 +120,7 @@ impl Script {
         let mut copy = Script {
             name: self.name.clone(),
             text: Text::Memory(text.clone()),
+            ended: false,
         };
         let mut place = Place {
             file: copy.name.clone(),
@@ -141,7 +147,11 @@ impl Script {
         }
     }
 
+    /// The next line without its end. After one that can't be read there are no more.
     fn next_line(&mut self) -> Option<Result<String, Error>> {
+        if self.ended {
+            return None;
+        }
         let mut bytes = Vec::new();
         let count = match &mut self.text {
             Text::Stdin(stdin) => line(stdin, &mut bytes),
@@ -150,7 +160,10 @@ impl Script {
         match count {
             Ok(0) => return None,
             Ok(_) => {}
-            Err(Unreadable(why)) => return Some(Err(Error::Usage(why))),
+            Err(Unreadable(why)) => {
+                self.ended = true;
+                return Some(Err(Error::Usage(why)));
+            }
         }
         if bytes.last() == Some(&b'\n') {
             bytes.pop();
@@ -176,7 +189,7 @@ fn line(from: &mut impl BufRead, bytes: &mut Vec<u8>) -> Result<usize, Unreadabl
         .map_err(|error| Unreadable(format!("cannot read the script: {error}")))?;
     if count as u64 == LONGEST_LINE && bytes.last() != Some(&b'\n') {
         return Err(Unreadable(format!(
-            "the line is longer than {LONGEST_LINE} bytes; part it into several commands"
+            "the line is longer than {LONGEST_LINE} bytes, so nothing behind it is read; part it into several commands"
         )));
     }
     Ok(count)
@@ -220,6 +233,7 @@ pub struct Runner<'a> {
     policy: Policy,
     ahead: VecDeque<Started>,
     done: u64,
+    failures: u64,
     failed: Vec<Place>,
     /// Why no more may be run.
     stop: Option<u8>,
@@ -234,6 +248,7 @@ impl<'a> Runner<'a> {
             policy,
             ahead: VecDeque::new(),
             done: 0,
+            failures: 0,
             failed: Vec::new(),
             stop: None,
         }
@@ -293,18 +308,29 @@ impl<'a> Runner<'a> {
                 return self.take(place, typed, name, Err(error));
             }
         };
-        let flow = input.command.flow;
-        let waits = flow == Flow::Alone || (flow == Flow::Changes && !self.policy.keep_going);
+        let waits = input.command.flow == Flow::Changes && !self.policy.keep_going;
         if waits {
             self.collect_all();
-            if self.stop.is_some() {
-                return;
-            }
         }
-        let collect = (input.command.start)(self.shell, &input);
-        self.take(place, typed, input.command.name.to_owned(), collect);
-        if waits {
-            self.collect_all();
+        if self.stop.is_some() {
+            return;
+        }
+        let name = input.command.name.to_owned();
+        match (input.command.start)(self.shell, &input) {
+            Ok(Step::Sent(collect)) => {
+                self.take(place, typed, name, Ok(collect));
+                if waits {
+                    self.collect_all();
+                }
+            }
+            Ok(Step::Work(collect)) => {
+                self.collect_all();
+                if self.stop.is_none() {
+                    self.take(place, typed, name, Ok(collect));
+                    self.collect_all();
+                }
+            }
+            Err(error) => self.take(place, typed, name, Err(error)),
         }
     }
 
@@ -337,13 +363,12 @@ impl<'a> Runner<'a> {
     }
 
     /// Waits for the oldest command's replies and reports them.
+    ///
+    /// What was sent is reported also when the script has to stop: whether it was done is what people need to know then.
     fn collect_one(&mut self) {
         let Some(started) = self.ahead.pop_front() else {
             return;
         };
-        if self.stop.is_some() {
-            return;
-        }
         let Started {
             place,
             typed,
@@ -353,13 +378,34 @@ impl<'a> Runner<'a> {
         self.report.begin(&name, &place);
         let result = collect.and_then(|collect| collect(self.shell, self.report));
         self.report.end(result.as_ref().err());
-        self.shell.after_command();
+        self.shell.pass_on_notices();
         match result {
-            Ok(()) => {
-                self.done += 1;
-                self.stop = self.shell.quit;
+            Ok(()) => self.done += 1,
+            Err(error) => self.fail(place.clone(), &typed, &error),
+        }
+        if self.report.is_broken() {
+            self.flush();
+        }
+        let interrupt = &self.shell.settings.interrupt;
+        if interrupt.raised() {
+            // Down again, so that the answers to what is still in flight can be had; a second Ctrl-C gives up on one of them.
+            interrupt.clear();
+            if self.stop.is_none() {
+                complain(&format!("{place}: interrupted; nothing after this is sent"));
             }
-            Err(error) => self.fail(place, &typed, &error),
+            self.stop = Some(status::INTERRUPTED);
+        }
+        if self.ahead.is_empty() {
+            self.shell.let_go();
+        }
+        if self.stop.is_none()
+            && let Some(named) = self.shell.quit
+        {
+            self.stop = Some(named.unwrap_or(if self.failed.is_empty() {
+                status::OK
+            } else {
+                status::FAILED
+            }));
         }
     }
 
@@ -370,15 +416,12 @@ impl<'a> Runner<'a> {
         } else {
             format!(" {}:", shown(typed))
         };
-        eprintln!(
-            "imapadm: {}:{} {}",
-            escape(&place.to_string()),
-            escape(&command),
-            escape(&error.to_string())
-        );
-        self.failed.push(place);
-        let over = error.ends_session() || error.is_interrupt();
-        if !self.policy.keep_going || over {
+        complain(&format!("{place}:{command} {error}"));
+        if self.failed.last() != Some(&place) {
+            self.failed.push(place);
+        }
+        self.failures += 1;
+        if self.stop.is_none() && (!self.policy.keep_going || error.is_grave()) {
             self.stop = Some(exit_status(error));
         }
     }
@@ -387,11 +430,11 @@ impl<'a> Runner<'a> {
         if let Err(error) = self.report.flush() {
             // Whoever reads the results is gone, as after `| head`: going on would change things unseen.
             if error.kind() != io::ErrorKind::BrokenPipe {
-                self.shell.say(&format!(
+                complain(&format!(
                     "cannot write the results: {error}; the script stops here"
                 ));
             }
-            self.stop = Some(status::FAILED);
+            self.stop.get_or_insert(status::FAILED);
         }
     }
 
@@ -414,10 +457,10 @@ impl<'a> Runner<'a> {
             } else {
                 "lines"
             };
-            self.shell.say(&format!(
+            complain(&format!(
                 "{} done, {} failed: {s} {}{more}",
                 self.done,
-                self.failed.len(),
+                self.failures,
                 places.join(", ")
             ));
         }
@@ -452,10 +495,15 @@ pub fn shown(typed: &str) -> &str {
 }
 
 /// Runs the commands of one line that a person typed, and reports each; the session outlives failures.
-pub fn run_typed(shell: &mut Shell, report: &mut Report, line: &str) {
+///
+/// Returns whether what was typed after it may run too.
+pub fn run_typed(shell: &mut Shell, report: &mut Report, line: &str) -> bool {
     let commands = match words::split(line) {
         Ok(commands) => commands,
-        Err(error) => return shell.say(&error.to_string()),
+        Err(error) => {
+            complain(&error.to_string());
+            return true;
+        }
     };
     for words in commands {
         let name = words.first().map_or("", String::as_str);
@@ -466,18 +514,25 @@ pub fn run_typed(shell: &mut Shell, report: &mut Report, line: &str) {
                 line: 1,
             },
         );
-        let started = read(&words).and_then(|input: Input| (input.command.start)(shell, &input));
-        let result = started.and_then(|collect| collect(shell, report));
+        let result = read(&words).and_then(|input: Input| {
+            let (Step::Sent(collect) | Step::Work(collect)) = (input.command.start)(shell, &input)?;
+            if input.command.flow == Flow::Changes {
+                shell.cache.clear();
+            }
+            collect(shell, report)
+        });
         report.end(result.as_ref().err());
         // A terminal that is gone ends the line editor too.
         let _ = report.flush();
-        shell.after_command();
+        shell.pass_on_notices();
+        shell.let_go();
         if let Err(error) = result {
-            shell.say(&error.to_string());
-            return;
+            complain(&error.to_string());
+            break;
         }
         if shell.quit.is_some() {
-            return;
+            break;
         }
     }
+    !shell.settings.interrupt.raised()
 }

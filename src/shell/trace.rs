@@ -2,9 +2,9 @@
 //!
 //! Secrets are masked before they get here (`imapadm::session`). Not here: anything that reads a trace.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::Instant;
 
@@ -27,7 +27,7 @@ pub fn open(path: &Path) -> Result<Trace, Error> {
             .create(true)
             .mode(0o600)
             .open(path);
-        Box::new(file.map_err(|error| {
+        Box::new(file.and_then(make_private).map_err(|error| {
             Error::Usage(format!(
                 "cannot write the trace {}: {error}; name another file",
                 path.display()
@@ -49,4 +49,12 @@ pub fn open(path: &Path) -> Result<Trace, Error> {
             escape(&text)
         );
     }))
+}
+
+/// A file from before may be open to all. What is no file, such as /dev/null, stays as it is.
+fn make_private(file: File) -> io::Result<File> {
+    if file.metadata()?.is_file() {
+        file.set_permissions(Permissions::from_mode(0o600))?;
+    }
+    Ok(file)
 }

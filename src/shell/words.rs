@@ -9,6 +9,12 @@ use imapadm::Error;
 /// # Errors
 /// [`Error::Usage`] for a quote that is not closed, with its column.
 pub fn split(line: &str) -> Result<Vec<Vec<String>>, Error> {
+    if let Some(at) = line.find('\0') {
+        return Err(Error::Usage(format!(
+            "column {}: a NUL (\\0), which IMAP cannot carry; take it out",
+            column(line, at)
+        )));
+    }
     let mut commands = Vec::new();
     for part in parts(line)? {
         // `parts` has checked the quotes; whatever shell-words still objects to is the user's line all the same.
@@ -95,20 +101,28 @@ fn column(line: &str, at: usize) -> usize {
     line[..at].chars().count() + 1
 }
 
-/// Whether a line may hold a password, and so must not be kept or shown: a URL with one, or a password option.
+/// Whether a line may hold a password, and so must not be kept or shown: a server with `user:password@` in front, a password
+/// option, a login.
 pub fn may_hold_secret(line: &str) -> bool {
     let commands =
         split(line).unwrap_or_else(|_| vec![line.split_whitespace().map(str::to_owned).collect()]);
-    commands.iter().flatten().any(|word| {
-        let option = word.trim_start_matches('-');
-        let is_option = option.len() < word.len();
-        let password =
-            is_option && (option.starts_with("pass") || option == "w" || option.starts_with("w="));
-        let url = word
-            .split_once("://")
-            .and_then(|(_, rest)| rest.rsplit_once('@'));
-        password || url.is_some_and(|(user, _)| user.contains(':'))
+    commands.iter().any(|words| {
+        let is_login =
+            words.len() > 2 && ["login", "auth", "authenticate"].contains(&words[0].as_str());
+        is_login || words.iter().any(|word| is_secret(word))
     })
+}
+
+fn is_secret(word: &str) -> bool {
+    let option = word.trim_start_matches('-');
+    let is_option = option.len() < word.len();
+    let password =
+        is_option && (option.starts_with("pass") || option == "w" || option.starts_with("w="));
+    let server = word.split_once("://").map_or(word, |(_, rest)| rest);
+    password
+        || server
+            .rsplit_once('@')
+            .is_some_and(|(user, _)| user.contains(':'))
 }
 
 /// The word being typed at the end of a line, for completion: where it starts, its text so far, the words before it in the same
@@ -242,6 +256,8 @@ mod tests {
     fn lines_with_a_password_are_known() {
         for line in [
             "connect imap://bob:secret@host",
+            "connect bob:secret@host",
+            "login bob secret",
             "login --password secret",
             "login -w secret",
             "login -password=x 'a",

@@ -1,12 +1,10 @@
 //! Rights: listacl, setacl, deleteacl, myrights, listrights.
 
 use imapadm::Error;
-use imapadm::admin::acl::{
-    AclEntry, DeleteAcl, GetAcl, ListRights, MyRights, SetAcl, check_identifier,
-};
+use imapadm::admin::acl::{AclEntry, DeleteAcl, GetAcl, ListRights, MyRights, SetAcl};
 
 use super::super::Shell;
-use super::super::command::{Argument, Collect, Command, Count, Flow, Input, Kind};
+use super::super::command::{Argument, Command, Count, Flow, Input, Kind, Step};
 use super::{MAILBOX, MAILBOX_OR_SELECTED, Tally, alone, submit, submit_all};
 use crate::report::{Cell, Value};
 
@@ -27,7 +25,7 @@ pub static LISTACL: Command = Command {
     start: listacl,
 };
 
-fn listacl(shell: &mut Shell, input: &Input) -> Result<Collect, Error> {
+fn listacl(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     let mailbox = input.mailbox(0, shell)?;
     submit(shell, GetAcl::new(mailbox), |acl, out| {
         for entry in &acl.entries {
@@ -62,7 +60,7 @@ pub static SETACL: Command = Command {
     start: setacl,
 };
 
-fn setacl(shell: &mut Shell, input: &Input) -> Result<Collect, Error> {
+fn setacl(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     let mailbox = input.mailbox(0, shell)?;
     let (pairs, _) = input.words_from(1).as_chunks::<2>();
     let changes: Vec<_> = pairs
@@ -86,16 +84,16 @@ pub static DELETEACL: Command = Command {
     flags: &[],
     arguments: &[MAILBOX, IDENTIFIERS],
     summary: "take identifiers off a mailbox's list of rights",
-    details: "The identifier * stands for every one on the list, your own last.",
+    details: "The identifier * stands for every one on the mailbox's own list, yours last.",
     flow: Flow::Changes,
     start: deleteacl,
 };
 
-fn deleteacl(shell: &mut Shell, input: &Input) -> Result<Collect, Error> {
+fn deleteacl(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     let mailbox = input.mailbox(0, shell)?;
     let identifiers = input.words_from(1).to_vec();
     for identifier in &identifiers {
-        check_identifier(identifier)?;
+        shell.session()?.check_identifier(identifier)?;
     }
     if identifiers.iter().all(|identifier| identifier != "*") {
         let requests = identifiers
@@ -109,10 +107,7 @@ fn deleteacl(shell: &mut Shell, input: &Input) -> Result<Collect, Error> {
     }
     alone(move |shell, out| {
         let session = shell.session()?;
-        let mut entries = session.get_acl(&mailbox)?.entries;
-        // Whoever takes away its own rights first may not take away the others'.
-        let own = session.state().user().map(str::to_owned);
-        entries.sort_by_key(|entry| Some(&entry.identifier) == own.as_ref());
+        let entries = session.removable_entries(&mailbox)?;
         let mut tally = Tally::of(entries.len());
         for AclEntry { identifier, .. } in entries {
             let request = DeleteAcl {
@@ -120,7 +115,11 @@ fn deleteacl(shell: &mut Shell, input: &Input) -> Result<Collect, Error> {
                 identifier,
             };
             let result = session.run(request.clone());
+            let over = result.as_ref().is_err_and(Error::is_grave);
             tally.count(entry(&request), "deleted", result, out);
+            if over {
+                break;
+            }
         }
         tally.verdict()
     })
@@ -145,12 +144,12 @@ pub static MYRIGHTS: Command = Command {
     start: myrights,
 };
 
-fn myrights(shell: &mut Shell, input: &Input) -> Result<Collect, Error> {
+fn myrights(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     let mailbox = input.mailbox(0, shell)?;
-    submit(shell, MyRights::new(mailbox.clone()), move |rights, out| {
+    submit(shell, MyRights::new(mailbox), |reply, out| {
         out.row(&[
-            ("mailbox", Value::text(&mailbox)),
-            ("rights", Value::str(rights)),
+            ("mailbox", Value::text(&reply.mailbox)),
+            ("rights", Value::str(reply.rights)),
         ]);
     })
 }
@@ -173,17 +172,17 @@ pub static LISTRIGHTS: Command = Command {
     start: listrights,
 };
 
-fn listrights(shell: &mut Shell, input: &Input) -> Result<Collect, Error> {
+fn listrights(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     let mailbox = input.mailbox(0, shell)?;
     let identifier = input.word(1).unwrap_or_default().to_owned();
-    check_identifier(&identifier)?;
+    shell.session()?.check_identifier(&identifier)?;
     submit(
         shell,
-        ListRights::new(mailbox.clone(), identifier.clone()),
-        move |rights, out| {
+        ListRights::new(mailbox, identifier),
+        |rights, out| {
             out.row(&[
-                ("mailbox", Value::text(&mailbox)),
-                ("identifier", Value::str(identifier)),
+                ("mailbox", Value::text(&rights.mailbox)),
+                ("identifier", Value::str(rights.identifier)),
                 ("required", Value::str(rights.required)),
                 (
                     "optional",

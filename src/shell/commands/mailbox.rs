@@ -8,7 +8,7 @@ use imapadm::admin::subscription::Subscribe;
 use imapadm::session::MailboxName;
 
 use super::super::Shell;
-use super::super::command::{Argument, Collect, Command, Count, Flag, Flow, Input, Kind};
+use super::super::command::{Argument, Command, Count, Flag, Flow, Input, Kind, Step};
 use super::{MAILBOX, MAILBOX_OR_SELECTED, PARTITION, PARTITION_FLAG, alone, partition, submit};
 use crate::report::{Cell, Value};
 
@@ -23,7 +23,7 @@ pub static CREATE: Command = Command {
     start: create,
 };
 
-fn create(shell: &mut Shell, input: &Input) -> Result<Collect, Error> {
+fn create(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     let mailbox = input.mailbox(0, shell)?;
     let partition = partition(input, 1)?.map(str::to_owned);
     let request = shell
@@ -56,7 +56,7 @@ pub static DELETE: Command = Command {
     start: delete,
 };
 
-fn delete(shell: &mut Shell, input: &Input) -> Result<Collect, Error> {
+fn delete(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     let mailbox = input.mailbox(0, shell)?;
     if !input.has("recursive") {
         let request = Delete {
@@ -70,28 +70,14 @@ fn delete(shell: &mut Shell, input: &Input) -> Result<Collect, Error> {
         });
     }
     alone(move |shell, out| {
-        let mut gone = 0;
-        let result = shell.session()?.delete_subtree(&mailbox, |deleted| {
-            let name = Value::text(&deleted.mailbox);
+        shell.session()?.delete_subtree(&mailbox, |deleted| {
+            let name = ("mailbox", Value::text(&deleted.mailbox));
+            let gone = ("deleted", Value::Flag(deleted.result.is_ok()));
             match deleted.result {
-                Ok(()) => out.row(&[("mailbox", name), ("deleted", Value::Flag(true))]),
-                Err(error) => {
-                    out.row(&[
-                        ("mailbox", name),
-                        ("deleted", Value::Flag(false)),
-                        ("reason", Value::text(error)),
-                    ]);
-                }
+                Ok(()) => out.row(&[name, gone]),
+                Err(error) => out.row(&[name, gone, ("reason", Value::text(error))]),
             }
-            gone += 1;
-        });
-        if result.is_ok() && gone == 0 {
-            out.row(&[
-                ("mailbox", Value::text(&mailbox)),
-                ("deleted", Value::Flag(true)),
-            ]);
-        }
-        result
+        })
     })
 }
 
@@ -118,7 +104,7 @@ pub static RENAME: Command = Command {
     start: rename,
 };
 
-fn rename(shell: &mut Shell, input: &Input) -> Result<Collect, Error> {
+fn rename(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     let from = input.mailbox(0, shell)?;
     let to = input.mailbox(1, shell)?;
     let partition = partition(input, 2)?.map(str::to_owned);
@@ -163,11 +149,11 @@ pub static LIST: Command = Command {
     details: "In PATTERN, * matches anything and % anything but the hierarchy separator; without one, all are listed. BASE is put in \
               front of PATTERN by the server.",
     // Nothing in a LIST response tells which LIST it answers, and rows leave as they come.
-    flow: Flow::Alone,
+    flow: Flow::Reads,
     start: list,
 };
 
-fn list(_: &mut Shell, input: &Input) -> Result<Collect, Error> {
+fn list(_: &mut Shell, input: &Input) -> Result<Step, Error> {
     let of = if input.has("subscribed") {
         Listing::Subscribed
     } else {
@@ -176,6 +162,7 @@ fn list(_: &mut Shell, input: &Input) -> Result<Collect, Error> {
     let pattern = MailboxName::pattern(input.word(0).unwrap_or("*"))?;
     let base = MailboxName::pattern(input.word(1).unwrap_or(""))?;
     alone(move |shell, out| {
+        out.sort();
         shell.session()?.list_each(of, &base, &pattern, |found| {
             let separator = found.separator.map(|byte| char::from(byte).to_string());
             out.row(&[
@@ -202,7 +189,7 @@ pub static STATUS: Command = Command {
     start: status,
 };
 
-fn status(shell: &mut Shell, input: &Input) -> Result<Collect, Error> {
+fn status(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     let mailbox = input.mailbox(0, shell)?;
     let request = shell.session()?.status_request(mailbox)?;
     submit(shell, request, |status, out| {
@@ -219,7 +206,11 @@ fn status(shell: &mut Shell, input: &Input) -> Result<Collect, Error> {
                 .items
                 .iter()
                 .find(|(item, _)| item.eq_ignore_ascii_case(key));
-            cells.extend(number.map(|(_, number)| (key, Value::Number(*number))));
+            // Every column at its place, also where the server leaves an item out.
+            cells.push((
+                key,
+                number.map_or(Value::Absent("-"), |(_, number)| Value::Number(*number)),
+            ));
         }
         out.row(&cells);
     })
@@ -247,7 +238,7 @@ pub static UNSUBSCRIBE: Command = Command {
     start: |shell, input| subscription(shell, input, false),
 };
 
-fn subscription(shell: &mut Shell, input: &Input, subscribed: bool) -> Result<Collect, Error> {
+fn subscription(shell: &mut Shell, input: &Input, subscribed: bool) -> Result<Step, Error> {
     let mailbox = input.mailbox(0, shell)?;
     let request = Subscribe {
         mailbox: mailbox.clone(),

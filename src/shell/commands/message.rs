@@ -4,7 +4,7 @@ use imapadm::Error;
 use imapadm::admin::message::Select;
 
 use super::super::Shell;
-use super::super::command::{Collect, Command, Flow, Input};
+use super::super::command::{Command, Flow, Input, Step};
 use super::{MAILBOX, alone};
 use crate::report::{Report, Value};
 
@@ -15,7 +15,7 @@ pub static SELECT: Command = Command {
     arguments: &[MAILBOX],
     summary: "select a mailbox: commands without a mailbox then mean this one",
     details: "",
-    flow: Flow::Alone,
+    flow: Flow::Reads,
     start: |shell, input| select(shell, input, false),
 };
 
@@ -26,11 +26,11 @@ pub static EXAMINE: Command = Command {
     arguments: &[MAILBOX],
     summary: "select a mailbox only to read it",
     details: "",
-    flow: Flow::Alone,
+    flow: Flow::Reads,
     start: |shell, input| select(shell, input, true),
 };
 
-fn select(shell: &mut Shell, input: &Input, read_only: bool) -> Result<Collect, Error> {
+fn select(shell: &mut Shell, input: &Input, read_only: bool) -> Result<Step, Error> {
     let mailbox = input.mailbox(0, shell)?;
     alone(move |shell, out| {
         let selected = shell.session()?.run(Select::new(mailbox, read_only))?;
@@ -65,7 +65,7 @@ pub static CLOSE: Command = Command {
     arguments: &[],
     summary: "leave the selected mailbox and remove its messages flagged \\Deleted",
     details: "To leave it as it is, use unselect.",
-    flow: Flow::Alone,
+    flow: Flow::Reads,
     start: |_, _| {
         alone(|shell, out| {
             let mailbox = shell.selected().cloned();
@@ -83,7 +83,7 @@ pub static UNSELECT: Command = Command {
     arguments: &[],
     summary: "leave the selected mailbox as it is",
     details: "",
-    flow: Flow::Alone,
+    flow: Flow::Reads,
     start: |_, _| {
         alone(|shell, out| {
             let mailbox = shell.selected().cloned();
@@ -107,9 +107,11 @@ pub static EXPUNGE: Command = Command {
     arguments: &[],
     summary: "remove the messages flagged \\Deleted from the selected mailbox",
     details: "Shows the numbers as the server gives them: each one shifts those after it down by one, so 3 and 3 are messages 3 and 4.",
-    flow: Flow::Alone,
+    flow: Flow::Reads,
     start: |_, _| {
         alone(|shell, out| {
+            // Whatever is still in flight may change which mailbox that is.
+            shell.session()?.settle()?;
             let mailbox = shell.selected().cloned().ok_or(Error::NothingSelected)?;
             for number in shell.session()?.expunge()? {
                 out.row(&[

@@ -14,7 +14,7 @@ use imapadm::Error;
 use imapadm::session::{Request, Ticket};
 
 use super::Shell;
-use super::command::{Argument, Collect, Command, Count, Flag, Input, Kind};
+use super::command::{Argument, Command, Count, Flag, Input, Kind, Step};
 use crate::report::{Cell, Report, Value};
 
 /// Every command, in the order of `help`.
@@ -85,13 +85,13 @@ fn submit<R: Request>(
     shell: &mut Shell,
     request: R,
     report: impl FnOnce(R::Reply, &mut Report) + 'static,
-) -> Result<Collect, Error> {
+) -> Result<Step, Error> {
     let ticket = shell.session()?.submit(request)?;
-    Ok(Box::new(move |shell, out| {
+    Ok(Step::Sent(Box::new(move |shell, out| {
         let reply = shell.session()?.wait(ticket)?;
         report(reply, out);
         Ok(())
-    }))
+    })))
 }
 
 /// Sends several requests of one command and reports each with what became of it; a failure does not hide the others.
@@ -100,20 +100,20 @@ fn submit_all<R: Request<Reply = ()> + Clone>(
     requests: Vec<R>,
     row: fn(&R) -> Vec<Cell<'_>>,
     done: &'static str,
-) -> Result<Collect, Error> {
+) -> Result<Step, Error> {
     let session = shell.session()?;
     let sent = requests
         .into_iter()
         .map(|request| Ok((session.submit(request.clone())?, request)))
         .collect::<Result<Vec<(Ticket<R>, R)>, Error>>()?;
-    Ok(Box::new(move |shell, out| {
+    Ok(Step::Sent(Box::new(move |shell, out| {
         let mut tally = Tally::of(sent.len());
         for (ticket, request) in sent {
             let result = shell.session()?.wait(ticket);
             tally.count(row(&request), done, result, out);
         }
         tally.verdict()
-    }))
+    })))
 }
 
 /// What became of a command that does several things.
@@ -155,22 +155,26 @@ impl Tally {
     /// One error for all failures.
     fn verdict(self) -> Result<(), Error> {
         let failed = self.failures.len();
-        let grave = |error: &Error| error.ends_session() || error.is_interrupt();
-        match self.failures.into_iter().next() {
-            None => Ok(()),
-            Some(error) if self.all == 1 || grave(&error) => Err(error),
-            Some(first) => Err(Error::Several {
-                failed,
-                all: self.all,
-                first: first.to_string(),
-            }),
+        let mut failures = self.failures.into_iter();
+        let Some(first) = failures.next() else {
+            return Ok(());
+        };
+        if self.all == 1 || first.is_grave() {
+            return Err(first);
         }
+        // A lost connection or an interrupt must not hide behind an earlier refusal.
+        let grave = failures.find(Error::is_grave);
+        Err(grave.unwrap_or(Error::Several {
+            failed,
+            all: self.all,
+            first: first.to_string(),
+        }))
     }
 }
 
-/// A command whose work is all in the collecting.
+/// A command that is not done by sending requests and collecting their replies.
 fn alone(
     work: impl FnOnce(&mut Shell, &mut Report) -> Result<(), Error> + 'static,
-) -> Result<Collect, Error> {
-    Ok(Box::new(work))
+) -> Result<Step, Error> {
+    Ok(Step::Work(Box::new(work)))
 }

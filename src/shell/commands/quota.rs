@@ -5,7 +5,7 @@ use imapadm::admin::quota::{GetQuota, GetQuotaRoot, Limit, Quota};
 use imapadm::session::MailboxName;
 
 use super::super::Shell;
-use super::super::command::{Argument, Collect, Command, Count, Flow, Input, Kind};
+use super::super::command::{Argument, Command, Count, Flow, Input, Kind, Step};
 use super::{MAILBOX_OR_SELECTED, submit};
 use crate::report::{Cell, Report, Value};
 
@@ -26,7 +26,7 @@ pub static LISTQUOTA: Command = Command {
     start: listquota,
 };
 
-fn listquota(shell: &mut Shell, input: &Input) -> Result<Collect, Error> {
+fn listquota(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     let root = MailboxName::pattern(input.word(0).unwrap_or_default())?;
     submit(shell, GetQuota::new(root), |quota, out| {
         rows(None, &quota, out)
@@ -44,7 +44,7 @@ pub static LISTQUOTAROOT: Command = Command {
     start: listquotaroot,
 };
 
-fn listquotaroot(shell: &mut Shell, input: &Input) -> Result<Collect, Error> {
+fn listquotaroot(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     let mailbox = input.mailbox(0, shell)?;
     submit(
         shell,
@@ -113,15 +113,18 @@ pub static SETQUOTA: Command = Command {
     ],
     summary: "set the limits of a quota root",
     details: "LIMIT alone is for STORAGE: KiB, or with a unit as in 500M, 10G, 2T. Several resources: setquota ROOT STORAGE 10G MESSAGE \
-              100000. Cyrus removes the limits that are not named, Dovecot keeps them; none removes all (Dovecot ignores it).",
+              100000. Cyrus removes the limits that are not named, Dovecot keeps them; none removes all. On Dovecot, 0 removes one, and new limits show from the next session on.",
     flow: Flow::Changes,
     start: setquota,
 };
 
-fn setquota(shell: &mut Shell, input: &Input) -> Result<Collect, Error> {
+fn setquota(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     let root = MailboxName::pattern(input.word(0).unwrap_or_default())?;
     let limits = match input.words_from(1) {
         [none] if none.eq_ignore_ascii_case("none") => Vec::new(),
+        [name] if name.starts_with(|c: char| c.is_ascii_alphabetic()) => {
+            return Err(input.command.misuse(&format!("{name:?} lacks its limit")));
+        }
         [amount] => vec![Limit::parse("STORAGE", amount)?],
         pairs => {
             let mut limits: Vec<Limit> = Vec::new();
@@ -135,6 +138,11 @@ fn setquota(shell: &mut Shell, input: &Input) -> Result<Collect, Error> {
                     return Err(input.command.misuse(&format!(
                         "{resource:?} is no resource; several limits each need theirs"
                     )));
+                }
+                if amount.eq_ignore_ascii_case("none") {
+                    return Err(input
+                        .command
+                        .misuse("none stands alone and is for all resources"));
                 }
                 let limit = Limit::parse(resource, amount)?;
                 if limits.iter().any(|have| have.resource == limit.resource) {

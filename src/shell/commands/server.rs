@@ -6,7 +6,7 @@ use imapadm::net::{Security, Target};
 use imapadm::session::State;
 
 use super::super::Shell;
-use super::super::command::{Argument, Collect, Command, Count, Flag, Flow, Input, Kind};
+use super::super::command::{Argument, Command, Count, Flag, Flow, Input, Kind, Step};
 use super::{alone, submit};
 use crate::report::{Report, Value};
 
@@ -48,32 +48,32 @@ pub static CONNECT: Command = Command {
     summary: "connect to a server and log in",
     details: "SERVER is written as on the command line: host, host:port, imap://user@host, imaps://host, or a Unix socket's path. Without \
               one, the last server is connected to again.",
-    flow: Flow::Alone,
+    flow: Flow::Reads,
     start: connect,
 };
 
-fn connect(_: &mut Shell, input: &Input) -> Result<Collect, Error> {
+fn connect(_: &mut Shell, input: &Input) -> Result<Step, Error> {
     let security = match (input.has("tls"), input.has("notls")) {
         (true, true) => return Err(input.command.misuse("--tls and --notls exclude each other")),
         (true, false) => Some(Security::Tls),
         (false, true) => Some(Security::None),
         (false, false) => None,
     };
-    let mut target = match input.word(0) {
+    let named = match input.word(0) {
         Some(server) => Some(
             Target::parse(server, input.word(1))
                 .map_err(|error| Error::Usage(error.to_string()))?,
         ),
         None => None,
     };
-    if let Some(target) = &mut target {
-        target.security = security.or(target.security);
-        target.user = input
-            .option("user")
-            .map(str::to_owned)
-            .or(target.user.take());
-    }
+    let user = input.option("user").map(str::to_owned);
     alone(move |shell, out| {
+        let mut target = match named {
+            Some(target) => target,
+            None => shell.last_target()?,
+        };
+        target.security = security.or(target.security);
+        target.user = user.or(target.user);
         about(shell.connect(target)?, out);
         Ok(())
     })
@@ -97,7 +97,7 @@ pub static DISCONNECT: Command = Command {
     arguments: &[],
     summary: "log out and close the connection",
     details: "",
-    flow: Flow::Alone,
+    flow: Flow::Reads,
     start: |_, _| {
         alone(|shell, out| {
             let server = shell.session()?.state().server().to_owned();
@@ -116,9 +116,9 @@ pub static SESSION: Command = Command {
     aliases: &[],
     flags: &[],
     arguments: &[],
-    summary: "show everything that is known of the session",
+    summary: "show all that is known of the session",
     details: "",
-    flow: Flow::Alone,
+    flow: Flow::Reads,
     start: |_, _| alone(session),
 };
 
@@ -189,7 +189,7 @@ pub static CAPABILITY: Command = Command {
     arguments: &[],
     summary: "list what the server can do",
     details: "",
-    flow: Flow::Alone,
+    flow: Flow::Reads,
     start: |_, _| {
         alone(|shell, out| {
             for name in shell.session()?.capabilities()?.iter() {
@@ -207,7 +207,7 @@ pub static NAMESPACE: Command = Command {
     arguments: &[],
     summary: "list the server's namespaces and their hierarchy separators",
     details: "",
-    flow: Flow::Alone,
+    flow: Flow::Reads,
     start: |_, _| {
         alone(|shell, out| {
             for (kind, namespace) in shell.session()?.namespaces()?.iter() {
@@ -253,6 +253,6 @@ pub static NOOP: Command = Command {
     arguments: &[],
     summary: "ask whether the server is still there",
     details: "",
-    flow: Flow::Alone,
+    flow: Flow::Reads,
     start: |_, _| alone(|shell, _| shell.session()?.noop()),
 };

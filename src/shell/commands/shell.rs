@@ -3,8 +3,8 @@
 use imapadm::Error;
 
 use super::super::Shell;
-use super::super::command::{Argument, Collect, Command, Count, Flow, Input, Kind};
-use super::super::find;
+use super::super::command::{Argument, Command, Count, Flow, Input, Kind, Step};
+use super::super::{find, no_command};
 use super::{ALL, alone};
 use crate::report::Value;
 
@@ -19,11 +19,11 @@ pub static HELP: Command = Command {
     }],
     summary: "list the commands, or explain one",
     details: "",
-    flow: Flow::Alone,
+    flow: Flow::Reads,
     start: help,
 };
 
-fn help(_: &mut Shell, input: &Input) -> Result<Collect, Error> {
+fn help(_: &mut Shell, input: &Input) -> Result<Step, Error> {
     let Some(name) = input.word(0) else {
         return alone(|_, out| {
             for command in ALL {
@@ -45,8 +45,7 @@ fn help(_: &mut Shell, input: &Input) -> Result<Collect, Error> {
             Ok(())
         });
     };
-    let command = find(name)
-        .ok_or_else(|| Error::Usage(format!("there is no command {name:?}; help lists all")))?;
+    let command = find(name).ok_or_else(|| no_command(name))?;
     alone(move |_, out| {
         let mut paragraph = |text: &str| {
             for line in textwrap::wrap(text, WIDTH) {
@@ -81,19 +80,22 @@ pub static QUIT: Command = Command {
         count: Count::Optional,
     }],
     summary: "log out and leave, with an exit status if you name one",
-    details: "",
-    flow: Flow::Alone,
+    details: "Without STATUS, a script's exit status says whether a command failed.",
+    flow: Flow::Reads,
     start: quit,
 };
 
-fn quit(_: &mut Shell, input: &Input) -> Result<Collect, Error> {
+fn quit(_: &mut Shell, input: &Input) -> Result<Step, Error> {
     let status = match input.word(0) {
-        None => 0,
-        Some(word) => word.parse::<u8>().map_err(|_| {
-            input
-                .command
-                .misuse(&format!("{word:?} is no exit status (0 to 255)"))
-        })?,
+        None => None,
+        Some(word) => {
+            let status = word.parse::<u8>();
+            Some(status.map_err(|_| {
+                input
+                    .command
+                    .misuse(&format!("{word:?} is no exit status (0 to 255)"))
+            })?)
+        }
     };
     alone(move |shell, _| {
         shell.quit = Some(status);
