@@ -293,7 +293,7 @@ impl Request for List {
     fn effect(&self) -> Effect {
         Effect::Read
     }
-    fn alone(&self) -> bool {
+    fn unique(&self) -> bool {
         // Nothing in a LIST response tells which LIST it answers.
         true
     }

@@ -3,6 +3,7 @@
 //!
 //! No error here holds a password: only the file or the command that was to give it.
 
+use rustix::termios::{self, LocalModes, OptionalActions, Termios};
 use std::env;
 use std::ffi::OsString;
 use std::fs::File;
@@ -355,6 +356,8 @@ fn from_terminal(prompt: &str) -> Result<SecretString, PasswordError> {
         .chars()
         .filter(|letter| !letter.is_control())
         .collect();
+    // rpassword shows its prompt first: a password that is pasted or sent at once would be seen.
+    let _quiet = Quiet::new();
     match rpassword::prompt_password(prompt).map(Zeroizing::new) {
         Ok(text) if text.is_empty() => Err(PasswordError::NotTyped),
         Ok(text) => Ok(SecretString::from(text.as_str())),
@@ -366,6 +369,35 @@ fn from_terminal(prompt: &str) -> Result<SecretString, PasswordError> {
             },
             _ => PasswordError::Terminal(error),
         }),
+    }
+}
+
+/// The terminal's echo, switched off until this is dropped.
+struct Quiet {
+    terminal: File,
+    before: Termios,
+}
+
+impl Quiet {
+    /// `None` where there is no terminal, which whoever asks for the password will find out too.
+    fn new() -> Option<Self> {
+        let terminal = File::options()
+            .read(true)
+            .write(true)
+            .open("/dev/tty")
+            .ok()?;
+        let before = termios::tcgetattr(&terminal).ok()?;
+        let mut quiet = before.clone();
+        quiet.local_modes.remove(LocalModes::ECHO);
+        termios::tcsetattr(&terminal, OptionalActions::Now, &quiet).ok()?;
+        Some(Self { terminal, before })
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        // A terminal that is gone needs no echo.
+        let _ = termios::tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
     }
 }
 

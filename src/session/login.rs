@@ -4,7 +4,7 @@
 //! (`auth`), nor TLS (`net`).
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -28,6 +28,8 @@ use super::{Event, Options, Session, WINDOW};
 const MOST_BANNER_LINES: usize = 200;
 /// Challenges in one SASL exchange; no mechanism has more than a handful.
 const MOST_CHALLENGES: usize = 20;
+/// How long the answer to LOGOUT, and to what was given up on before, is waited for.
+const FAREWELL: Duration = Duration::from_secs(2);
 /// The sessions that this process has opened.
 static SESSIONS: AtomicU64 = AtomicU64::new(0);
 
@@ -344,7 +346,7 @@ impl Session {
     pub fn logout(&mut self) {
         if self.is_open() {
             // The answer does not matter: the session ends either way.
-            let _ = self.run(Bare("LOGOUT"));
+            let _ = self.within(FAREWELL, |session| session.run(Bare("LOGOUT")));
             self.over.get_or_insert_with(|| "logged out".into());
             self.link.close();
         }

@@ -161,6 +161,12 @@ impl Session {
         result
     }
 
+    /// From now on, waits for answers only until `limit` is over, altogether; what takes longer is given up on like something that the
+    /// user interrupted. For the end of a session, when what is in flight is still worth hearing of.
+    pub fn hurry(&mut self, limit: Duration) {
+        self.link.deadline = Some(Instant::now() + limit);
+    }
+
     /// Sends a request, or queues it to be sent with others; does not wait for its reply.
     ///
     /// It waits for earlier replies where the request can't be in flight with them, or where too much is under way.
@@ -219,7 +225,8 @@ impl Session {
         if let Some(extension) = request.extension() {
             self.require(verb, extension)?;
         }
-        if request.alone() || self.pipeline.is_closed() {
+        let rival = request.unique() && self.pipeline.holds(verb);
+        if request.alone() || rival || self.pipeline.is_closed() {
             self.settle()?;
         }
         Ok(())
@@ -369,6 +376,7 @@ impl Session {
                 Err(Error::Interrupted { .. }) => {
                     self.pipeline.abandon(id);
                     result = Err(Error::Interrupted { verb, unknown });
+                    break;
                 }
                 // Its own outcome, which says whether it may have been done, is with its ticket.
                 Err(_) if self.pipeline.is_done(id) => {}

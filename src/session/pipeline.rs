@@ -142,6 +142,11 @@ impl Pipeline {
         self.queue.back().is_some_and(|entry| entry.alone)
     }
 
+    /// Whether a request of this name is in flight.
+    pub(super) fn holds(&self, verb: &str) -> bool {
+        self.queue.iter().any(|entry| entry.verb == verb)
+    }
+
     /// Bytes of the requests whose answers are not here yet.
     pub(super) fn bytes(&self) -> usize {
         self.bytes

@@ -49,9 +49,14 @@ pub trait Request: Send + 'static {
         None
     }
 
-    /// Whether nothing else may be in flight with it: commands that change what later ones mean, and those whose
-    /// responses can't be told from another's.
+    /// Whether nothing else may be in flight with it: commands that change what others mean.
     fn alone(&self) -> bool {
+        false
+    }
+
+    /// Whether no other request of the same name may be in flight with it, because nothing in their responses tells whose they
+    /// are.
+    fn unique(&self) -> bool {
         false
     }
 

@@ -47,10 +47,15 @@ impl Cache {
 pub fn complete(shell: &mut Shell, before: &str) -> (usize, Vec<Candidate>) {
     let at = partial(before);
     let Some((command, words)) = at.before.split_first() else {
-        let names = commands::ALL.iter().flat_map(|command| {
-            std::iter::once(command.name).chain(command.aliases.iter().copied())
-        });
-        return (at.start, with_prefix(names, &at.text));
+        let names = with_prefix(commands::ALL.iter().map(|command| command.name), &at.text);
+        // Aliases would only get in the way of what can be typed out.
+        if !names.is_empty() {
+            return (at.start, names);
+        }
+        let aliases = commands::ALL
+            .iter()
+            .flat_map(|command| command.aliases.iter().copied());
+        return (at.start, with_prefix(aliases, &at.text));
     };
     let Some(command) = find(command) else {
         return (at.start, Vec::new());

@@ -262,10 +262,11 @@ fn no_command(name: &str) -> Error {
 
 /// The command name or alias most like a word that is none.
 fn nearest(word: &str) -> Option<&'static str> {
+    let word = word.to_lowercase();
     commands::ALL
         .iter()
         .flat_map(|command| std::iter::once(command.name).chain(command.aliases.iter().copied()))
-        .map(|name| (strsim::normalized_damerau_levenshtein(word, name), name))
+        .map(|name| (strsim::normalized_damerau_levenshtein(&word, name), name))
         .filter(|(likeness, _)| *likeness >= 0.6)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, name)| name)

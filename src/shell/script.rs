@@ -9,6 +9,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use imapadm::Error;
 
@@ -226,6 +227,9 @@ struct Started {
 /// Commands that may be sent ahead before the oldest is collected; the session bounds their bytes besides.
 const MOST_AHEAD: usize = 1_000;
 
+/// How long answers to what is in flight are waited for when the user interrupts a script.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// Runs scripts.
 pub struct Runner<'a> {
     shell: &'a mut Shell,
@@ -237,6 +241,8 @@ pub struct Runner<'a> {
     failed: Vec<Place>,
     /// Why no more may be run.
     stop: Option<u8>,
+    /// What is in flight is reported although no more may be run.
+    tell_all: bool,
 }
 
 impl<'a> Runner<'a> {
@@ -251,6 +257,7 @@ impl<'a> Runner<'a> {
             failures: 0,
             failed: Vec::new(),
             stop: None,
+            tell_all: false,
         }
     }
 
@@ -369,6 +376,10 @@ impl<'a> Runner<'a> {
         let Some(started) = self.ahead.pop_front() else {
             return;
         };
+        if self.stop.is_some() && !self.tell_all {
+            // A command that only reads, sent ahead behind one that failed: as if it had never been there.
+            return;
+        }
         let Started {
             place,
             typed,
@@ -388,12 +399,16 @@ impl<'a> Runner<'a> {
         }
         let interrupt = &self.shell.settings.interrupt;
         if interrupt.raised() {
-            // Down again, so that the answers to what is still in flight can be had; a second Ctrl-C gives up on one of them.
+            // Down again, so that the answers to what is still in flight can be had, if they come soon.
             interrupt.clear();
+            if let Some(session) = &mut self.shell.session {
+                session.hurry(LAST_WORDS);
+            }
             if self.stop.is_none() {
                 complain(&format!("{place}: interrupted; nothing after this is sent"));
             }
             self.stop = Some(status::INTERRUPTED);
+            self.tell_all = true;
         }
         if self.ahead.is_empty() {
             self.shell.let_go();
@@ -424,6 +439,7 @@ impl<'a> Runner<'a> {
         if self.stop.is_none() && (!self.policy.keep_going || error.is_grave()) {
             self.stop = Some(exit_status(error));
         }
+        self.tell_all |= error.is_grave();
     }
 
     fn flush(&mut self) {

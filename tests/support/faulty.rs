@@ -1,7 +1,7 @@
 //! A server that does what a test tells it to, and not what a server should.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,6 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Dropping it closes all connections and waits for the scripts. A script that panicked fails the test there.
 pub struct Faulty {
     pub port: u16,
+    address: SocketAddr,
     shared: Arc<Shared>,
     acceptor: Option<JoinHandle<Vec<JoinHandle<()>>>>,
 }
@@ -41,8 +42,14 @@ struct Gone;
 impl Faulty {
     /// Starts a server whose every connection is given to the script. The connection closes when the script ends.
     pub fn script(script: impl Fn(&mut Conn) + Send + Sync + 'static) -> Faulty {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("its address").port();
+        Faulty::at("127.0.0.1".parse().expect("an address"), script)
+    }
+
+    /// The same on another address of this machine.
+    pub fn at(ip: IpAddr, script: impl Fn(&mut Conn) + Send + Sync + 'static) -> Faulty {
+        let listener = TcpListener::bind((ip, 0)).expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        let port = address.port();
         let shared = Arc::new(Shared {
             stopping: AtomicBool::new(false),
             sockets: Mutex::default(),
@@ -71,6 +78,7 @@ impl Faulty {
         });
         Faulty {
             port,
+            address,
             shared,
             acceptor: Some(acceptor),
         }
@@ -91,7 +99,7 @@ impl Drop for Faulty {
     fn drop(&mut self) {
         self.shared.stopping.store(true, Ordering::SeqCst);
         // A last connection wakes the acceptor, which then sees that it should stop.
-        let _ = TcpStream::connect(("127.0.0.1", self.port));
+        let _ = TcpStream::connect(self.address);
         for socket in self.shared.sockets.lock().expect("the sockets").iter() {
             // Most are closed already.
             let _ = socket.shutdown(Shutdown::Both);
@@ -135,6 +143,16 @@ impl Conn {
         if self.socket.write_all(bytes.as_ref()).is_err() {
             gone();
         }
+    }
+
+    /// Greets as a server with these capabilities beside IMAP4rev1, and lets in whoever sends LOGIN.
+    #[track_caller]
+    pub fn let_in(&mut self, capabilities: &str) {
+        let code = format!("[CAPABILITY IMAP4rev1 {capabilities}]");
+        self.send(format!("* OK {code} ready\r\n"));
+        let (tag, command) = self.expect_command();
+        assert!(command.starts_with("LOGIN "), "not LOGIN but {command:?}");
+        self.send(format!("{tag} OK {code} in\r\n"));
     }
 
     /// Sends bytes one at a time, each in a packet of its own, with a pause between them.

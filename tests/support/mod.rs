@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod faulty;
+pub mod place;
 pub mod pty;
 pub mod raw;
 pub mod run;

@@ -107,6 +107,15 @@ impl Terminal {
             .contents()
     }
 
+    /// Whether the terminal shows what is typed.
+    pub fn echoes(&self) -> bool {
+        let settings = self.master.get_termios().expect("a terminal's settings");
+        // The flags by their names, as their type is another package's.
+        format!("{:?}", settings.local_flags)
+            .split(|c: char| !c.is_ascii_alphabetic())
+            .any(|flag| flag == "ECHO")
+    }
+
     /// Where the cursor stands: row and column, from 0.
     pub fn cursor(&self) -> (u16, u16) {
         let display = self.display.lock().expect("the screen");

@@ -23,6 +23,8 @@ pub struct Imapadm {
     stdin: Vec<u8>,
     folder: Option<PathBuf>,
     limit: Duration,
+    /// A program that starts ours, with its arguments.
+    starter: Vec<OsString>,
     home: TempDir,
 }
 
@@ -88,6 +90,7 @@ impl Imapadm {
             stdin: Vec::new(),
             folder: None,
             limit: LIMIT,
+            starter: Vec::new(),
             home: tempfile::Builder::new()
                 .prefix("home.")
                 .tempdir_in(folder)
@@ -166,6 +169,12 @@ impl Imapadm {
         self
     }
 
+    /// Started by another program, such as `["setsid"]`, which leaves it without a terminal.
+    pub fn through(mut self, starter: &[&str]) -> Self {
+        self.starter = starter.iter().map(OsString::from).collect();
+        self
+    }
+
     /// Puts a file into the scratch home and returns its path.
     pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.home.path().join(name);
@@ -226,14 +235,14 @@ impl Imapadm {
         all
     }
 
-    /// Runs it to its end.
+    /// Starts it, with all its pipes in the caller's hands.
     #[track_caller]
-    pub fn run(&self) -> Run {
-        let args = self.arguments();
-        let command = format!("imapadm {args:?}");
-        let started = Instant::now();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_imapadm"))
-            .args(&args)
+    pub fn start(&self) -> Child {
+        let mut words = self.starter.clone();
+        words.push(env!("CARGO_BIN_EXE_imapadm").into());
+        words.extend(self.arguments());
+        Command::new(&words[0])
+            .args(&words[1..])
             .env_clear()
             .envs(self.environment())
             .current_dir(self.folder.as_deref().unwrap_or(self.home.path()))
@@ -241,7 +250,15 @@ impl Imapadm {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .expect("the program starts");
+            .expect("the program starts")
+    }
+
+    /// Runs it to its end.
+    #[track_caller]
+    pub fn run(&self) -> Run {
+        let command = format!("imapadm {:?}", self.arguments());
+        let started = Instant::now();
+        let mut child = self.start();
         // Each pipe has its thread, or a full one would stop the program while we look at another.
         let mut stdin = child.stdin.take().expect("stdin is piped");
         let input = self.stdin.clone();
@@ -339,7 +356,7 @@ fn reading(mut pipe: impl Read + Send + 'static) -> thread::JoinHandle<String> {
 }
 
 /// Its status, or none when the time is up.
-fn wait(child: &mut Child, limit: Duration) -> Option<std::process::ExitStatus> {
+pub fn wait(child: &mut Child, limit: Duration) -> Option<std::process::ExitStatus> {
     let deadline = Instant::now() + limit;
     loop {
         if let Some(status) = child.try_wait().expect("a child to wait for") {

@@ -13,8 +13,8 @@ pub static SELECT: Command = Command {
     aliases: &["sel"],
     flags: &[],
     arguments: &[MAILBOX],
-    summary: "select a mailbox: commands without a mailbox then mean this one",
-    details: "",
+    summary: "select a mailbox to work on",
+    details: "Commands that are given no mailbox then mean this one.",
     flow: Flow::Reads,
     start: |shell, input| select(shell, input, false),
 };
@@ -63,8 +63,8 @@ pub static CLOSE: Command = Command {
     aliases: &[],
     flags: &[],
     arguments: &[],
-    summary: "leave the selected mailbox and remove its messages flagged \\Deleted",
-    details: "To leave it as it is, use unselect.",
+    summary: "leave the selected mailbox, expunged",
+    details: "Removes its messages flagged \\Deleted. To leave it as it is, use unselect.",
     flow: Flow::Reads,
     start: |_, _| {
         alone(|shell, out| {
@@ -105,7 +105,7 @@ pub static EXPUNGE: Command = Command {
     aliases: &[],
     flags: &[],
     arguments: &[],
-    summary: "remove the messages flagged \\Deleted from the selected mailbox",
+    summary: "remove the messages flagged \\Deleted",
     details: "Shows the numbers as the server gives them: each one shifts those after it down by one, so 3 and 3 are messages 3 and 4.",
     flow: Flow::Reads,
     start: |_, _| {

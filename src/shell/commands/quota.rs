@@ -38,7 +38,7 @@ pub static LISTQUOTAROOT: Command = Command {
     aliases: &["lqr", "lqm"],
     flags: &[],
     arguments: &[MAILBOX_OR_SELECTED],
-    summary: "show the quota roots that hold for a mailbox",
+    summary: "show the quota roots of a mailbox",
     details: "",
     flow: Flow::Reads,
     start: listquotaroot,
@@ -123,7 +123,9 @@ fn setquota(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     let limits = match input.words_from(1) {
         [none] if none.eq_ignore_ascii_case("none") => Vec::new(),
         [name] if name.starts_with(|c: char| c.is_ascii_alphabetic()) => {
-            return Err(input.command.misuse(&format!("{name:?} lacks its limit")));
+            return Err(input
+                .command
+                .misuse(&format!("{name:?} lacks its limit, and is none itself")));
         }
         [amount] => vec![Limit::parse("STORAGE", amount)?],
         pairs => {

@@ -124,7 +124,10 @@ pub static SESSION: Command = Command {
 
 fn session(shell: &mut Shell, out: &mut Report) -> Result<(), Error> {
     let session = shell.session()?;
-    let separator = session.separator()?;
+    let separator = match session.separator() {
+        Err(error) if error.is_grave() => return Err(error),
+        separator => separator,
+    };
     session.capabilities()?;
     let state = session.state();
     let mut row = |item: &'static str, value: Value<'_>| {
@@ -146,7 +149,11 @@ fn session(shell: &mut Shell, out: &mut Report) -> Result<(), Error> {
     );
     row(
         "separator",
-        separator.map_or(Value::Absent("none"), |byte| Value::text(char::from(byte))),
+        match separator {
+            Ok(Some(byte)) => Value::text(char::from(byte)),
+            Ok(None) => Value::Absent("none"),
+            Err(_) => Value::Absent("unknown"),
+        },
     );
     if let Some(namespaces) = state.namespaces() {
         for (kind, namespace) in namespaces.iter() {
@@ -205,7 +212,7 @@ pub static NAMESPACE: Command = Command {
     aliases: &["ns"],
     flags: &[],
     arguments: &[],
-    summary: "list the server's namespaces and their hierarchy separators",
+    summary: "list namespaces and their separators",
     details: "",
     flow: Flow::Reads,
     start: |_, _| {
@@ -231,7 +238,7 @@ pub static ID: Command = Command {
     aliases: &["version", "ver"],
     flags: &[],
     arguments: &[],
-    summary: "show which software the server says it is",
+    summary: "show which software the server is",
     details: "",
     flow: Flow::Reads,
     start: |shell, _| {

@@ -79,7 +79,7 @@ pub static QUIT: Command = Command {
         kind: Kind::Word,
         count: Count::Optional,
     }],
-    summary: "log out and leave, with an exit status if you name one",
+    summary: "log out and leave",
     details: "Without STATUS, a script's exit status says whether a command failed.",
     flow: Flow::Reads,
     start: quit,
