@@ -160,9 +160,11 @@ impl Cli {
                     Some("-") => Source::Stdin,
                     _ => Source::File(file.clone()),
                 }));
-        let commands = places("command")
-            .into_iter()
-            .zip(cli.command.iter().cloned().map(Source::Line));
+        let commands = places("command").into_iter().zip(
+            (1..)
+                .zip(&cli.command)
+                .map(|(number, line)| Source::Line(line.clone(), number)),
+        );
         let mut sources: Vec<_> = files.chain(commands).collect();
         sources.sort_by_key(|(place, _)| *place);
         cli.sources = sources.into_iter().map(|(_, source)| source).collect();

@@ -57,14 +57,16 @@ pub enum Source {
     Stdin,
     /// A file.
     File(PathBuf),
-    /// The command line.
-    Line(String),
+    /// The command line: the command, and the how manieth it is.
+    Line(String, u64),
 }
 
 /// A script at hand: its name for messages, and its lines.
 pub struct Script {
     name: Option<String>,
     text: Text,
+    /// The number of the line before its first one.
+    before: u64,
     /// Nothing more can be read from it.
     ended: bool,
 }
@@ -84,30 +86,37 @@ impl Script {
     /// # Errors
     /// [`Error::Usage`] for a file that can't be read.
     pub fn open(source: Source) -> Result<Self, Error> {
-        let (name, text) = match source {
-            Source::Stdin => (None, Text::Stdin(BufReader::new(io::stdin()))),
+        let (name, before, text) = match source {
+            Source::Stdin => (None, 0, Text::Stdin(BufReader::new(io::stdin()))),
             Source::File(path) => {
+                let name = path.display().to_string();
                 let bytes = std::fs::read(&path).map_err(|error| {
                     Error::Usage(format!(
-                        "cannot read the script {}: {error}; check its name and its mode",
-                        path.display()
+                        "cannot read the script {name}: {error}; check its name and its mode"
                     ))
                 })?;
-                (
-                    Some(path.display().to_string()),
-                    Text::Memory(io::Cursor::new(bytes)),
-                )
+                (Some(name), 0, Text::Memory(io::Cursor::new(bytes)))
             }
-            Source::Line(line) => (
+            Source::Line(line, number) => (
                 Some("-c".to_owned()),
+                number - 1,
                 Text::Memory(io::Cursor::new(line.into_bytes())),
             ),
         };
         Ok(Self {
             name,
             text,
+            before,
             ended: false,
         })
+    }
+
+    /// The place before its first line.
+    fn start(&self) -> Place {
+        Place {
+            file: self.name.clone(),
+            line: self.before,
+        }
     }
 
     /// Checks every line without running it, where the script is all at hand.
@@ -118,14 +127,12 @@ impl Script {
         let Text::Memory(text) = &self.text else {
             return Ok(());
         };
+        let mut place = self.start();
         let mut copy = Script {
-            name: self.name.clone(),
+            name: None,
             text: Text::Memory(text.clone()),
+            before: 0,
             ended: false,
-        };
-        let mut place = Place {
-            file: copy.name.clone(),
-            line: 0,
         };
         while let Some(line) = copy.next_line() {
             place.line += 1;
@@ -264,10 +271,7 @@ impl<'a> Runner<'a> {
     /// Runs the scripts one after the other and returns the exit status.
     pub fn run(mut self, scripts: Vec<Script>) -> u8 {
         for mut script in scripts {
-            let mut place = Place {
-                file: script.name.clone(),
-                line: 0,
-            };
+            let mut place = script.start();
             while self.stop.is_none() {
                 if !script.is_ready() {
                     // Whoever feeds the pipe may wait for these results before it goes on.
