@@ -18,7 +18,10 @@ fn show<'a>(key: &'static str, value: &'a Value<'a>) -> Cow<'a, str> {
         Value::Flag(true) => Cow::Borrowed(key),
         Value::Flag(false) => Cow::Owned(format!("not {key}")),
         Value::Absent(word) => Cow::Borrowed(word),
-        Value::Words(words) => Cow::Owned(escape(&words.join(" ")).into_owned()),
+        Value::Words(words) => match words.as_slice() {
+            [word] => escape(word),
+            words => Cow::Owned(escape(&words.join(" ")).into_owned()),
+        },
     }
 }
 

@@ -60,6 +60,8 @@ pub(super) struct Link {
     stream: Option<Stream>,
     pub(super) framer: Framer,
     trace: Option<Trace>,
+    /// When the server was last heard.
+    pub(super) heard: Instant,
     /// Until when an answer is worth waiting for; past it the wait counts as interrupted.
     pub(super) deadline: Option<Instant>,
 }
@@ -70,6 +72,7 @@ impl Link {
             stream: Some(stream),
             framer: Framer::new(Limits::default()),
             trace,
+            heard: Instant::now(),
             deadline: None,
         }
     }
@@ -112,6 +115,7 @@ impl Link {
             if count == 0 {
                 return Err(IoError::Closed.into());
             }
+            self.heard = Instant::now();
             self.framer.filled(count);
         }
     }

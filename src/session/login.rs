@@ -4,7 +4,7 @@
 //! (`auth`), nor TLS (`net`).
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -72,7 +72,6 @@ impl Session {
             // Never grown while a secret is in it, or a copy of that would stay behind.
             out: Vec::with_capacity(2 * WINDOW),
             over: None,
-            heard: Instant::now(),
             number: SESSIONS.fetch_add(1, Ordering::Relaxed),
         };
         session.greet()?;

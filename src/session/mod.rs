@@ -87,8 +87,6 @@ pub struct Session {
     out: Vec<u8>,
     /// Why the session is over.
     over: Option<String>,
-    /// When the server was last heard.
-    heard: Instant,
     /// Tells this session's tickets from another's.
     number: u64,
 }
@@ -219,7 +217,7 @@ impl Session {
                 unknown: false,
             });
         }
-        if self.pipeline.is_empty() && self.heard.elapsed() > IDLE {
+        if self.pipeline.is_empty() && self.link.heard.elapsed() > IDLE {
             self.hear_what_was_said()?;
         }
         if let Some(extension) = request.extension() {
@@ -453,7 +451,6 @@ impl Session {
             }
             Err(error) => return Err(self.fail(&error)),
         };
-        self.heard = Instant::now();
         let bytes = self.link.framer.bytes(frame);
         let response = match response::parse(bytes) {
             Ok(response) => response,

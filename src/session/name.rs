@@ -71,7 +71,7 @@ impl MailboxName {
     pub fn show(wire: &[u8]) -> Cow<'_, str> {
         // Nearly every name is plain ASCII without a shift: it is its own decoded form.
         if let Ok(text) = std::str::from_utf8(wire)
-            && text.bytes().all(|b| (0x20..0x7f).contains(&b) && b != b'&')
+            && is_plain(wire)
             && !text.starts_with(RAW)
         {
             return Cow::Borrowed(text);
@@ -127,6 +127,14 @@ impl MailboxName {
             .filter(|(at, _)| *at > 0)
             .map(|(at, _)| Self::from_wire(&self.0[..at]))
     }
+}
+
+/// Whether a name is printable ASCII without a shift. It looks at every byte, which is faster than stopping at the first odd one: the
+/// loop then works on many at once, and a listing has a million names.
+fn is_plain(wire: &[u8]) -> bool {
+    wire.iter().fold(true, |plain, &byte| {
+        plain & (0x20..0x7f).contains(&byte) & (byte != b'&')
+    })
 }
 
 /// Begins a name that is given byte by byte, as the server has it: `\xNN` is one byte, `\\` a backslash.

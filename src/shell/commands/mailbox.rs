@@ -164,7 +164,8 @@ fn list(_: &mut Shell, input: &Input) -> Result<Step, Error> {
     alone(move |shell, out| {
         out.sort();
         shell.session()?.list_each(of, &base, &pattern, |found| {
-            let separator = found.separator.map(|byte| char::from(byte).to_string());
+            let separator = found.separator.as_ref().map(std::slice::from_ref);
+            let separator = separator.and_then(|byte| std::str::from_utf8(byte).ok());
             out.row(&[
                 ("mailbox", Value::Text(MailboxName::show(&found.mailbox))),
                 ("attributes", Value::Words(found.attributes().collect())),
