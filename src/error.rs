@@ -297,6 +297,14 @@ impl Error {
         }
     }
 
+    /// Whether what was asked may have been done all the same.
+    pub fn is_unknown(&self) -> bool {
+        matches!(
+            self,
+            Error::Lost { unknown: true, .. } | Error::Interrupted { unknown: true, .. }
+        )
+    }
+
     /// Whether nothing that comes after it can go on: the connection is gone, or the user has put an end to it.
     pub fn is_grave(&self) -> bool {
         self.ends_session() || self.is_interrupt()

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use imapadm::Error;
@@ -72,7 +72,8 @@ fn run(cli: &Cli, idle: &Arc<AtomicBool>) -> Result<u8, Error> {
 /// as at any shell's, Ctrl-C only drops the line, and SIGTERM does nothing.
 fn catch_signals(idle: &Arc<AtomicBool>) -> io::Result<Interrupt> {
     let raised = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
+    // A terminal or an ssh session that goes away must not take with it the account of what was done.
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
         flag::register_conditional_shutdown(signal, status::INTERRUPTED.into(), Arc::clone(idle))?;
         flag::register(signal, Arc::clone(&raised))?;
     }

@@ -357,10 +357,11 @@ fn without_a_server_it_starts_unconnected_and_says_how_to_connect() {
         let connected = keyboard.line(&format!("connect localhost {}", server.imap));
         assert_has(&connected, "connected");
         keyboard.wait_for_last_line(&format!("{}@localhost>", server.admin));
-        // A connection that fails says so, and leaves a shell that is not connected.
+        // A connection that fails says so, and leaves the session that there was.
         let refused = keyboard.line("connect localhost:1");
         assert_has(&refused, "localhost:1");
-        keyboard.wait_for_last_line("imapadm>");
+        keyboard.wait_for_last_line(&format!("{}@localhost>", server.admin));
+        assert_has(&keyboard.line("status INBOX.nowhere"), "refused");
         keyboard.line(&format!("connect localhost:{}", server.imap));
         keyboard.wait_for_last_line(&format!("{}@localhost>", server.admin));
     }

@@ -1294,3 +1294,32 @@ fn a_long_script_runs_in_order_on_one_session() {
         assert_eq!(found.len(), 40);
     }
 }
+
+#[test]
+fn cyrus_takes_all_below_a_user_along_and_every_one_is_told() {
+    let place = Place::cyrus();
+    let mut raw = place.raw();
+    let user = format!("user.{}", unique("gone"));
+    for name in ["", ".a", ".a.b", ".c d"] {
+        raw.ok(&format!("CREATE \"{user}{name}\""));
+    }
+    raw.ok(&format!("SETACL {user} cyrus x"));
+    let rows = place.rows(&format!("deletemailbox {user}"));
+    let told: Vec<_> = ["", ".a", ".a.b", ".c d"]
+        .map(|name| json!({"mailbox": format!("{user}{name}"), "deleted": true}))
+        .to_vec();
+    assert_eq!(rows, json!(told));
+    assert!(listed(&mut raw, &format!("{user}*")).is_empty());
+}
+
+#[test]
+fn a_namespace_is_no_mailbox_to_delete_with_all_that_is_in_it() {
+    let cyrus = Place::cyrus();
+    let mut raw = cyrus.raw();
+    let user = format!("user.{}", unique("kept"));
+    raw.ok(&format!("CREATE {user}"));
+    raw.ok(&format!("SETACL {user} cyrus x"));
+    let failure = cyrus.fails(2, "deletemailbox --recursive user");
+    failure.is("usage", None).says("is a namespace");
+    assert_eq!(listed(&mut raw, &user).len(), 1);
+}

@@ -47,7 +47,7 @@ impl Request for Create {
         } else if has(refusal, "CANNOT", &["invalid mailbox name"]) {
             Some("The server does not allow this name: avoid its separator, wildcards, quotes and backslashes".into())
         } else if has(refusal, "", &["partition"]) {
-            Some("Name a partition that the server has (partition-NAME in its imapd.conf)".into())
+            Some("Name a partition that the server has (partition-NAME in its imapd.conf), or quote a name with spaces".into())
         } else if is_denied(refusal) {
             Some("You need the right k (create mailboxes) on its parent, or to be an administrator there".into())
         } else {
@@ -167,7 +167,7 @@ impl Request for Rename {
         } else if has(refusal, "", &["not supported on mailbox"]) {
             Some("Cyrus renames users only with allowusermoves: yes in its imapd.conf".into())
         } else if self.partition.is_some() && has(refusal, "", &["server(s) unavailable"]) {
-            Some("Name a partition that the server has (partition-NAME in its imapd.conf)".into())
+            Some("Name a partition that the server has (partition-NAME in its imapd.conf), or quote a name with spaces".into())
         } else if has(refusal, "", &["cross-server or cross-partition"]) {
             Some(
                 "Cyrus moves to a partition only under the same name: rename and move in two steps"
@@ -436,6 +436,17 @@ pub struct Deleted {
     pub result: Result<(), Error>,
 }
 
+/// Whether a mailbox is a user's root on Cyrus (`user.NAME`, `user/NAME`), which DELETE removes with all below it.
+fn is_cyrus_user(mailbox: &MailboxName) -> bool {
+    let name = mailbox.wire();
+    [b'.', b'/'].into_iter().any(|separator| {
+        let rest = name
+            .strip_prefix(b"user")
+            .and_then(|rest| rest.strip_prefix(&[separator]));
+        rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(&separator))
+    })
+}
+
 impl fmt::Display for Listing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.verb())
@@ -488,6 +499,29 @@ impl Session {
         })
     }
 
+    /// Whether the server removes with this mailbox what is below it, without being asked: Cyrus does for a user's root.
+    pub fn takes_all_below(&self, mailbox: &MailboxName) -> bool {
+        self.state().is_cyrus() && is_cyrus_user(mailbox)
+    }
+
+    /// Deletes a mailbox that [takes all below it](Self::takes_all_below) along; returns all that went.
+    ///
+    /// # Errors
+    /// The listing failed, or the server's refusal.
+    pub fn delete_with_all_below(
+        &mut self,
+        mailbox: impl IntoMailbox,
+    ) -> Result<Vec<MailboxName>, Error> {
+        let root = mailbox.into_mailbox()?;
+        let separator = self.separator_for(&root)?;
+        let below = self.subtree(&root, separator)?;
+        self.run(Delete {
+            mailbox: root.clone(),
+        })?;
+        let others = below.into_keys().filter(|name| *name != root);
+        Ok(std::iter::once(root.clone()).chain(others).collect())
+    }
+
     /// Deletes a mailbox and all below it, deepest first, and tells `each` of every one as it goes or stays.
     ///
     /// A mailbox above one that stayed is not tried: the server could take that along (a user's root on Cyrus does). Names without a
@@ -503,6 +537,23 @@ impl Session {
     ) -> Result<(), Error> {
         let root = mailbox.into_mailbox()?;
         let separator = self.separator_for(&root)?;
+        // `user` on Cyrus is no mailbox but where everybody's are: one word forgotten behind it must not empty the server.
+        let is_prefix = |prefix: &MailboxName| {
+            let prefix = prefix.wire();
+            prefix == root.wire()
+                || prefix
+                    .split_last()
+                    .is_some_and(|(last, name)| Some(*last) == separator && name == root.wire())
+        };
+        let prefix = self
+            .state()
+            .namespaces()
+            .is_some_and(|all| all.iter().any(|(_, one)| is_prefix(&one.prefix)));
+        if prefix && !MailboxName::same(root.wire(), b"INBOX") {
+            return Err(Error::Usage(format!(
+                "{root} is a namespace, not a mailbox: all that is in it would go; name the mailbox that is to go"
+            )));
+        }
         let tree = self.subtree(&root, separator)?;
         if tree.is_empty() {
             return Err(Error::NotListed {

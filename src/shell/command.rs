@@ -234,9 +234,12 @@ impl Command {
         if group == 0 && plain.len() > self.arguments.len() {
             let extra = plain[self.arguments.len()].as_str();
             let extra = if may_hold_secret(extra) { "…" } else { extra };
-            return Err(self.misuse(&format!(
-                "{extra:?} is one word too many (names with spaces need quotes)"
-            )));
+            let hint = if extra.starts_with('-') {
+                "options stand in front"
+            } else {
+                "names with spaces need quotes"
+            };
+            return Err(self.misuse(&format!("{extra:?} is one word too many ({hint})")));
         }
         let behind = plain.len().saturating_sub(self.arguments.len());
         if group > 1 && !behind.is_multiple_of(group) {

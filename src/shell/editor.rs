@@ -21,7 +21,6 @@ use rustyline::{Config, Context, Editor, Helper};
 use super::Shell;
 use super::complete::{Candidate, complete};
 use super::script::{run_typed, status};
-use super::words::may_hold_secret;
 use crate::report::{Report, complain};
 
 /// Lines that the history keeps.
@@ -115,7 +114,7 @@ fn dialogue(shell: &Rc<RefCell<Shell>>, report: &mut Report) -> rustyline::Resul
             if line.trim().is_empty() {
                 continue;
             }
-            if !may_hold_secret(line)
+            if !shell.borrow().may_hold_secret(line)
                 && editor.add_history_entry(line)?
                 && let Ok(path) = &history
             {

@@ -17,6 +17,7 @@ use imapadm::auth::{Credentials, PasswordSource};
 use imapadm::net::{Address, Interrupt, Security, Target, Timeouts, TlsOptions};
 use imapadm::session::{MailboxName, State};
 use imapadm::{Error, Options, Session};
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::report::complain;
 use crate::report::escape::escape;
@@ -58,6 +59,8 @@ pub struct Shell {
     pub settings: Settings,
     /// Whether the user has asked to leave, and with which exit status if one was named.
     pub quit: Option<Option<u8>>,
+    /// The password of the last login, so that it is known when it is typed in the wrong place.
+    password: Option<SecretString>,
     /// Mailbox names for completion.
     cache: Cache,
     /// The server that was last connected to.
@@ -71,6 +74,7 @@ impl Shell {
             session: None,
             settings,
             quit: None,
+            password: None,
             cache: Cache::default(),
             last: None,
         }
@@ -111,10 +115,13 @@ impl Shell {
     /// What the target says of user and TLS comes before what the command line said.
     ///
     /// # Errors
-    /// Whatever keeps it from being connected or logged in; the shell is not connected then.
+    /// Whatever keeps it from being connected or logged in; a session that there was goes on then.
     pub fn connect(&mut self, target: Target) -> Result<&State, Error> {
-        self.disconnect();
-        self.last = Some(target.clone());
+        // The session that there is stays until the new one stands.
+        if self.session.is_none() {
+            self.last = Some(target.clone());
+        }
+        let named = target.clone();
         let user = target.user.clone().or_else(|| self.settings.user.clone());
         let security = target.security.or(self.settings.security);
         let (address, security) = target.settle(security);
@@ -148,6 +155,7 @@ impl Shell {
                 "Password for {}: ",
                 escape(&format!("{user}@{host}"))
             ))?;
+            self.password = Some(password.clone());
             let credentials = Credentials {
                 user,
                 authz: self.settings.authz.clone(),
@@ -155,6 +163,8 @@ impl Shell {
             };
             session.login(&credentials, self.settings.auth.as_deref())?;
         }
+        self.disconnect();
+        self.last = Some(named);
         Ok(self.session.insert(session).state())
     }
 
@@ -164,6 +174,15 @@ impl Shell {
         if let Some(mut session) = self.session.take() {
             session.logout();
         }
+    }
+
+    /// Whether a line may hold a password, also the one that was logged in with.
+    fn may_hold_secret(&self, line: &str) -> bool {
+        let own = self.password.as_ref().is_some_and(|password| {
+            let password = password.expose_secret();
+            line.trim() == password || line.split_whitespace().any(|word| word == password)
+        });
+        own || words::may_hold_secret(line)
     }
 
     /// Passes on what the server said unasked.

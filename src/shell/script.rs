@@ -9,7 +9,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use imapadm::Error;
 
@@ -179,6 +179,10 @@ impl Script {
         if bytes.last() == Some(&b'\r') {
             bytes.pop();
         }
+        // Some editors put a byte order mark in front of the first line.
+        if bytes.starts_with(b"\xEF\xBB\xBF") {
+            bytes.drain(..3);
+        }
         Some(String::from_utf8(bytes).map_err(|error| {
             let column = error.utf8_error().valid_up_to() + 1;
             Error::Usage(format!("the line is not UTF-8 (byte {column} of it); convert the script, for example with iconv -t UTF-8"))
@@ -229,6 +233,8 @@ struct Started {
     /// Its name in the output.
     name: String,
     collect: Result<Collect, Error>,
+    /// Whether it changes anything.
+    changes: bool,
 }
 
 /// Commands that may be sent ahead before the oldest is collected; the session bounds their bytes besides.
@@ -236,6 +242,9 @@ const MOST_AHEAD: usize = 1_000;
 
 /// How long answers to what is in flight are waited for when the user interrupts a script.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Results wait at most this long for more of them before they are written.
+const READ_ALONG: Duration = Duration::from_millis(250);
 
 /// Runs scripts.
 pub struct Runner<'a> {
@@ -245,6 +254,8 @@ pub struct Runner<'a> {
     ahead: VecDeque<Started>,
     done: u64,
     failures: u64,
+    unknown: Vec<Place>,
+    flushed: Instant,
     failed: Vec<Place>,
     /// Why no more may be run.
     stop: Option<u8>,
@@ -262,6 +273,8 @@ impl<'a> Runner<'a> {
             ahead: VecDeque::new(),
             done: 0,
             failures: 0,
+            unknown: Vec::new(),
+            flushed: Instant::now(),
             failed: Vec::new(),
             stop: None,
             tell_all: false,
@@ -353,11 +366,13 @@ impl<'a> Runner<'a> {
         collect: Result<Collect, Error>,
     ) {
         let failed = collect.is_err();
+        let changes = super::find(&name).is_some_and(|command| command.flow == Flow::Changes);
         self.ahead.push_back(Started {
             place: place.clone(),
             typed,
             name,
             collect,
+            changes,
         });
         if failed && !self.policy.keep_going {
             self.collect_all();
@@ -389,6 +404,7 @@ impl<'a> Runner<'a> {
             typed,
             name,
             collect,
+            changes,
         } = started;
         self.report.begin(&name, &place);
         let result = collect.and_then(|collect| collect(self.shell, self.report));
@@ -398,7 +414,11 @@ impl<'a> Runner<'a> {
             Ok(()) => self.done += 1,
             Err(error) => self.fail(place.clone(), &typed, &error),
         }
-        if self.report.is_broken() {
+        // What was done must be known also to whoever reads along, and after the worst end of this program.
+        if self.report.is_broken()
+            || changes && !self.policy.keep_going
+            || self.flushed.elapsed() > READ_ALONG
+        {
             self.flush();
         }
         let interrupt = &self.shell.settings.interrupt;
@@ -409,7 +429,7 @@ impl<'a> Runner<'a> {
                 session.hurry(LAST_WORDS);
             }
             if self.stop.is_none() {
-                complain(&format!("{place}: interrupted; nothing after this is sent"));
+                complain("interrupted; no more is sent");
             }
             self.stop = Some(status::INTERRUPTED);
             self.tell_all = true;
@@ -430,23 +450,33 @@ impl<'a> Runner<'a> {
 
     fn fail(&mut self, place: Place, typed: &str, error: &Error) {
         self.flush();
+        let over = self.stop.is_some();
+        if self.stop.is_none() && (!self.policy.keep_going || error.is_grave()) {
+            self.stop = Some(exit_status(error));
+        }
+        self.tell_all |= error.is_grave();
+        if error.is_unknown() {
+            self.unknown.push(place.clone());
+            // Of many that ended together, the first one says how; the sum names them all.
+            if over && self.policy.keep_going {
+                return;
+            }
+        } else {
+            self.failures += 1;
+            if self.failed.last() != Some(&place) {
+                self.failed.push(place.clone());
+            }
+        }
         let command = if typed.is_empty() {
             String::new()
         } else {
             format!(" {}:", shown(typed))
         };
         complain(&format!("{place}:{command} {error}"));
-        if self.failed.last() != Some(&place) {
-            self.failed.push(place);
-        }
-        self.failures += 1;
-        if self.stop.is_none() && (!self.policy.keep_going || error.is_grave()) {
-            self.stop = Some(exit_status(error));
-        }
-        self.tell_all |= error.is_grave();
     }
 
     fn flush(&mut self) {
+        self.flushed = Instant::now();
         if let Err(error) = self.report.flush() {
             // Whoever reads the results is gone, as after `| head`: going on would change things unseen.
             if error.kind() != io::ErrorKind::BrokenPipe {
@@ -459,40 +489,58 @@ impl<'a> Runner<'a> {
     }
 
     fn sum_up(self) -> u8 {
-        if self.policy.keep_going && !self.failed.is_empty() {
-            let places: Vec<String> = self
-                .failed
-                .iter()
-                .take(MOST_NAMED)
-                .map(Place::short)
-                .collect();
-            let more = self.failed.len().saturating_sub(MOST_NAMED);
-            let more = if more > 0 {
-                format!(" and {more} more")
-            } else {
-                String::new()
-            };
-            let s = if self.failed.len() == 1 {
-                "line"
-            } else {
-                "lines"
-            };
-            complain(&format!(
-                "{} done, {} failed: {s} {}{more}",
-                self.done,
-                self.failures,
-                places.join(", ")
-            ));
+        let well = self.failed.is_empty() && self.unknown.is_empty();
+        if self.policy.keep_going && !well {
+            let mut sum = format!("{} done", self.done);
+            if !self.failed.is_empty() {
+                sum.push_str(&format!(
+                    ", {} failed: {}",
+                    self.failures,
+                    lines(&self.failed)
+                ));
+            }
+            if !self.unknown.is_empty() {
+                let (count, which) = (self.unknown.len(), lines(&self.unknown));
+                sum.push_str(&format!(", {count} unknown whether done: {which}"));
+            }
+            complain(&sum);
         }
         match self.stop {
             Some(status) => status,
-            None if self.failed.is_empty() => status::OK,
+            None if well => status::OK,
             None => status::FAILED,
         }
     }
 }
 
-/// Failed lines that the summary names one by one.
+/// Places for a summary, many in a row as one: `line 3`, `lines 1, 2, 5-90`.
+fn lines(places: &[Place]) -> String {
+    let in_a_row =
+        |a: &Place, b: &Place| a.file == b.file && (a.line..=a.line + 1).contains(&b.line);
+    let mut parts: Vec<String> = Vec::new();
+    for run in places.chunk_by(in_a_row) {
+        match run {
+            [first, .., last] if run.len() >= LONG_RUN => {
+                parts.push(format!("{}-{}", first.short(), last.line))
+            }
+            run => parts.extend(run.iter().map(Place::short)),
+        }
+    }
+    let more = parts.len().saturating_sub(MOST_NAMED);
+    parts.truncate(MOST_NAMED);
+    if more > 0 {
+        parts.push(format!("and {more} more"));
+    }
+    format!(
+        "{} {}",
+        if places.len() == 1 { "line" } else { "lines" },
+        parts.join(", ")
+    )
+}
+
+/// Lines in a row that the summary names as one.
+const LONG_RUN: usize = 10;
+/// Failed lines, or runs of them, that the summary names one by one.
 const MOST_NAMED: usize = 100;
 
 impl Place {
@@ -505,12 +553,15 @@ impl Place {
     }
 }
 
-/// A command as messages show it: what could hold a password is left out.
-pub fn shown(typed: &str) -> &str {
+/// A command as messages show it: what could hold a password is left out, and of a long one the end.
+fn shown(typed: &str) -> String {
+    const LONGEST: usize = 200;
     if words::may_hold_secret(typed) {
-        "(a command with a password)"
+        "(a command with a password)".to_owned()
+    } else if typed.chars().count() > LONGEST {
+        typed.chars().take(LONGEST).chain(['…']).collect()
     } else {
-        typed
+        typed.to_owned()
     }
 }
 
@@ -555,4 +606,23 @@ pub fn run_typed(shell: &mut Shell, report: &mut Report, line: &str) -> bool {
         }
     }
     !shell.settings.interrupt.raised()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_names_lines_one_by_one_and_long_runs_as_one() {
+        let places = |numbers: &[u64]| -> Vec<Place> {
+            numbers
+                .iter()
+                .map(|&line| Place { file: None, line })
+                .collect()
+        };
+        assert_eq!(lines(&places(&[12, 87, 90])), "lines 12, 87, 90");
+        assert_eq!(lines(&places(&[3])), "line 3");
+        let run: Vec<u64> = [1, 2, 3].into_iter().chain(495..=1224).collect();
+        assert_eq!(lines(&places(&run)), "lines 1, 2, 3, 495-1224");
+    }
 }

@@ -50,7 +50,7 @@ pub static DELETE: Command = Command {
     }],
     arguments: &[MAILBOX],
     summary: "delete a mailbox and its messages",
-    details: "There is no undo. With --recursive, what went and what stayed is listed one by one; a mailbox above one that stayed \
+    details: "There is no undo. With a user's root (user.NAME) Cyrus deletes all below it; every one is listed. With --recursive, what went and what stayed is listed one by one; a mailbox above one that stayed \
               is not tried. You need the right x on each; a Cyrus administrator gives it to itself with setacl.",
     flow: Flow::Changes,
     start: delete,
@@ -58,6 +58,17 @@ pub static DELETE: Command = Command {
 
 fn delete(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     let mailbox = input.mailbox(0, shell)?;
+    if !input.has("recursive") && shell.session()?.takes_all_below(&mailbox) {
+        return alone(move |shell, out| {
+            for gone in shell.session()?.delete_with_all_below(&mailbox)? {
+                out.row(&[
+                    ("mailbox", Value::text(&gone)),
+                    ("deleted", Value::Flag(true)),
+                ]);
+            }
+            Ok(())
+        });
+    }
     if !input.has("recursive") {
         let request = Delete {
             mailbox: mailbox.clone(),
