@@ -251,6 +251,23 @@ fn usual(tag: &str, command: &str) -> String {
     }
 }
 
+/// A server that holds back its answer to `STATUS slow…`, and all behind it, until it is released.
+fn slow_to_tell_status() -> (Faulty, Arc<AtomicBool>) {
+    let released = Arc::new(AtomicBool::new(false));
+    let theirs = Arc::clone(&released);
+    let faulty = Faulty::script(move |conn| {
+        let_in(conn);
+        loop {
+            let (tag, command) = conn.expect_command();
+            if command.starts_with("STATUS slow") {
+                wait_until_released(conn, &theirs);
+            }
+            conn.send(usual(&tag, &command));
+        }
+    });
+    (faulty, released)
+}
+
 /// Waits until the test says so, or ends.
 fn wait_until_released(conn: &mut Conn, released: &AtomicBool) {
     while !released.load(Ordering::SeqCst) {
@@ -521,18 +538,7 @@ fn quit_leaves_with_the_status_it_is_given() {
 
 #[test]
 fn ctrl_c_ends_a_command_that_hangs_and_the_session_goes_on() {
-    let released = Arc::new(AtomicBool::new(false));
-    let theirs = Arc::clone(&released);
-    let faulty = Faulty::script(move |conn| {
-        let_in(conn);
-        loop {
-            let (tag, command) = conn.expect_command();
-            if command.starts_with("STATUS slow") {
-                wait_until_released(conn, &theirs);
-            }
-            conn.send(usual(&tag, &command));
-        }
-    });
+    let (faulty, released) = slow_to_tell_status();
     let keyboard = Keyboard::at(Imapadm::on_port(faulty.port));
     let before = keyboard.prompts();
     keyboard.type_("status slow\r");
@@ -1153,18 +1159,7 @@ fn lines_typed_ahead_are_not_lost() {
 
 #[test]
 fn lines_typed_while_a_command_runs_are_not_lost() {
-    let released = Arc::new(AtomicBool::new(false));
-    let theirs = Arc::clone(&released);
-    let faulty = Faulty::script(move |conn| {
-        let_in(conn);
-        loop {
-            let (tag, command) = conn.expect_command();
-            if command.starts_with("STATUS slow") {
-                wait_until_released(conn, &theirs);
-            }
-            conn.send(usual(&tag, &command));
-        }
-    });
+    let (faulty, released) = slow_to_tell_status();
     let keyboard = Keyboard::at(Imapadm::on_port(faulty.port));
     let before = keyboard.prompts();
     keyboard.type_("status slow\r");

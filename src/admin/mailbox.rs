@@ -582,34 +582,32 @@ impl Session {
                     other => other,
                 }
             };
-            let grave = match &result {
-                Ok(()) => {
-                    gone += 1;
-                    None
-                }
+            match &result {
+                Ok(()) => gone += 1,
                 Err(error) => {
                     failed += 1;
                     needed.extend(mailbox.name.parents(separator));
                     first.get_or_insert_with(|| format!("{}: {error}", mailbox.name));
-                    error.is_grave().then(|| Error::Usage(error.to_string()))
                 }
-            };
-            let Some(words) = grave else {
-                if all > 1 || result.is_ok() {
-                    each(Deleted {
-                        mailbox: mailbox.name,
-                        result,
-                    });
-                    continue;
-                }
+            }
+            if result.as_ref().is_err_and(Error::is_grave) {
+                // Whether this one was done may be unknown: whoever asked must see its name.
+                let told = result
+                    .as_ref()
+                    .map_err(|error| Error::Usage(error.to_string()));
+                each(Deleted {
+                    mailbox: mailbox.name,
+                    result: told.copied(),
+                });
                 return result;
-            };
-            // Whether this one was done is unknown: whoever asked must see its name.
+            }
+            if all == 1 && result.is_err() {
+                return result;
+            }
             each(Deleted {
                 mailbox: mailbox.name,
-                result: Err(words),
+                result,
             });
-            return result;
         }
         match first {
             None if gone == 0 => Err(Error::NotListed {

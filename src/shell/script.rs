@@ -233,8 +233,6 @@ struct Started {
     /// Its name in the output.
     name: String,
     collect: Result<Collect, Error>,
-    /// Whether it changes anything.
-    changes: bool,
 }
 
 /// Commands that may be sent ahead before the oldest is collected; the session bounds their bytes besides.
@@ -341,12 +339,7 @@ impl<'a> Runner<'a> {
         }
         let name = input.command.name.to_owned();
         match (input.command.start)(self.shell, &input) {
-            Ok(Step::Sent(collect)) => {
-                self.take(place, typed, name, Ok(collect));
-                if waits {
-                    self.collect_all();
-                }
-            }
+            Ok(Step::Sent(collect)) => self.take(place, typed, name, Ok(collect)),
             Ok(Step::Work(collect)) => {
                 self.collect_all();
                 if self.stop.is_none() {
@@ -355,6 +348,11 @@ impl<'a> Runner<'a> {
                 }
             }
             Err(error) => self.take(place, typed, name, Err(error)),
+        }
+        if waits {
+            self.collect_all();
+            // What was done must be known before more is done, also after the worst end of this program.
+            self.flush();
         }
     }
 
@@ -366,13 +364,11 @@ impl<'a> Runner<'a> {
         collect: Result<Collect, Error>,
     ) {
         let failed = collect.is_err();
-        let changes = super::find(&name).is_some_and(|command| command.flow == Flow::Changes);
         self.ahead.push_back(Started {
             place: place.clone(),
             typed,
             name,
             collect,
-            changes,
         });
         if failed && !self.policy.keep_going {
             self.collect_all();
@@ -404,7 +400,6 @@ impl<'a> Runner<'a> {
             typed,
             name,
             collect,
-            changes,
         } = started;
         self.report.begin(&name, &place);
         let result = collect.and_then(|collect| collect(self.shell, self.report));
@@ -414,11 +409,8 @@ impl<'a> Runner<'a> {
             Ok(()) => self.done += 1,
             Err(error) => self.fail(place.clone(), &typed, &error),
         }
-        // What was done must be known also to whoever reads along, and after the worst end of this program.
-        if self.report.is_broken()
-            || changes && !self.policy.keep_going
-            || self.flushed.elapsed() > READ_ALONG
-        {
+        // Whoever reads along must not wait for a full buffer.
+        if self.report.is_broken() || self.flushed.elapsed() > READ_ALONG {
             self.flush();
         }
         let interrupt = &self.shell.settings.interrupt;
