@@ -259,6 +259,9 @@ impl Cli {
                 cert: self.cert.clone(),
                 key: self.tlskey.clone(),
                 server_name: None,
+                system_roots: false,
+                pin: None,
+                known: None,
             },
             timeouts: Timeouts {
                 connect: self.timeout,

@@ -1,11 +1,12 @@
 //! Reaching a server: addresses, TCP and Unix sockets, TLS on either, and a time limit on every wait.
 //!
 //! What a user may write for a server is read in `address`; `connect` makes the connection and `stream` is the
-//! connection; `tls` reads certificates and keys, `verify` judges the server's, `tls_error` says what went
-//! wrong; `wait` has the limits and the flag that Ctrl-C raises. Nothing here knows IMAP: when to say STARTTLS, and
+//! connection; `tls` reads certificates and keys, `verify` judges the server's, `certificate` says what stands in it,
+//! `tls_error` what went wrong; `wait` has the limits and the flag that Ctrl-C raises. Nothing here knows IMAP: when to say STARTTLS, and
 //! that what was read before it must be thrown away, is the session's business.
 
 mod address;
+mod certificate;
 mod connect;
 mod stream;
 mod tls;
@@ -17,6 +18,7 @@ mod wait;
 mod tls_tests;
 
 pub use address::{Address, Security, Target, TargetError};
+pub use certificate::{Certificate, Fingerprint, FingerprintError};
 pub use connect::{Attempt, ConnectError};
 pub(crate) use stream::words;
 pub use stream::{Channel, IoError, Stream, TlsInfo};

@@ -13,8 +13,10 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
+use rustls_native_certs::{CertificateResult, ErrorKind, load_native_certs};
 use zeroize::Zeroizing;
 
+use super::certificate::Fingerprint;
 use super::verify::{Trust, Verifier};
 
 /// More than the bundle of all public authorities (some 200 KiB) by far; a device or a disk image is not read.
@@ -25,16 +27,26 @@ const LARGEST_FILE: u64 = 16 * 1024 * 1024;
 pub struct TlsOptions {
     /// Whether the server's certificate is checked. Without, anyone in between can pose as the server.
     pub verify: bool,
-    /// A PEM file of authorities to trust in place of the public ones; a server's own certificate may stand in
-    /// it too.
+    /// A PEM file of authorities to trust in place of the public ones (webpki-roots, compiled in); a server's own
+    /// certificate may stand in it too.
     pub cafile: Option<PathBuf>,
     /// A folder of such files: every `*.pem` and `*.crt`, and OpenSSL's hashed `*.0`.
     pub cadir: Option<PathBuf>,
+    /// Whether the authorities that the system trusts are trusted as well, beside `cafile` and `cadir` or beside the
+    /// public ones. `SSL_CERT_FILE` and `SSL_CERT_DIR` say where they are if not where the system keeps them.
+    pub system_roots: bool,
+    /// The one certificate that the server may have, whoever signed it and whatever names and dates stand in it; `verify`,
+    /// `known` and all authorities then mean nothing.
+    pub pin: Option<Fingerprint>,
+    /// The certificate that the server had when it was accepted before, by hand: it is accepted again where the usual
+    /// check refuses it, and any other that is refused is [`TlsError::Changed`](super::TlsError::Changed).
+    pub known: Option<Fingerprint>,
     /// The client's own certificate, followed by its chain (PEM).
     pub cert: Option<PathBuf>,
     /// Its private key (PEM: PKCS#8, PKCS#1 or SEC1); without it, the key is looked for in `cert`.
     pub key: Option<PathBuf>,
-    /// The name the server's certificate must have, when it is not the host's.
+    /// The name the server's certificate must have, when it is not the host's; the server is asked for it too (SNI,
+    /// RFC 6066 section 3).
     pub server_name: Option<String>,
 }
 
@@ -45,6 +57,9 @@ impl Default for TlsOptions {
             verify: true,
             cafile: None,
             cadir: None,
+            system_roots: false,
+            pin: None,
+            known: None,
             cert: None,
             key: None,
             server_name: None,
@@ -98,11 +113,14 @@ impl TlsOptions {
     }
 
     fn trust(&self, provider: &Arc<rustls::crypto::CryptoProvider>) -> Result<Trust, FileError> {
+        if let Some(pin) = self.pin {
+            return Ok(Trust::Pinned(pin));
+        }
         if !self.verify {
             return Ok(Trust::Anyone);
         }
         let mut roots = RootCertStore::empty();
-        let mut pinned = Vec::new();
+        let mut given = Vec::new();
         if let Some(file) = &self.cafile {
             for certificate in read_certificates(file)? {
                 roots
@@ -111,7 +129,7 @@ impl TlsOptions {
                         file: file.clone(),
                         reason: error.to_string(),
                     })?;
-                pinned.push(certificate);
+                given.push(certificate);
             }
         }
         if let Some(dir) = &self.cadir {
@@ -122,7 +140,10 @@ impl TlsOptions {
             if taken == 0 {
                 return Err(FileError::EmptyDir { dir: dir.clone() });
             }
-            pinned.extend(certificates);
+            given.extend(certificates);
+        }
+        if self.system_roots {
+            given.extend(add_system_roots(&mut roots, load_native_certs())?);
         }
         if self.cafile.is_none() && self.cadir.is_none() {
             roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
@@ -130,8 +151,36 @@ impl TlsOptions {
         let roots = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
             .build()
             .map_err(|error| FileError::Setup(rustls::Error::General(error.to_string())))?;
-        Ok(Trust::Roots { roots, pinned })
+        Ok(Trust::Roots {
+            roots,
+            given,
+            known: self.known,
+        })
     }
+}
+
+/// Trusts what the system trusts. Some of it may be of no use, as in any folder of the system's, but not all.
+fn add_system_roots(
+    roots: &mut RootCertStore,
+    found: CertificateResult,
+) -> Result<Vec<CertificateDer<'static>>, FileError> {
+    let (taken, _) = roots.add_parsable_certificates(found.certs.iter().cloned());
+    if taken > 0 {
+        return Ok(found.certs);
+    }
+    let reason = match found.errors.first().map(|error| &error.kind) {
+        Some(ErrorKind::Io { inner, path }) => {
+            format!(
+                "cannot read {}: {}",
+                path.display(),
+                super::stream::words(inner)
+            )
+        }
+        Some(ErrorKind::Pem(error)) => pem_words(error).to_owned(),
+        Some(_) => "the system does not hand them out".to_owned(),
+        None => "there are none".to_owned(),
+    };
+    Err(FileError::NoSystemRoots { reason })
 }
 
 /// A file of certificates or keys that can't be used; the user's to mend.
@@ -186,6 +235,15 @@ pub enum FileError {
     EmptyDir {
         /// The folder.
         dir: PathBuf,
+    },
+    /// No authority that the system trusts.
+    #[error(
+        "no authority that this system trusts can be used ({reason}); install its bundle (on Debian the package \
+         ca-certificates), say where it is with SSL_CERT_FILE or SSL_CERT_DIR, or give a file with --cafile"
+    )]
+    NoSystemRoots {
+        /// What went wrong first.
+        reason: String,
     },
     /// No private key in it.
     #[error("{} holds no private key; it needs a PEM block `BEGIN PRIVATE KEY`", file.display())]
@@ -269,16 +327,19 @@ fn read(file: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
 }
 
 fn bad_pem(file: &Path, error: &pem::Error) -> FileError {
-    // The library's own words may quote the file, and the file may be a key.
-    let reason = match error {
+    FileError::BadPem {
+        file: file.to_owned(),
+        reason: pem_words(error).to_owned(),
+    }
+}
+
+/// What is wrong with a file. The library's own words may quote it, and it may be a key.
+fn pem_words(error: &pem::Error) -> &'static str {
+    match error {
         pem::Error::MissingSectionEnd { .. } => "a block has no END line",
         pem::Error::IllegalSectionStart { .. } => "a BEGIN line is malformed",
         pem::Error::Base64Decode(_) => "the base64 in it does not decode",
         _ => "it can't be read as PEM",
-    };
-    FileError::BadPem {
-        file: file.to_owned(),
-        reason: reason.to_owned(),
     }
 }
 
@@ -360,7 +421,6 @@ mod tests {
     use super::*;
     use tempfile::TempDir;
 
-    /// An RSA key in the two forms that rcgen does not write itself is not needed here: the PEM label decides.
     fn pair() -> (String, String) {
         let made = rcgen::generate_simple_self_signed(vec!["me".to_owned()]).unwrap();
         (made.cert.pem(), made.signing_key.serialize_pem())
@@ -522,6 +582,118 @@ mod tests {
             alone.check(),
             Err(FileError::KeyWithoutCert { .. })
         ));
+    }
+
+    /// Made for this test, as nothing here makes RSA keys.
+    const RSA: &str = "\
+-----BEGIN PRIVATE KEY-----
+MIIEvAIBADANBgkqhkiG9w0BAQEFAASCBKYwggSiAgEAAoIBAQCme8KOCDiduKIB
+ZcecZutHFuEy8m0z/RKVH1mXNvPmuw/vOjTbpFTM2LOF6XE/m5ABpfIcjKysiB1b
+NZgqBzsPqo7k0xIHRrEXTuGifr/BaImknszbcXPQ5Iy9hHps4EqLOedrh0u+trdM
+I2myr3l4lK+boRzkdcu7RBmSSvLIQl2atcp3eIih2LnAzl5B3p3pR7TfjgpuxAHc
+QEK3xeTdecSVseWBoEidwPzvq56BZ+rJuIWDjiH3eNEz25CoSX0ETkEyZf/0okP6
+aOKMOZnew2xtYlZr1n0q/DgephNSZLP24TRUnAiQCaR8E4HNCNq7SkLjSzjustFA
+iqB6g9GTAgMBAAECggEAOxrnCIvMpdod0gczZch4MSXjT7YXpQRs63pU0UWWM80n
+rBPrHitqW8t3eMxXA3EUIDGtEguzZhFw8qfFXO5yPm6cCosQ9HpZdt/vZURAica2
+TzZ9nk7aAkiR2trEqBC9Bk7JZTiEYLH3w1UzOlfn9TI8YjFB064qZVKZDYIETaoG
+trVE2jBLgu3Uli100g0w8l7gXXGB/XtjEjz+N/5VJU36EpEDUqRbfA+WaIi6PstI
+WuJLcbRVC62Rjv6TtxTndx+FRS2Tzvi+8FYEW1ZIsBEw+v9jVKNoskQVu8/YgJ4p
+E/cmGySib3dYwHZ7BpUJV2YlshTJcIUHQeyxmLv3CQKBgQDlBq8owwID4bsoIlU/
+KJ2VPkDfRN9vHkAJyv4vZwg46QMJ8wQJ8vOCRfIx0Xr3XECeZHr7GlNkyhYFDcRL
+D+vEgiNMo7YLlzgHO4xi3NioQxFnmOxhIQNSPOnBIXULX9abSAoMBcICIE1C2tYh
+5GMffhJthihGe1Z2upBhNVP3RQKBgQC6F12MAKe0NrLsxsDqBumSx2TEdV+O+Dbx
+qC55f2iH/bc5B1How62vxZeN/x3twTiaoka5bPY6VT3yYIOH23Qr1qsy0zPuozAk
+25cCUPq6dXC3nzFPBOIuxgOASZaEPW6knTCK7AzZ7e2mKvVEvg4jDk7k4tjcMFO9
+riYhl1wm9wKBgA+7k9DDBKJroUWyhhSen6Se8CnmO0sQ0ulZTnjHJSNzrkfCr+ZX
+EC9EysxtTXsslSvMTz5soonr7/NM7M0TPOj036PmIx1MuAaXKp+n+CIm6U0qjiJl
++CpwEMa5m6a6YK2uFzKYOqmWunf7PHZ7j+ub53wqmR2uX1QsoLpsxWXZAoGAEQ6J
+NYbt2DfXSJqjHhBKInkCRHuZqaoYpyfKMrq54xUfUSvZlyMwbVcIICzNGnjGbm4H
+W4GgRBKCHhA4niBAUrBXes4fCXWNuSMjgUPY53RSQ5Jk26BP9weRVJXqJO7YkGAU
+Dfe66dLEIKH5XzaoZxAtrQ8Z33zSgCVRO2z7NlsCgYAsOiqYtPP7ds43eTNZR/oK
+xL40OoCdz5XgJGjEiBR0ETWhthcE8/c+D4ulqNvXENfxm8cnDrN5qo78k7jm8ISJ
+eZSHMkNnxCifoQcEqjY+i0E5GyeefiVc++d+ZVOfzK9ZfhLRUYn7CKK/QyxBRjRW
+ZfCewVlH0I6Db4aNK6iIqg==
+-----END PRIVATE KEY-----
+";
+
+    /// The private key inside PKCS#8 (RFC 5208 section 5) begins with this byte: what stands before it has the same
+    /// length in every key of the kind.
+    fn inner(pkcs8: &[u8], start: usize, label: &str) -> String {
+        use base64::Engine as _;
+        let text = base64::engine::general_purpose::STANDARD.encode(&pkcs8[start..]);
+        let lines: Vec<&str> = text
+            .as_bytes()
+            .chunks(64)
+            .map(|line| std::str::from_utf8(line).unwrap())
+            .collect();
+        format!(
+            "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
+            lines.join("\n")
+        )
+    }
+
+    #[test]
+    fn keys_of_all_kinds() {
+        let rsa = rcgen::KeyPair::from_pem(RSA).unwrap();
+        let ec = rcgen::KeyPair::generate().unwrap();
+        let edwards = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+        let pkcs1 = inner(&rsa.serialize_der(), 26, "RSA PRIVATE KEY");
+        let sec1 = inner(&ec.serialize_der(), 29, "EC PRIVATE KEY");
+        // openssl puts the curve before the key, in a block of its own.
+        let with_curve = format!(
+            "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n{sec1}"
+        );
+        let dir = TempDir::new().unwrap();
+        for (pair, pem) in [
+            (&rsa, RSA),
+            (&rsa, &pkcs1),
+            (&ec, &ec.serialize_pem()),
+            (&ec, &sec1),
+            (&ec, &with_curve),
+            (&edwards, &edwards.serialize_pem()),
+        ] {
+            let params = rcgen::CertificateParams::new(vec!["me".to_owned()]).unwrap();
+            let cert = params.self_signed(pair).unwrap().pem();
+            let cert_file = put(&dir, "cert", &cert);
+            with_cert(&cert_file, Some(&put(&dir, "key", pem))).unwrap();
+            with_cert(&put(&dir, "both", &format!("{cert}{pem}")), None).unwrap();
+            let (other, _) = self::pair();
+            let error = with_cert(&put(&dir, "other", &other), Some(&put(&dir, "key", pem)));
+            assert!(
+                matches!(error, Err(FileError::KeyMismatch { .. })),
+                "{error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn authorities_of_the_system() {
+        use rustls_native_certs::load_certs_from_paths;
+        let dir = TempDir::new().unwrap();
+        let (cert, key) = pair();
+        let load = |path: &Path| {
+            let mut roots = RootCertStore::empty();
+            add_system_roots(&mut roots, load_certs_from_paths(Some(path), None))
+        };
+        let none = |path: &Path, why: &str| {
+            let words = load(path).unwrap_err().to_string();
+            assert!(
+                words.contains(why) && words.contains("SSL_CERT_FILE"),
+                "{words}"
+            );
+        };
+        let good = put(&dir, "good.pem", &cert);
+        assert_eq!(load(&good).unwrap().len(), 1);
+        // One that is none does not make the others unusable.
+        let junk = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        assert!(load(&put(&dir, "partly.pem", &format!("{junk}{cert}"))).is_ok());
+        none(&put(&dir, "key.pem", &key), "there are none");
+        none(&put(&dir, "junk.pem", junk), "there are none");
+        none(
+            &put(&dir, "cut.pem", &cert[..cert.len() / 2]),
+            "no END line",
+        );
+        none(&dir.path().join("missing"), "cannot read");
     }
 
     #[test]

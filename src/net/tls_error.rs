@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
 
+use super::certificate::{Certificate, Fingerprint, date};
 use super::tls::FileError;
-use super::verify::{SelfSigned, date};
+use super::verify::Refusal;
 use super::wait::seconds;
 
 /// Why there is no TLS. `host` is the name that the certificate was checked for.
@@ -27,20 +28,69 @@ pub enum TlsError {
     /// Signed by an authority that is not trusted.
     #[error(
         "the certificate of {host} is signed by an authority that is not trusted here; give that authority's \
-         certificate with --cafile, or have the server send its intermediate certificates as well"
+         certificate with --cafile, or have the server send its intermediate certificates as well; or, if the \
+         server's administrator confirms this fingerprint, trust this certificate alone with --pin {}",
+        certificate.fingerprint
     )]
     UnknownIssuer {
         /// The host.
         host: String,
+        /// What it shows.
+        certificate: Box<Certificate>,
+    },
+    /// Signed by an authority that has a trusted one's name, but not its key.
+    #[error(
+        "the certificate of {host} is signed by an authority that has the name of a trusted one ({:?}) but another \
+         key: it was renewed, or the certificate is forged; get that authority's current certificate in a way you \
+         trust, and give it with --cafile",
+        certificate.issuer
+    )]
+    AuthorityMismatch {
+        /// The host.
+        host: String,
+        /// What it shows.
+        certificate: Box<Certificate>,
     },
     /// Signed by itself.
     #[error(
         "the certificate of {host} is self-signed, so nobody vouches for it; get the certificate in a way you \
-         trust, from the server's administrator or its disk, and give it with --cafile"
+         trust, from the server's administrator or its disk, and give it with --cafile; or, if the administrator \
+         confirms this fingerprint, trust it with --pin {}",
+        certificate.fingerprint
     )]
     SelfSigned {
         /// The host.
         host: String,
+        /// What it shows.
+        certificate: Box<Certificate>,
+    },
+    /// Not the one that it must be ([`TlsOptions::pin`](super::TlsOptions::pin)).
+    #[error(
+        "THE CERTIFICATE OF {host} IS NOT THE PINNED ONE: expected {expected}, it shows {found}; either it was \
+         replaced (then ask the server's administrator, and pin the new one) or somebody stands in between"
+    )]
+    PinMismatch {
+        /// The host.
+        host: String,
+        /// The one that it must be.
+        expected: Fingerprint,
+        /// What it shows.
+        found: Box<Certificate>,
+    },
+    /// Not the one that was accepted before ([`TlsOptions::known`](super::TlsOptions::known)), nor one that is trusted
+    /// anyway.
+    #[error(
+        "THE CERTIFICATE OF {host} HAS CHANGED since it was accepted: known is {known}, it shows {found}; either it \
+         was replaced (then ask the server's administrator, and remove the old one from the known servers, to be asked \
+         again) or somebody stands in between"
+    )]
+    Changed {
+        /// The host.
+        host: String,
+        /// The one that was accepted.
+        known: Fingerprint,
+        /// What it shows.
+        found: Box<Certificate>,
     },
     /// Past its end.
     #[error(
@@ -263,16 +313,15 @@ impl TlsError {
 
 fn certificate(host: String, error: CertificateError) -> TlsError {
     match error {
-        CertificateError::UnknownIssuer => TlsError::UnknownIssuer { host },
         CertificateError::Expired => TlsError::Expired { host, on: None },
         CertificateError::ExpiredContext { not_after, .. } => TlsError::Expired {
             host,
-            on: Some(date(not_after)),
+            on: date(not_after),
         },
         CertificateError::NotValidYet => TlsError::NotYetValid { host, from: None },
         CertificateError::NotValidYetContext { not_before, .. } => TlsError::NotYetValid {
             host,
-            from: Some(date(not_before)),
+            from: date(not_before),
         },
         CertificateError::NotValidForName => TlsError::WrongName {
             host,
@@ -282,12 +331,56 @@ fn certificate(host: String, error: CertificateError) -> TlsError {
             host,
             names: presented.iter().map(|name| plain_name(name)).collect(),
         },
-        CertificateError::Other(other) if other.0.is::<SelfSigned>() => {
-            TlsError::SelfSigned { host }
-        }
+        // What is wrong with signatures in the chain is told apart by the verifier, so this is the handshake's.
+        CertificateError::BadSignature => TlsError::BadCertificate {
+            host,
+            reason: "the server does not prove that it has the key to it, as if somebody stood in between"
+                .to_owned(),
+        },
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. } => TlsError::BadCertificate {
+            host,
+            reason: "it is signed in a way that is no longer safe, such as SHA-1, or not known here"
+                .to_owned(),
+        },
+        CertificateError::Other(other) => match other.0.downcast_ref::<Refusal>() {
+            Some(refusal) => refused(host, refusal),
+            None => TlsError::BadCertificate {
+                host,
+                reason: other.to_string(),
+            },
+        },
         error => TlsError::BadCertificate {
             host,
             reason: error.to_string(),
+        },
+    }
+}
+
+/// What our own verifier says.
+fn refused(host: String, refusal: &Refusal) -> TlsError {
+    let boxed = |certificate: &Certificate| Box::new(certificate.clone());
+    match refusal {
+        Refusal::SelfSigned(certificate) => TlsError::SelfSigned {
+            host,
+            certificate: boxed(certificate),
+        },
+        Refusal::UnknownIssuer(certificate) => TlsError::UnknownIssuer {
+            host,
+            certificate: boxed(certificate),
+        },
+        Refusal::OtherKey(certificate) => TlsError::AuthorityMismatch {
+            host,
+            certificate: boxed(certificate),
+        },
+        Refusal::NotPinned { pin, found } => TlsError::PinMismatch {
+            host,
+            expected: *pin,
+            found: boxed(found),
+        },
+        Refusal::NotKnown { known, found } => TlsError::Changed {
+            host,
+            known: *known,
+            found: boxed(found),
         },
     }
 }

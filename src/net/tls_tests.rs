@@ -1,4 +1,7 @@
 //! TLS against real servers in this process: every way a handshake can fail, and what the user is told.
+//!
+//! Not here: the system's authorities named by `SSL_CERT_FILE`, since a test can't change the environment of the process
+//! that runs it; the tests against running servers start one of its own.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -275,9 +278,190 @@ fn unknown_authority() {
         files.trusting(&authority("other").pem()),
     ] {
         let error = error(&identity, &options);
-        assert!(matches!(error, TlsError::UnknownIssuer { .. }), "{error}");
-        assert!(error.to_string().contains("--cafile"));
+        assert!(
+            matches!(&error, TlsError::UnknownIssuer { certificate, .. } if certificate.names == ["mail"]),
+            "{error:?}"
+        );
+        let words = error.to_string();
+        assert!(words.contains("--cafile"), "{words}");
+        // The advice works.
+        let (_, advised) = words.rsplit_once("--pin ").unwrap();
+        let options = TlsOptions {
+            pin: Some(advised.parse().unwrap()),
+            ..options
+        };
+        works(&identity, "mail", &options);
     }
+}
+
+#[test]
+fn an_authority_that_has_a_new_key() {
+    let files = Files::new();
+    let old = authority("The Authority");
+    let elliptic = authority("The Authority");
+    let edwards = {
+        let mut params = CertificateParams::new(vec![]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, "The Authority");
+        let key = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+        CertifiedIssuer::self_signed(params, key).unwrap()
+    };
+    let bystander = authority("bystander");
+    let trusted = files.trusting(&format!("{}{}", bystander.pem(), old.pem()));
+    for new in [&elliptic, &edwards] {
+        let identity = Identity::signed(&named("mail"), new);
+        let found = error(&identity, &trusted);
+        assert!(
+            matches!(found, TlsError::AuthorityMismatch { .. }),
+            "{found:?}"
+        );
+        let words = found.to_string();
+        assert!(
+            words.contains("CN=The Authority")
+                && words.contains("renewed")
+                && words.contains("forged"),
+            "{words}"
+        );
+        // Both keys, while the servers go over from one to the other.
+        let both = files.trusting(&format!("{}{}", old.pem(), new.pem()));
+        works(&identity, "mail", &both);
+        works(&Identity::signed(&named("mail"), &old), "mail", &both);
+    }
+}
+
+fn fingerprint(identity: &Identity) -> Fingerprint {
+    Fingerprint::of(&identity.chain[0])
+}
+
+/// Certificates that the usual check accepts, and that it refuses for every reason there is.
+fn all_kinds(ca: &Authority) -> Vec<Identity> {
+    let mut expired = named("mail");
+    expired.not_after = rcgen::date_time_ymd(2001, 2, 3);
+    let mut early = named("mail");
+    early.not_before = rcgen::date_time_ymd(3000, 1, 1);
+    early.not_after = rcgen::date_time_ymd(3001, 1, 1);
+    let mut like_openssl = named("mail");
+    like_openssl.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    vec![
+        Identity::signed(&named("mail"), ca),
+        Identity::signed(&named("mail"), &authority("unknown")),
+        Identity::signed(&named("mail"), &authority("ca")),
+        Identity::self_signed(&named("mail")),
+        Identity::self_signed(&like_openssl),
+        Identity::signed(&expired, ca),
+        Identity::signed(&early, ca),
+        Identity::signed(&named("elsewhere"), ca),
+        Identity::signed(&CertificateParams::new(vec![]).unwrap(), ca),
+    ]
+}
+
+#[test]
+fn a_pinned_certificate_and_no_other() {
+    let ca = authority("ca");
+    let files = Files::new();
+    let other = fingerprint(&Identity::self_signed(&named("mail")));
+    for (identity, verify) in all_kinds(&ca)
+        .iter()
+        .flat_map(|identity| [(identity, true), (identity, false)])
+    {
+        let pinned = |pin| TlsOptions {
+            pin: Some(pin),
+            verify,
+            // Not heeded.
+            known: Some(fingerprint(identity)),
+            ..files.trusting(&ca.pem())
+        };
+        works(identity, "mail", &pinned(fingerprint(identity)));
+        let found = error(identity, &pinned(other));
+        let TlsError::PinMismatch {
+            host,
+            expected,
+            found: shown,
+        } = &found
+        else {
+            panic!("{found:?}");
+        };
+        assert_eq!((host.as_str(), *expected), ("mail", other));
+        assert_eq!(shown.fingerprint, fingerprint(identity));
+        let words = found.to_string();
+        for part in [&other.to_string(), &shown.to_string(), "stands in between"] {
+            assert!(words.contains(part), "{words}");
+        }
+    }
+}
+
+#[test]
+fn a_known_certificate_where_the_usual_check_refuses_it() {
+    let ca = authority("ca");
+    let files = Files::new();
+    let other = fingerprint(&Identity::self_signed(&named("mail")));
+    let knowing = |known| TlsOptions {
+        known: Some(known),
+        ..files.trusting(&ca.pem())
+    };
+    for (number, identity) in all_kinds(&ca).iter().enumerate() {
+        works(identity, "mail", &knowing(fingerprint(identity)));
+        if number == 0 {
+            // The usual check accepts it.
+            works(identity, "mail", &knowing(other));
+            continue;
+        }
+        let found = error(identity, &knowing(other));
+        let TlsError::Changed {
+            host,
+            known,
+            found: shown,
+        } = &found
+        else {
+            panic!("{found:?}");
+        };
+        assert_eq!((host.as_str(), *known), ("mail", other));
+        assert_eq!(shown.fingerprint, fingerprint(identity));
+        let words = found.to_string();
+        for part in [&other.to_string(), &shown.to_string(), "stands in between"] {
+            assert!(words.contains(part), "{words}");
+        }
+    }
+}
+
+#[test]
+fn the_server_is_asked_for_the_name_that_is_checked() {
+    let ca = authority("ca");
+    let identity = Identity::signed(&named("inner"), &ca);
+    let files = Files::new();
+    let (address, server) = listen({
+        let config = server_config(&identity, None, BOTH);
+        move |stream| {
+            let mut tls = StreamOwned::new(ServerConnection::new(config).unwrap(), stream);
+            tls.write_all(b"* OK hello\r\n").unwrap();
+            let name = tls.conn.server_name().map(str::to_owned);
+            let _ = tls.read_to_end(&mut Vec::new());
+            name
+        }
+    });
+    let options = TlsOptions {
+        server_name: Some("inner".to_owned()),
+        ..files.trusting(&ca.pem())
+    };
+    let mut stream = secure(&address, "outer", &options).unwrap();
+    assert_eq!(read_line(&mut stream), "* OK hello\r\n");
+    stream.shutdown();
+    assert_eq!(server.join().unwrap().as_deref(), Some("inner"));
+    let found = error(&Identity::signed(&named("mail"), &ca), &options);
+    assert!(
+        matches!(&found, TlsError::WrongName { host, .. } if host == "inner"),
+        "{found:?}"
+    );
+    let bad = TlsOptions {
+        server_name: Some("a b".to_owned()),
+        ..TlsOptions::default()
+    };
+    let (address, server) = listen(|mut stream| stream.read_to_end(&mut Vec::new()).unwrap());
+    let found = secure(&address, "mail", &bad).unwrap_err();
+    assert!(matches!(found, TlsError::BadName { .. }), "{found:?}");
+    assert_eq!(server.join().unwrap(), 0);
 }
 
 #[test]
@@ -288,8 +472,16 @@ fn self_signed_certificates_and_how_to_trust_them() {
     for params in [named("mail"), like_openssl] {
         let identity = Identity::self_signed(&params);
         let found = error(&identity, &TlsOptions::default());
-        assert!(matches!(found, TlsError::SelfSigned { .. }), "{found}");
-        assert!(found.to_string().contains("--cafile"));
+        assert!(
+            matches!(&found, TlsError::SelfSigned { certificate, .. } if certificate.subject == certificate.issuer),
+            "{found:?}"
+        );
+        let pin = format!("--pin {}", fingerprint(&identity));
+        let words = found.to_string();
+        assert!(
+            words.contains("--cafile") && words.contains(&pin),
+            "{words}"
+        );
         let another = Identity::self_signed(&params);
         let found = error(&identity, &files.trusting(&another.pem));
         assert!(matches!(found, TlsError::SelfSigned { .. }), "{found}");
@@ -310,7 +502,7 @@ fn self_signed_certificates_and_how_to_trust_them() {
 }
 
 #[test]
-fn a_pinned_certificate_without_its_key_is_of_no_use() {
+fn a_trusted_certificate_without_its_key_is_of_no_use() {
     let files = Files::new();
     let identity = Identity::self_signed(&named("mail"));
     let thief = Identity {
@@ -334,11 +526,19 @@ fn a_pinned_certificate_without_its_key_is_of_no_use() {
         verify: false,
         ..TlsOptions::default()
     };
-    for options in [files.trusting(&identity.pem), blind] {
+    let pinned = TlsOptions {
+        pin: Some(fingerprint(&identity)),
+        ..TlsOptions::default()
+    };
+    let known = TlsOptions {
+        known: Some(fingerprint(&identity)),
+        ..TlsOptions::default()
+    };
+    for options in [files.trusting(&identity.pem), blind, pinned, known] {
         let (address, server) = serve(config.clone(), greet);
         let error = secure(&address, "mail", &options).unwrap_err();
         assert!(
-            matches!(error, TlsError::BadCertificate { .. }),
+            matches!(&error, TlsError::BadCertificate { reason, .. } if reason.contains("the key to it")),
             "{error:?}"
         );
         server.join().unwrap();
