@@ -473,6 +473,21 @@ impl Socket {
         Ok(())
     }
 
+    /// Has the system acknowledge at once what has come and what comes next (TCP_QUICKACK), where it can be told so.
+    ///
+    /// A server that sends its words in small parts (Cyrus: two TLS session tickets, then the first answer) holds each
+    /// back until the one before is acknowledged, and Linux takes 40 ms for that on a connection that looks like a
+    /// dialogue. The system forgets what it was told with the next thing that is sent, and it does send an
+    /// acknowledgement that is due when told, hence before each read. Over STARTTLS this brought the time that a login
+    /// to Cyrus waits from 51 ms to 13 ms.
+    fn acknowledge_at_once(&self) {
+        #[cfg(target_os = "linux")]
+        if let Kind::Tcp(stream) = &self.kind {
+            // Without it everything works, only later.
+            let _ = rustix::net::sockopt::set_tcp_quickack(stream, true);
+        }
+    }
+
     fn close(&self) {
         // A socket that is closed already is as good.
         let _ = match &self.kind {
@@ -484,6 +499,7 @@ impl Socket {
 
 impl Read for Socket {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.acknowledge_at_once();
         match &mut self.kind {
             Kind::Tcp(stream) => stream.read(buf),
             Kind::Unix(stream) => stream.read(buf),
@@ -704,6 +720,37 @@ mod tests {
         assert!(info.peer.starts_with("127.0.0.1:") && info.private && info.tls.is_none());
         stream.shutdown();
         assert_eq!(server.read(&mut buf).unwrap(), 0);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn an_answer_in_small_parts_does_not_wait_for_our_acknowledgements() {
+        let (mut stream, mut server) = pair();
+        let answering = thread::spawn(move || {
+            let mut buf = [0; 8];
+            while server.read(&mut buf).unwrap() > 0 {
+                for _ in 0..4 {
+                    server.write_all(b"part").unwrap();
+                }
+            }
+        });
+        let mut rounds: Vec<Duration> = (0..21)
+            .map(|_| {
+                let start = Instant::now();
+                stream.write_all(b"?").unwrap();
+                let mut buf = [0; 16];
+                let mut count = 0;
+                while count < 16 {
+                    count += stream.read(&mut buf).unwrap();
+                }
+                start.elapsed()
+            })
+            .collect();
+        stream.shutdown();
+        answering.join().unwrap();
+        // Most of them; the machine may be busy. A delayed acknowledgement takes 40 ms.
+        rounds.sort();
+        assert!(rounds[10] < ms(30), "{rounds:?}");
     }
 
     #[test]
