@@ -42,8 +42,9 @@ pub struct Cli {
     /// Whom to act as, where the server allows it (authorization identity)
     #[arg(short = 'z', long)]
     authz: Option<String>,
-    /// How to log in: PLAIN, LOGIN or CRAM-MD5 [default: the strongest that the server offers]
-    #[arg(short, long, value_name = "MECHANISM")]
+    /// How to log in: mechanisms in the order of preference, such as SCRAM-SHA-256,PLAIN [default: the strongest that the
+    /// server offers]
+    #[arg(short, long, value_name = "MECHANISMS")]
     auth: Option<String>,
     /// Take the password from the first line of a file
     #[arg(long, value_name = "FILE")]
@@ -240,13 +241,11 @@ impl Cli {
     /// # Errors
     /// [`Error::Auth`] for a mechanism that is unknown.
     pub fn settings(&self, interrupt: Interrupt) -> Result<Settings, Error> {
-        if let Some(auth) = &self.auth {
-            Method::parse(auth)?;
-        }
+        let auth = self.auth.as_deref().map(Method::parse_list).transpose()?;
         Ok(Settings {
             user: self.user.clone(),
             authz: self.authz.clone(),
-            auth: self.auth.clone(),
+            auth: auth.unwrap_or_default(),
             password: PasswordSource::pick(
                 self.password_file.clone(),
                 self.password_command.clone(),

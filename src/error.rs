@@ -137,7 +137,8 @@ pub enum Error {
     Password(#[from] PasswordError),
     /// The server refused the login.
     #[error(
-        "the server refused the login of {user} with {mechanism}: {words}; check the user and the password"
+        "the server refused the login of {user} with {mechanism}: {words}; {}",
+        login_advice(mechanism)
     )]
     Login {
         /// Who was to log in.
@@ -214,6 +215,21 @@ pub enum Error {
     },
 }
 
+/// What may be wrong with a login, by its mechanism.
+fn login_advice(mechanism: &str) -> &'static str {
+    match mechanism {
+        "EXTERNAL" => "check the client certificate and whom the server takes it for",
+        "OAUTHBEARER" | "XOAUTH2" => "check the user and the token, which may have expired",
+        "GSSAPI" => "check whose ticket it is, with klist",
+        "ANONYMOUS" => "log in as somebody",
+        // Such a server can check a password that it is shown, but not a proof.
+        scram if scram.starts_with("SCRAM-") => {
+            "check the user and the password; a server that keeps passwords hashed in another way may need --auth PLAIN"
+        }
+        _ => "check the user and the password",
+    }
+}
+
 fn outcome(unknown: bool) -> &'static str {
     if unknown {
         "it is unknown whether it was done: connect again and look before repeating it"
@@ -230,9 +246,10 @@ impl Error {
             | Error::NotConnected
             | Error::NothingSelected
             | Error::File(_)
-            | Error::Auth(_)
             | Error::Password(_)
             | Error::Interrupted { .. } => Fault::User,
+            Error::Auth(error) if error.is_servers() => Fault::Server,
+            Error::Auth(_) => Fault::User,
             Error::Unsupported { .. }
             | Error::Refused(_)
             | Error::TurnedAway { .. }
@@ -312,7 +329,10 @@ impl Error {
 
     /// Whether the connection is gone with it.
     pub fn ends_session(&self) -> bool {
-        matches!(self, Error::Lost { .. } | Error::LoginLost { .. })
+        matches!(
+            self,
+            Error::Lost { .. } | Error::LoginLost { .. } | Error::Auth(AuthError::Unproven { .. })
+        )
     }
 }
 

@@ -15,7 +15,7 @@
 //! let address = Address::Tcp { host: "name.of.server".into(), port: 143 };
 //! let mut imap = Session::open(Options::new(address))?;
 //! let password = PasswordSource::File("/etc/imapadm/password".into()).fetch("")?;
-//! imap.login(&Credentials { user: "cyrus".into(), authz: None, password }, None)?;
+//! imap.login(&Credentials::password("cyrus", password), &[])?;
 //!
 //! // $err = $imap->create("user.bob"); $imap->create("user.bob.old", "slow");
 //! imap.create("user.bob", None)?;

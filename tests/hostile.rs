@@ -744,12 +744,8 @@ fn session(server: &Faulty) -> Result<Session, Error> {
         })
     };
     let mut session = Session::open(options)?;
-    let credentials = Credentials {
-        user: "someone".to_owned(),
-        authz: None,
-        password: "s3cret-Passw0rd".to_owned().into(),
-    };
-    session.login(&credentials, None)?;
+    let credentials = Credentials::password("someone", "s3cret-Passw0rd".into());
+    session.login(&credentials, &[])?;
     Ok(session)
 }
 

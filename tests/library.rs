@@ -29,7 +29,7 @@ fn open(server: &Server, user: &str) -> Session {
     let mut session = Session::open(options).expect("a session");
     assert!(session.state().channel().tls.is_some(), "no TLS");
     session
-        .login(&credentials(server, user), None)
+        .login(&credentials(server, user), &[])
         .expect("a login");
     session
 }
@@ -39,11 +39,7 @@ fn credentials(server: &Server, user: &str) -> Credentials {
     let file = folder.path().join("password");
     std::fs::write(&file, format!("{}\nnot this line\n", server.password)).expect("a file");
     let password = PasswordSource::File(file).fetch("").expect("a password");
-    Credentials {
-        user: user.to_owned(),
-        authz: None,
-        password,
-    }
+    Credentials::password(user, password)
 }
 
 #[test]
@@ -434,7 +430,7 @@ fn what_takes_too_long_is_given_up_and_the_session_goes_on() {
     let mut options = Options::new(address);
     options.allow_cleartext = true;
     let mut imap = Session::open(options).expect("a session");
-    imap.login(&credentials(cyrus(), "someone"), None)
+    imap.login(&credentials(cyrus(), "someone"), &[])
         .expect("a login");
     let error = imap
         .within(Duration::from_millis(300), |imap| imap.status("x"))
@@ -541,7 +537,7 @@ fn what_a_server_lacks_is_refused_with_its_name_and_never_sent() {
     });
     options.allow_cleartext = true;
     let mut imap = Session::open(options).expect("a session");
-    imap.login(&credentials(cyrus(), "someone"), None)
+    imap.login(&credentials(cyrus(), "someone"), &[])
         .expect("a login");
     let before = server.received().len();
     let lacking = |result: Result<(), Error>, name: &str| match result {

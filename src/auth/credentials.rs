@@ -14,7 +14,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
 /// The environment variable that may hold the password.
@@ -26,15 +26,47 @@ const LONGEST_LINE: usize = 64 * 1024;
 /// How long a command may take. It may ask the user for something, so it is not short.
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);
 
-/// Who logs in, with what, and as whom to act. Debug does not show the password.
+/// What proves who one is, wiped when dropped. Debug does not show it.
+#[derive(Debug, Clone)]
+pub enum Secret {
+    /// A password.
+    Password(SecretString),
+    /// A bearer token of OAuth 2.0 (RFC 6750).
+    Token(SecretString),
+    /// None: the server knows the client by other means, or wants none.
+    None,
+}
+
+impl Secret {
+    /// The password or the token; empty for none. It must not be copied to where nobody wipes it.
+    pub(crate) fn expose(&self) -> &str {
+        match self {
+            Secret::Password(secret) | Secret::Token(secret) => secret.expose_secret(),
+            Secret::None => "",
+        }
+    }
+}
+
+/// Who logs in, with what, and as whom to act. Debug does not show the secret.
 #[derive(Debug, Clone)]
 pub struct Credentials {
-    /// Whose password it is (the authentication identity).
+    /// Whose secret it is (the authentication identity). EXTERNAL and ANONYMOUS do not send it.
     pub user: String,
     /// Whom to act as, if it is somebody else (the authorization identity).
     pub authz: Option<String>,
-    /// The password, wiped when dropped.
-    pub password: SecretString,
+    /// What proves it.
+    pub secret: Secret,
+}
+
+impl Credentials {
+    /// A user with a password, who acts for nobody else.
+    pub fn password(user: impl Into<String>, password: SecretString) -> Self {
+        Credentials {
+            user: user.into(),
+            authz: None,
+            secret: Secret::Password(password),
+        }
+    }
 }
 
 /// Where a password comes from.

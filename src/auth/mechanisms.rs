@@ -1,19 +1,29 @@
 //! The SASL mechanisms (RFC 4422): what each says, and to which challenge. Bytes only, before base64.
+//!
+//! Not here: SCRAM (`scram`), bearer tokens (`bearer`), and rsasl, which does the work behind most of them (`engine`).
 
 use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
 use md5::Md5;
-use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
-use super::{AuthError, Credentials, Method};
+use super::bearer::Bearer;
+use super::engine::Engine;
+use super::scram::Scram;
+use super::{AuthError, Credentials, Method, Needs, Secret};
 
-/// The longest challenge looked at, in bytes. A real one has some fifty.
-const LONGEST_CHALLENGE: usize = 4096;
+/// The longest challenge looked at, in bytes. A real one has some hundred.
+pub(super) const LONGEST_CHALLENGE: usize = 4096;
 
-/// The longest user or password sent, in bytes. Servers must take 255 (RFC 4616 section 2), tokens are longer.
+/// The longest user or password sent, in bytes. Servers must take 255 (RFC 4616 section 2).
 const LONGEST_FIELD: usize = 4096;
+
+/// The longest token sent, in bytes. Those that list groups and rights grow to some thousands.
+const LONGEST_TOKEN: usize = 64 * 1024;
+
+/// The longest part of a server's reason that is kept, in letters.
+const LONGEST_COMPLAINT: usize = 200;
 
 /// Bytes that are wiped when dropped, and that Debug does not show.
 #[derive(Clone, PartialEq, Eq)]
@@ -40,9 +50,39 @@ impl SecretBytes {
     }
 }
 
+impl From<Zeroizing<Vec<u8>>> for SecretBytes {
+    fn from(bytes: Zeroizing<Vec<u8>>) -> Self {
+        SecretBytes(bytes)
+    }
+}
+
 impl fmt::Debug for SecretBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SecretBytes([REDACTED])")
+    }
+}
+
+/// What a mechanism may need to know beside the credentials.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// The server's name as the user gave it.
+    pub host: String,
+    /// Its port, if it has one.
+    pub port: Option<u16>,
+    /// The channel binding `tls-exporter` (RFC 9266), if it can be had.
+    pub exporter: Option<Zeroizing<[u8; 32]>>,
+    /// Whether the server offers any mechanism with channel binding. If it does not although it could be had, SCRAM says
+    /// so, and a server that did offer one ends the login: somebody in between has changed its offer (RFC 5802
+    /// section 6).
+    pub binding_offered: bool,
+}
+
+impl fmt::Debug for Surroundings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Surroundings")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .finish_non_exhaustive()
     }
 }
 
@@ -61,124 +101,186 @@ pub trait Mechanism: Send {
     /// empty and this gives the initial response.
     ///
     /// # Errors
-    /// [`AuthError::BadChallenge`] for a challenge that does not fit, and what [`check`] finds. The exchange is
-    /// then to be cancelled (with `*` in IMAP).
+    /// [`AuthError::BadChallenge`] for a challenge that does not fit, [`AuthError::Unproven`] for a server that does not
+    /// know the password, [`AuthError::Failed`], and what [`check`] finds. The exchange is then to be cancelled (with `*`
+    /// in IMAP).
     fn respond(&mut self, challenge: &[u8]) -> Result<SecretBytes, AuthError>;
+
+    /// To be called when the server says that the login has succeeded, and to be believed before the server.
+    ///
+    /// # Errors
+    /// [`AuthError::Unproven`] where the server has not done its part. The connection is to be closed then.
+    fn finish(&mut self) -> Result<(), AuthError> {
+        Ok(())
+    }
+
+    /// Why the login fails, where the server has said it within the exchange. Its own words, at most some hundred letters;
+    /// untrusted.
+    fn complaint(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether the server's refusal, its `code` and `words`, is about the kind of channel binding and not about the
+    /// password, so that [`Method::without_binding`] may be tried.
+    fn is_binding_refused(&self, code: Option<&str>, words: &str) -> bool {
+        let _ = (code, words);
+        false
+    }
 }
 
 /// Whether these credentials can be carried by this method at all.
 ///
 /// # Errors
-/// [`AuthError::NulInCredentials`], [`AuthError::TooLong`], or [`AuthError::AuthzUnsupported`].
+/// [`AuthError::SecretUnfit`], [`AuthError::Empty`], [`AuthError::NulInCredentials`], [`AuthError::BadLetters`],
+/// [`AuthError::TooLong`], or [`AuthError::AuthzUnsupported`].
 pub fn check(method: Method, credentials: &Credentials) -> Result<(), AuthError> {
-    let authz = credentials.authz.as_deref();
-    if authz.is_some() && method != Method::Plain {
+    let Credentials {
+        user,
+        authz,
+        secret,
+    } = credentials;
+    if authz.is_some() && !method.carries_authz() {
         return Err(AuthError::AuthzUnsupported {
             offered: vec![method.name().to_owned()],
-            wanted: Some(method.name().to_owned()),
+            wanted: vec![method.name()],
         });
     }
-    let fields = [
-        ("user", credentials.user.as_str()),
-        ("user to act as", authz.unwrap_or_default()),
-        ("password", credentials.password.expose_secret()),
-    ];
-    for (what, field) in fields {
+    let needs = method.needs();
+    if !needs.fits(secret) {
+        return Err(AuthError::SecretUnfit {
+            method: method.name(),
+            token: needs == Needs::Token,
+        });
+    }
+    let (what, limit) = match secret {
+        Secret::Token(_) => ("token", LONGEST_TOKEN),
+        _ => ("password", LONGEST_FIELD),
+    };
+    // What is not sent does not matter. A token says by itself whose it is.
+    let mut fields = vec![("user to act as", authz.as_deref(), true, LONGEST_FIELD)];
+    if needs != Needs::Nothing {
+        fields.push((
+            "user",
+            Some(user),
+            method == Method::OauthBearer,
+            LONGEST_FIELD,
+        ));
+        fields.push((what, Some(secret.expose()), false, limit));
+    }
+    for (what, field, optional, limit) in fields {
+        let field = field.unwrap_or_default();
+        if field.is_empty() && !optional {
+            return Err(AuthError::Empty { what });
+        }
         if field.contains('\0') {
             return Err(AuthError::NulInCredentials { what });
         }
-        if field.len() > LONGEST_FIELD {
+        if field.len() > limit {
             return Err(AuthError::TooLong {
                 what,
                 length: field.len(),
-                limit: LONGEST_FIELD,
+                limit,
             });
+        }
+        // 0x01 parts the fields in both mechanisms for tokens, and a token has no spaces (RFC 6750 section 2.1).
+        let wrong =
+            |letter: char| letter.is_control() || (what == "token" && !letter.is_ascii_graphic());
+        if needs == Needs::Token && field.contains(wrong) {
+            return Err(AuthError::BadLetters { what });
         }
     }
     Ok(())
 }
 
 /// The mechanism for a method, ready to run once; `None` for the LOGIN command, which is none.
-pub fn mechanism(method: Method, credentials: &Credentials) -> Option<Box<dyn Mechanism>> {
+pub fn mechanism(
+    method: Method,
+    credentials: &Credentials,
+    surroundings: &Surroundings,
+) -> Option<Box<dyn Mechanism>> {
     let credentials = credentials.clone();
     Some(match method {
+        Method::LoginCommand => return None,
         Method::Cram => Box::new(CramMd5 {
             credentials,
             done: false,
         }),
-        Method::Plain => Box::new(Plain {
-            credentials,
-            done: false,
-        }),
         Method::Login => Box::new(Login {
+            engine: Engine::new(method, &credentials, surroundings),
             credentials,
             step: 0,
         }),
-        Method::LoginCommand => return None,
+        Method::OauthBearer | Method::Xoauth2 => {
+            Box::new(Bearer::new(method, credentials, surroundings))
+        }
+        Method::Plain | Method::External | Method::Anonymous => Box::new(OneMessage {
+            method,
+            engine: Engine::new(method, &credentials, surroundings),
+            credentials,
+        }),
+        #[cfg(feature = "gssapi")]
+        Method::Gssapi => Box::new(Gssapi {
+            engine: Engine::new(method, &credentials, surroundings),
+            credentials,
+            stage: GssapiStage::Start,
+        }),
+        Method::ScramSha512Plus
+        | Method::ScramSha256Plus
+        | Method::ScramSha1Plus
+        | Method::ScramSha512
+        | Method::ScramSha256
+        | Method::ScramSha1 => Box::new(Scram::new(method, credentials, surroundings)),
     })
 }
 
-fn bad_challenge(method: Method, why: &str) -> AuthError {
+pub(super) fn bad_challenge(method: Method, why: &str) -> AuthError {
     AuthError::BadChallenge {
         mechanism: method.name(),
         why: why.to_owned(),
     }
 }
 
-fn secret(password: &SecretString) -> &[u8] {
-    password.expose_secret().as_bytes()
+/// A server's reason, cut to what a person may want to read. It is escaped where it is printed, as all of a server's words.
+pub(super) fn complaint(words: &str) -> String {
+    words.chars().take(LONGEST_COMPLAINT).collect()
 }
 
-/// PLAIN (RFC 4616).
-struct Plain {
+/// PLAIN (RFC 4616), EXTERNAL (RFC 4422 appendix A) and ANONYMOUS (RFC 4505): the client says one thing and that is all.
+///
+/// EXTERNAL says whom to act as or nothing, and the server takes who the client is from the connection. ANONYMOUS says
+/// nothing: the name that it could leave behind (section 1) is nobody's business.
+struct OneMessage {
+    method: Method,
     credentials: Credentials,
-    done: bool,
+    engine: Engine,
 }
 
-impl Plain {
-    fn message(&self) -> Result<SecretBytes, AuthError> {
-        check(Method::Plain, &self.credentials)?;
-        let Credentials {
-            user,
-            authz,
-            password,
-        } = &self.credentials;
-        let authz = authz.as_deref().unwrap_or_default();
-        Ok(SecretBytes::concat(&[
-            authz.as_bytes(),
-            b"\0",
-            user.as_bytes(),
-            b"\0",
-            secret(password),
-        ]))
-    }
-}
-
-impl Mechanism for Plain {
+impl Mechanism for OneMessage {
     fn name(&self) -> &'static str {
-        Method::Plain.name()
+        self.method.name()
     }
 
     fn initial(&mut self) -> Option<SecretBytes> {
-        self.message().ok()
+        check(self.method, &self.credentials).ok()?;
+        self.engine.step(None).ok().map(|(message, _)| message)
     }
 
     fn respond(&mut self, challenge: &[u8]) -> Result<SecretBytes, AuthError> {
-        let bad = |why| bad_challenge(Method::Plain, why);
+        check(self.method, &self.credentials)?;
         if !challenge.is_empty() {
-            return Err(bad("its challenge is not empty"));
+            return Err(bad_challenge(self.method, "its challenge is not empty"));
         }
-        if self.done {
-            return Err(bad("it asks again"));
+        if self.engine.is_over() {
+            return Err(bad_challenge(self.method, "it asks again"));
         }
-        self.done = true;
-        self.message()
+        self.engine.step(None).map(|(message, _)| message)
     }
 }
 
 /// LOGIN (draft-murchison-sasl-login): the server asks for the user, then for the password.
 struct Login {
     credentials: Credentials,
+    engine: Engine,
     step: u8,
 }
 
@@ -193,24 +295,87 @@ impl Mechanism for Login {
 
     fn respond(&mut self, challenge: &[u8]) -> Result<SecretBytes, AuthError> {
         check(Method::Login, &self.credentials)?;
-        let bad = |why| bad_challenge(Method::Login, why);
+        let bad = |why| Err(bad_challenge(Method::Login, why));
         // The texts of the two questions differ from server to server, so their order counts. One case is told
         // by its text: the password must not be given where a user is asked for, as users end up in logs.
         let asks_user = challenge
             .get(..4)
             .is_some_and(|start| start.eq_ignore_ascii_case(b"user"));
-        let answer = match self.step {
-            0 => self.credentials.user.as_bytes(),
-            1 if asks_user => return Err(bad("it asks for the user twice")),
-            1 => secret(&self.credentials.password),
-            _ => return Err(bad("it asks for more than user and password")),
-        };
+        match self.step {
+            1 if asks_user => return bad("it asks for the user twice"),
+            0 | 1 => {}
+            _ => return bad("it asks for more than user and password"),
+        }
         self.step += 1;
-        Ok(SecretBytes::concat(&[answer]))
+        self.engine.step(None).map(|(message, _)| message)
     }
 }
 
-/// CRAM-MD5 (RFC 2195).
+/// GSSAPI (RFC 4752). Who the client is, its ticket says.
+#[cfg(feature = "gssapi")]
+struct Gssapi {
+    credentials: Credentials,
+    engine: Engine,
+    stage: GssapiStage,
+}
+
+#[cfg(feature = "gssapi")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum GssapiStage {
+    Start,
+    Running,
+    Done,
+}
+
+#[cfg(feature = "gssapi")]
+impl Gssapi {
+    fn step(&mut self, challenge: Option<&[u8]>) -> Result<SecretBytes, AuthError> {
+        let (message, last) = self.engine.step(challenge)?;
+        self.stage = if last {
+            GssapiStage::Done
+        } else {
+            GssapiStage::Running
+        };
+        Ok(message)
+    }
+}
+
+#[cfg(feature = "gssapi")]
+impl Mechanism for Gssapi {
+    fn name(&self) -> &'static str {
+        Method::Gssapi.name()
+    }
+
+    /// Never: without a ticket it fails, and then the reason would be lost.
+    fn initial(&mut self) -> Option<SecretBytes> {
+        None
+    }
+
+    fn respond(&mut self, challenge: &[u8]) -> Result<SecretBytes, AuthError> {
+        check(Method::Gssapi, &self.credentials)?;
+        let bad = |why| Err(bad_challenge(Method::Gssapi, why));
+        match self.stage {
+            GssapiStage::Start if challenge.is_empty() => self.step(None),
+            GssapiStage::Start => bad("its first challenge is not empty"),
+            // Kerberos' tickets may list many groups.
+            GssapiStage::Running if challenge.len() > LONGEST_TOKEN => bad("its token is too long"),
+            GssapiStage::Running => self.step(Some(challenge)),
+            GssapiStage::Done => bad("it goes on after the end"),
+        }
+    }
+
+    fn finish(&mut self) -> Result<(), AuthError> {
+        if self.stage == GssapiStage::Done {
+            Ok(())
+        } else {
+            Err(AuthError::Unproven {
+                mechanism: Method::Gssapi.name(),
+            })
+        }
+    }
+}
+
+/// CRAM-MD5 (RFC 2195), which rsasl has not got.
 struct CramMd5 {
     credentials: Credentials,
     done: bool,
@@ -239,8 +404,9 @@ impl Mechanism for CramMd5 {
         }
         self.done = true;
         // HMAC takes keys of every length; the error is there for other kinds of keys.
-        let mut mac = <Hmac<Md5> as KeyInit>::new_from_slice(secret(&self.credentials.password))
-            .map_err(|_| bad("the password can't be its key"))?;
+        let mut mac =
+            <Hmac<Md5> as KeyInit>::new_from_slice(self.credentials.secret.expose().as_bytes())
+                .map_err(|_| bad("the password can't be its key"))?;
         mac.update(challenge);
         let mut hex = Zeroizing::new([0; 32]);
         for (pair, byte) in hex.chunks_exact_mut(2).zip(mac.finalize().into_bytes()) {
@@ -277,12 +443,28 @@ mod tests {
         Credentials {
             user: user.to_owned(),
             authz: authz.map(str::to_owned),
-            password: password.into(),
+            secret: Secret::Password(password.into()),
+        }
+    }
+
+    fn surroundings() -> Surroundings {
+        Surroundings {
+            host: "mail.example.org".into(),
+            port: Some(143),
+            exporter: None,
+            binding_offered: false,
+        }
+    }
+
+    fn token(user: &str, token: &str) -> Credentials {
+        Credentials {
+            secret: Secret::Token(token.into()),
+            ..who(user, None, "")
         }
     }
 
     fn start(method: Method, credentials: &Credentials) -> Box<dyn Mechanism> {
-        mechanism(method, credentials).unwrap()
+        mechanism(method, credentials, &surroundings()).unwrap()
     }
 
     #[test]
@@ -341,7 +523,7 @@ mod tests {
         assert!(login.respond(b"User Name\0").is_err());
         assert_eq!(login.respond(b"Password:").unwrap().expose(), b"pass word");
         assert!(login.respond(b"Password:").is_err());
-        assert!(mechanism(Method::LoginCommand, &who("a", None, "b")).is_none());
+        assert!(mechanism(Method::LoginCommand, &who("a", None, "b"), &surroundings()).is_none());
     }
 
     #[test]

@@ -1,32 +1,40 @@
-//! Proving who one is: SASL mechanisms (`mechanisms`), which way to log in (`choice`), and where a password comes
-//! from (`credentials`).
+//! Proving who one is: which ways to log in (`choice`), the SASL mechanisms (`mechanisms`, `scram`, `bearer`, and rsasl
+//! behind them in `engine`), and where a password comes from (`credentials`).
 //!
 //! Nothing here knows sockets or IMAP: base64, continuation lines and tags are the session's business.
 
+mod bearer;
 mod choice;
 mod credentials;
+mod engine;
 mod mechanisms;
+mod scram;
 
-pub use choice::{Method, choose};
-pub use credentials::{Credentials, Origin, PASSWORD_VARIABLE, PasswordError, PasswordSource};
-pub use mechanisms::{Mechanism, SecretBytes, check, mechanism};
+pub use choice::{Circumstances, Method, Needs, Offer, choose};
+pub use credentials::{
+    Credentials, Origin, PASSWORD_VARIABLE, PasswordError, PasswordSource, Secret,
+};
+pub use mechanisms::{Mechanism, SecretBytes, Surroundings, check, mechanism};
 
 /// Why one cannot log in with what there is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum AuthError {
-    /// The server offers no way to log in that is known here, or not the wanted one.
-    #[error("{}", none_offered(offered, wanted.as_deref(), *login_disabled))]
+    /// The server offers no way to log in that is known here, or none of the wanted ones.
+    #[error("{}", none_offered(offered, wanted, *login_disabled, *token))]
     NoneOffered {
         /// What the server offers, as in `AUTH=`.
         offered: Vec<String>,
-        /// What the user asked for.
-        wanted: Option<String>,
+        /// What the user asked for; empty for anything.
+        wanted: Vec<&'static str>,
         /// Whether the server forbids the LOGIN command (LOGINDISABLED).
         login_disabled: bool,
+        /// Whether a token is at hand and not a password.
+        token: bool,
     },
-    /// Every way that is left would show the password to the network.
+    /// Every way that is left would show the secret to the network.
     #[error(
-        "the connection is not encrypted and {method} would send the password in clear{}; connect with TLS, or \
+        "the connection is not encrypted and {method} would send the secret in clear{}; connect with TLS, or \
          give --allow-cleartext if nobody can listen on this network",
         offers(offered)
     )]
@@ -36,27 +44,51 @@ pub enum AuthError {
         /// What the server offers, as in `AUTH=`.
         offered: Vec<String>,
     },
-    /// Only PLAIN carries another identity to act as.
+    /// No mechanism is left that carries another identity to act as.
     #[error(
-        "acting as another user needs the mechanism PLAIN{}{}; log in as that user, or have the server's \
-         administrator enable PLAIN",
-        wanted.as_ref().map(|name| format!(", not {name}")).unwrap_or_default(),
+        "acting as another user needs one of SCRAM's mechanisms or PLAIN{}{}; log in as that user, or have the server's \
+         administrator enable one of them",
+        if wanted.is_empty() { String::new() } else { format!(", not {}", wanted.join(" or ")) },
         offers(offered)
     )]
     AuthzUnsupported {
         /// What the server offers, as in `AUTH=`.
         offered: Vec<String>,
-        /// What the user asked for.
-        wanted: Option<String>,
+        /// What the user asked for; empty for anything.
+        wanted: Vec<&'static str>,
+    },
+    /// A -PLUS form without something to bind to.
+    #[error(
+        "{method} binds the login to TLS, for which this connection lacks TLS 1.3; connect with TLS 1.3, or take the \
+         mechanism without -PLUS"
+    )]
+    NoBinding {
+        /// The mechanism that was asked for.
+        method: &'static str,
     },
     /// A way to log in that is not known here.
     #[error(
-        "{name:?} is no way to log in that is known here; use CRAM-MD5, PLAIN or LOGIN, or leave it to the server's \
-         offer"
+        "{name:?} is no way to log in that is known here; use some of {KNOWN}, or leave it to the server's offer"
     )]
     UnknownMethod {
         /// What the user asked for.
         name: String,
+    },
+    /// GSSAPI in an imapadm that was built without it.
+    #[error(
+        "this imapadm was built without GSSAPI; build it with `--features gssapi`, or use another mechanism"
+    )]
+    NotBuilt,
+    /// The secret at hand is of another kind than the ways that are left take.
+    #[error(
+        "{method} takes {}; give one, or choose another mechanism",
+        if *token { "a token, not a password" } else { "a password" }
+    )]
+    SecretUnfit {
+        /// The first of those ways.
+        method: &'static str,
+        /// Whether it takes a token.
+        token: bool,
     },
     /// The server's challenge makes no sense: the server's fault.
     #[error(
@@ -69,10 +101,41 @@ pub enum AuthError {
         /// What is wrong, in our words.
         why: String,
     },
+    /// The server has not shown that it knows the password. The connection is closed then.
+    #[error(
+        "the server did not prove with {mechanism} that it knows the password, so somebody else may have answered; find \
+         out who stands in between, and ask the server's administrator"
+    )]
+    Unproven {
+        /// The mechanism.
+        mechanism: &'static str,
+    },
+    /// A mechanism can't be run on this side.
+    #[error("{mechanism} cannot be used: {why}; mend that, or choose another mechanism")]
+    Failed {
+        /// The mechanism.
+        mechanism: &'static str,
+        /// What is wrong.
+        why: String,
+    },
+    /// Nothing where something is needed.
+    #[error("the {what} is empty, which no server takes; give one")]
+    Empty {
+        /// `user`, `password` or `token`.
+        what: &'static str,
+    },
     /// A NUL byte where none can be carried.
     #[error("the {what} holds a NUL byte, which cannot be sent; correct it where it comes from")]
     NulInCredentials {
-        /// `user`, `password` or `user to act as`.
+        /// `user`, `password`, `token` or `user to act as`.
+        what: &'static str,
+    },
+    /// A letter that would end a field in a mechanism for tokens.
+    #[error(
+        "the {what} holds a letter that cannot be sent along with a token; check where it comes from"
+    )]
+    BadLetters {
+        /// `user`, `token` or `user to act as`.
         what: &'static str,
     },
     /// Longer than any server takes.
@@ -80,7 +143,7 @@ pub enum AuthError {
         "the {what} is {length} bytes long and {limit} is the most that can be sent; check where it comes from"
     )]
     TooLong {
-        /// `user`, `password` or `user to act as`.
+        /// `user`, `password`, `token` or `user to act as`.
         what: &'static str,
         /// Its length in bytes.
         length: usize,
@@ -88,6 +151,25 @@ pub enum AuthError {
         limit: usize,
     },
 }
+
+impl AuthError {
+    /// Whether it is the server's fault and not the user's.
+    pub(crate) fn is_servers(&self) -> bool {
+        matches!(
+            self,
+            AuthError::BadChallenge { .. } | AuthError::Unproven { .. }
+        )
+    }
+}
+
+/// All that can be done, for a person to read.
+const KNOWN: &str = if cfg!(feature = "gssapi") {
+    "SCRAM-SHA-512, SCRAM-SHA-256, SCRAM-SHA-1 (also with -PLUS), CRAM-MD5, PLAIN, LOGIN, EXTERNAL, OAUTHBEARER, XOAUTH2, \
+     GSSAPI, ANONYMOUS"
+} else {
+    "SCRAM-SHA-512, SCRAM-SHA-256, SCRAM-SHA-1 (also with -PLUS), CRAM-MD5, PLAIN, LOGIN, EXTERNAL, OAUTHBEARER, XOAUTH2, \
+     ANONYMOUS"
+};
 
 /// The server's offer, as a part of a sentence.
 fn offers(offered: &[String]) -> String {
@@ -98,7 +180,12 @@ fn offers(offered: &[String]) -> String {
     }
 }
 
-fn none_offered(offered: &[String], wanted: Option<&str>, login_disabled: bool) -> String {
+fn none_offered(
+    offered: &[String],
+    wanted: &[&'static str],
+    login_disabled: bool,
+    token: bool,
+) -> String {
     let offer = match (offered.is_empty(), login_disabled) {
         (true, true) => "no way to log in".to_owned(),
         (true, false) => "only the LOGIN command".to_owned(),
@@ -109,14 +196,20 @@ fn none_offered(offered: &[String], wanted: Option<&str>, login_disabled: bool) 
         // What many servers do as long as there is no TLS.
         "connect with TLS if this connection is not encrypted, as the server may offer more then, or ask its \
          administrator"
+    } else if token && wanted.is_empty() {
+        "give a password, or ask the server's administrator"
     } else {
         "choose one of these, or leave the choice to imapadm"
     };
-    match wanted {
-        Some(wanted) => format!("the server does not offer {wanted} but {offer}; {advice}"),
-        None => format!(
-            "the server offers {offer}, and none of what imapadm can do (CRAM-MD5, PLAIN, LOGIN); {advice}"
-        ),
+    if !wanted.is_empty() {
+        let wanted = wanted.join(" or ");
+        format!("the server does not offer {wanted} but {offer}; {advice}")
+    } else if token {
+        format!(
+            "the server offers {offer}, and none of that takes a token (OAUTHBEARER and XOAUTH2 would); {advice}"
+        )
+    } else {
+        format!("the server offers {offer}, and none of what imapadm can do ({KNOWN}); {advice}")
     }
 }
 

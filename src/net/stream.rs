@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
+use zeroize::Zeroizing;
 
 use super::address::is_loopback;
 use super::connect::{self, ConnectError};
@@ -283,6 +284,21 @@ impl Stream {
             private: tls.is_some() || self.socket.local,
             tls,
         }
+    }
+
+    /// What names this very TLS connection on both of its ends and on no other one: the channel binding
+    /// `tls-exporter` (RFC 9266 section 3). `None` in clear, and before TLS 1.3, where it would need the extended
+    /// master secret.
+    pub fn tls_exporter(&self) -> Option<Zeroizing<[u8; 32]>> {
+        let connection = &self.tls.as_ref()?.connection;
+        if connection.protocol_version() != Some(rustls::ProtocolVersion::TLSv1_3) {
+            return None;
+        }
+        let mut exported = Zeroizing::new([0; 32]);
+        connection
+            .export_keying_material(&mut exported[..], b"EXPORTER-Channel-Binding", Some(b""))
+            .ok()?;
+        Some(exported)
     }
 
     /// Closes the connection, in TLS with a word of goodbye if that can be sent within two seconds. Nothing

@@ -10,13 +10,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use zeroize::Zeroizing;
 
-use crate::auth::{self, Credentials, Mechanism, Method, SecretBytes};
+use crate::auth::{
+    self, AuthError, Circumstances, Credentials, Mechanism, Method, Offer, Secret, SecretBytes,
+    Surroundings,
+};
 use crate::error::Error;
 use crate::net::{Address, IoError, Security, Stream};
 use crate::wire::encode::Encoder;
 use crate::wire::response::{self, Condition, Data, Response, Status, Untagged};
-
-use secrecy::ExposeSecret as _;
 
 use super::link::{Link, LinkError, Trace};
 use super::pipeline::Pipeline;
@@ -215,32 +216,98 @@ impl Session {
         }
     }
 
-    /// Logs in with the strongest method that the server offers, or with the one that is `wanted`.
+    /// The ways to log in that would be tried, strongest first or in the order of `wanted`; so that a caller knows what
+    /// secret is needed before it asks anybody for it. An empty `wanted` means any.
     ///
-    /// A password goes over the network in cleartext only with [`Options::allow_cleartext`].
+    /// `authz` is whether to act as another user, `token` whether a token is at hand and not a password.
     ///
     /// # Errors
-    /// No usable method, or the server's refusal.
-    pub fn login(&mut self, credentials: &Credentials, wanted: Option<&str>) -> Result<(), Error> {
-        let private = self.state.channel.private || self.options.allow_cleartext;
+    /// [`Error::Auth`] when there is none; the server won't tell its capabilities, or the connection was lost.
+    pub fn login_methods(
+        &mut self,
+        wanted: &[Method],
+        authz: bool,
+        token: bool,
+    ) -> Result<Vec<Method>, Error> {
+        let channel = &self.state.channel;
+        let shows_certificate = channel.tls.is_some() && self.options.tls.cert.is_some();
+        let circumstances = Circumstances {
+            private: channel.private || self.options.allow_cleartext,
+            identified: shows_certificate || matches!(self.options.address, Address::Unix(_)),
+            binding: self
+                .link
+                .stream()
+                .is_some_and(|stream| stream.tls_exporter().is_some()),
+            authz,
+            token,
+        };
         let capabilities = self.first_capabilities()?;
-        let offered: Vec<String> = capabilities.values("AUTH").map(str::to_owned).collect();
-        let disabled = capabilities.has("LOGINDISABLED");
-        let method = auth::choose(
-            &offered,
-            disabled,
-            wanted,
-            private,
-            credentials.authz.is_some(),
-        )?;
-        auth::check(method, credentials)?;
+        let mechanisms: Vec<String> = capabilities.values("AUTH").map(str::to_owned).collect();
+        let offer = Offer {
+            mechanisms: &mechanisms,
+            login_disabled: capabilities.has("LOGINDISABLED"),
+        };
+        Ok(auth::choose(offer, wanted, circumstances)?)
+    }
 
+    /// Logs in with the first of the [`login_methods`](Self::login_methods) that the credentials' secret fits.
+    ///
+    /// Another one follows in two cases only, so that no password is tried twice: the same hash without -PLUS, where the
+    /// server has not got our channel binding (RFC 9266); and after EXTERNAL, where nobody asked for it by name, the next
+    /// one that the secret fits.
+    ///
+    /// A secret goes over the network in cleartext only with [`Options::allow_cleartext`].
+    ///
+    /// # Errors
+    /// No usable method, or the server's refusal. After [`AuthError::Unproven`] the session is over.
+    pub fn login(&mut self, credentials: &Credentials, wanted: &[Method]) -> Result<(), Error> {
+        let token = matches!(credentials.secret, Secret::Token(_));
+        let methods = self.login_methods(wanted, credentials.authz.is_some(), token)?;
+        let fits = |method: &Method| method.needs().fits(&credentials.secret);
+        let mut method = match methods.iter().copied().find(fits) {
+            Some(method) => method,
+            None => {
+                let method = methods.first().copied().unwrap_or(Method::Plain);
+                auth::check(method, credentials)?;
+                method
+            }
+        };
+        loop {
+            let failure = match self.try_method(method, credentials) {
+                Ok(()) => return Ok(()),
+                Err(failure) => failure,
+            };
+            let other = if failure.is_binding_refused {
+                method.without_binding()
+            } else if failure.is_refused && method == Method::External && !wanted.contains(&method)
+            {
+                let next = |other: &Method| *other != method && fits(other);
+                methods.iter().copied().find(next)
+            } else {
+                None
+            };
+            match other {
+                Some(other) if methods.contains(&other) && self.is_open() => method = other,
+                _ => return Err(failure.error),
+            }
+        }
+    }
+
+    /// Logs in with this method and no other.
+    fn try_method(
+        &mut self,
+        method: Method,
+        credentials: &Credentials,
+    ) -> Result<(), LoginFailure> {
+        auth::check(method, credentials).map_err(Error::from)?;
+        let surroundings = self.surroundings()?;
         let before = self.state.capabilities.clone();
         self.state.capabilities = None;
-        let result = match auth::mechanism(method, credentials) {
+        let mut mechanism = auth::mechanism(method, credentials, &surroundings);
+        let result = match &mut mechanism {
             Some(mechanism) => {
                 let initial_response = before.as_ref().is_some_and(|have| have.has("SASL-IR"));
-                self.authenticate(mechanism, initial_response)
+                self.authenticate(&mut **mechanism, initial_response)
             }
             None => self.run(Login {
                 credentials: credentials.clone(),
@@ -249,27 +316,47 @@ impl Session {
         match result {
             Ok(()) => {
                 self.state.authenticated = true;
-                self.state.user = Some(
-                    credentials
-                        .authz
-                        .as_ref()
-                        .unwrap_or(&credentials.user)
-                        .clone(),
-                );
+                self.state.user = user_after(method, credentials);
                 self.state.mechanism = Some(method.name());
                 Ok(())
             }
             Err(error) => {
                 self.state.capabilities = before;
-                Err(login_error(error, credentials, method))
+                Err(LoginFailure::new(
+                    error,
+                    credentials,
+                    method,
+                    mechanism.as_deref(),
+                ))
             }
         }
+    }
+
+    /// What a mechanism may need to know of the connection.
+    fn surroundings(&mut self) -> Result<Surroundings, Error> {
+        let (host, port) = match &self.options.address {
+            Address::Tcp { host, port } => (host.clone(), Some(*port)),
+            Address::Unix(_) => ("localhost".to_owned(), None),
+        };
+        let exporter = self.link.stream().and_then(Stream::tls_exporter);
+        let capabilities = self.first_capabilities()?;
+        let mechanisms: Vec<String> = capabilities.values("AUTH").map(str::to_owned).collect();
+        let offer = Offer {
+            mechanisms: &mechanisms,
+            login_disabled: false,
+        };
+        Ok(Surroundings {
+            host,
+            port,
+            exporter,
+            binding_offered: offer.has_binding(),
+        })
     }
 
     /// Runs AUTHENTICATE (RFC 3501 section 6.2.2, RFC 4959).
     fn authenticate(
         &mut self,
-        mut mechanism: Box<dyn Mechanism>,
+        mechanism: &mut dyn Mechanism,
         initial_response: bool,
     ) -> Result<(), Error> {
         let initial = if initial_response {
@@ -303,14 +390,14 @@ impl Session {
             };
             challenges += 1;
             let response = if cancelled.is_some() || challenges > MOST_CHALLENGES {
-                Err(auth::AuthError::BadChallenge {
+                Err(AuthError::BadChallenge {
                     mechanism: mechanism.name(),
                     why: "it asks without end".into(),
                 })
             } else {
                 match BASE64.decode(text.trim_ascii()) {
                     Ok(challenge) => mechanism.respond(&challenge),
-                    Err(_) => Err(auth::AuthError::BadChallenge {
+                    Err(_) => Err(AuthError::BadChallenge {
                         mechanism: mechanism.name(),
                         why: "its challenge is not base64".into(),
                     }),
@@ -335,10 +422,25 @@ impl Session {
                 .map_err(|error| self.fail(&error))?;
         }
         let outcome = self.wait(ticket);
-        match cancelled {
-            Some(error) => Err(error.into()),
-            None => outcome,
+        let (error, trusted) = match cancelled {
+            Some(error) => {
+                // Who says OK to a login that was given up plays by no rules.
+                let trusted = outcome.is_err() && !matches!(error, AuthError::Unproven { .. });
+                (error, trusted)
+            }
+            None => {
+                outcome?;
+                match mechanism.finish() {
+                    Ok(()) => return Ok(()),
+                    Err(error) => (error, false),
+                }
+            }
+        };
+        if !trusted && self.is_open() {
+            self.over = Some("it was closed, as the server is not to be trusted".into());
+            self.link.close();
         }
+        Err(error.into())
     }
 
     /// Ends the session politely: LOGOUT, and its answer if it comes (RFC 3501 section 6.1.3).
@@ -357,16 +459,66 @@ fn encode(secret: &SecretBytes) -> Zeroizing<String> {
     Zeroizing::new(BASE64.encode(secret.expose()))
 }
 
-fn login_error(error: Error, credentials: &Credentials, method: Method) -> Error {
-    match error {
-        Error::Refused(refusal) => Error::Login {
-            user: credentials.user.clone(),
-            mechanism: method.name(),
-            code: refusal.code,
-            words: refusal.text,
-        },
-        Error::Lost { cause, .. } => Error::LoginLost { cause },
-        other => other,
+/// Who is logged in then, as far as it is known here: EXTERNAL and GSSAPI leave it to the server.
+fn user_after(method: Method, credentials: &Credentials) -> Option<String> {
+    let own = match method {
+        Method::External => None,
+        #[cfg(feature = "gssapi")]
+        Method::Gssapi => None,
+        Method::Anonymous => Some("anonymous".to_owned()),
+        _ => Some(credentials.user.clone()),
+    };
+    credentials.authz.clone().or(own)
+}
+
+/// A login with one method that has failed.
+struct LoginFailure {
+    error: Error,
+    /// Whether the server said NO or BAD.
+    is_refused: bool,
+    /// Whether it said so because of the channel binding.
+    is_binding_refused: bool,
+}
+
+impl LoginFailure {
+    fn new(
+        error: Error,
+        credentials: &Credentials,
+        method: Method,
+        mechanism: Option<&dyn Mechanism>,
+    ) -> Self {
+        let refusal = match error {
+            Error::Refused(refusal) => refusal,
+            Error::Lost { cause, .. } => return Error::LoginLost { cause }.into(),
+            other => return other.into(),
+        };
+        let code = refusal.code.as_deref();
+        let is_binding_refused =
+            mechanism.is_some_and(|mechanism| mechanism.is_binding_refused(code, &refusal.text));
+        let words = match mechanism.and_then(Mechanism::complaint) {
+            Some(complaint) => format!("{} ({complaint})", refusal.text),
+            None => refusal.text,
+        };
+        LoginFailure {
+            error: Error::Login {
+                user: credentials.user.clone(),
+                mechanism: method.name(),
+                code: refusal.code,
+                words,
+            },
+            is_refused: true,
+            is_binding_refused,
+        }
+    }
+}
+
+impl From<Error> for LoginFailure {
+    fn from(error: Error) -> Self {
+        LoginFailure {
+            error,
+            is_refused: false,
+            is_binding_refused: false,
+        }
     }
 }
 
@@ -458,7 +610,7 @@ impl Request for Login {
             .space()
             .astring(self.credentials.user.as_bytes())
             .space();
-        command.secret_astring(self.credentials.password.expose_secret().as_bytes());
+        command.secret_astring(self.credentials.secret.expose().as_bytes());
     }
     fn finish(self, _: &Status<'_>, _: &mut State) -> Result<(), Error> {
         Ok(())

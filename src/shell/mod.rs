@@ -13,7 +13,7 @@ mod words;
 
 use std::path::PathBuf;
 
-use imapadm::auth::{Credentials, PasswordSource};
+use imapadm::auth::{Credentials, Method, PasswordSource};
 use imapadm::net::{Address, Interrupt, Security, Target, Timeouts, TlsOptions};
 use imapadm::session::{MailboxName, State};
 use imapadm::{Error, Options, Session};
@@ -31,8 +31,8 @@ pub struct Settings {
     pub user: Option<String>,
     /// Whom to act as.
     pub authz: Option<String>,
-    /// The only login method that will do.
-    pub auth: Option<String>,
+    /// The only ways to log in that will do, in the order of preference; any, if there is none.
+    pub auth: Vec<Method>,
     /// Where the password comes from.
     pub password: PasswordSource,
     /// TLS, STARTTLS or cleartext, where it is fixed.
@@ -157,11 +157,10 @@ impl Shell {
             ))?;
             self.password = Some(password.clone());
             let credentials = Credentials {
-                user,
                 authz: self.settings.authz.clone(),
-                password,
+                ..Credentials::password(user, password)
             };
-            session.login(&credentials, self.settings.auth.as_deref())?;
+            session.login(&credentials, &self.settings.auth)?;
         }
         self.disconnect();
         self.last = Some(named);
