@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use imapadm::auth;
+use imapadm::auth::{self, Circumstances, Offer};
 
 use super::support::faulty::{Conn, Faulty};
 use super::support::raw::Raw;
@@ -139,7 +139,18 @@ fn cram_md5_answers_as_its_standard_has_it() {
 #[test]
 fn every_mechanism_that_is_asked_for_works_on_real_servers() {
     for server in [cyrus(), dovecot()] {
-        for mechanism in ["PLAIN", "LOGIN", "CRAM-MD5", "plain"] {
+        let mut mechanisms = vec![
+            "SCRAM-SHA-256",
+            "SCRAM-SHA-1",
+            "CRAM-MD5",
+            "PLAIN",
+            "LOGIN",
+            "plain",
+        ];
+        if server.kind == Kind::Cyrus {
+            mechanisms.push("SCRAM-SHA-512");
+        }
+        for mechanism in mechanisms {
             for notls in [None, Some("--notls")] {
                 let run = Imapadm::on(server)
                     .args(["--auth", mechanism, "-c", "session"])
@@ -156,7 +167,7 @@ fn every_mechanism_that_is_asked_for_works_on_real_servers() {
 #[test]
 fn a_wrong_password_is_no_login_and_the_server_says_why() {
     for server in [cyrus(), dovecot()] {
-        for mechanism in ["PLAIN", "LOGIN", "CRAM-MD5"] {
+        for mechanism in ["PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256"] {
             let run = Imapadm::on(server)
                 .password("entirely wrong words")
                 .args(["--auth", mechanism, "-c", "session"])
@@ -170,6 +181,107 @@ fn a_wrong_password_is_no_login_and_the_server_says_why() {
             run.complains(words).complains(&server.admin);
         }
     }
+}
+
+#[test]
+fn the_strongest_is_taken_and_a_password_tried_once() {
+    for server in [cyrus(), dovecot()] {
+        // Cyrus binds to tls-unique, which TLS 1.3 has not got, and says so only after the proof.
+        let (first, then) = match server.kind {
+            Kind::Cyrus => ("SCRAM-SHA-512-PLUS", "SCRAM-SHA-512"),
+            Kind::Dovecot => ("SCRAM-SHA-256", "SCRAM-SHA-256"),
+        };
+        let run = Imapadm::on(server)
+            .args(["--trace", "-", "-c", "session"])
+            .run();
+        discreet(run, &server.password)
+            .ok()
+            .says(&format!("mechanism\t{then}\n"))
+            .complains(&format!("AUTHENTICATE {first} <secret>"));
+        let run = Imapadm::on(server)
+            .password("entirely wrong words")
+            .args(["--trace", "-", "-c", "session"])
+            .run();
+        let run = discreet(run, "entirely wrong words").fails(6);
+        let tried = run.stderr.matches("AUTHENTICATE SCRAM").count();
+        assert_eq!(tried, if first == then { 1 } else { 2 }, "{run}");
+        assert!(!run.stderr.contains("AUTHENTICATE PLAIN"), "{run}");
+        run.complains("--auth PLAIN");
+    }
+    // By name there is no other.
+    let run = Imapadm::on(cyrus()).args(["--auth", "SCRAM-SHA-256-PLUS", "-c", "session"]);
+    run.run()
+        .fails(6)
+        .complains("without which there is SCRAM-SHA-256");
+}
+
+#[test]
+fn the_order_of_the_list_is_the_users() {
+    for (list, taken) in [
+        ("PLAIN,SCRAM-SHA-256", "PLAIN"),
+        ("cram-md5 PLAIN", "CRAM-MD5"),
+        ("XOAUTH2,LOGIN", "LOGIN"),
+    ] {
+        let run = Imapadm::on(dovecot()).args(["--auth", list, "-c", "session"]);
+        run.run().ok().says(&format!("mechanism\t{taken}\n"));
+    }
+}
+
+#[test]
+fn a_client_certificate_is_enough() {
+    let server = cyrus();
+    let run = |auth: Option<&str>| {
+        Imapadm::on(server)
+            .user("alice")
+            .args(auth.map(|auth| format!("--auth={auth}")))
+            .arg("--cert")
+            .arg(&server.client_cert)
+            .arg("--tlskey")
+            .arg(&server.client_key)
+            .args(["-c", "session"])
+            .run()
+    };
+    for auth in [None, Some("EXTERNAL")] {
+        run(auth).ok().says("mechanism\tEXTERNAL\n");
+    }
+    run(Some("PLAIN")).ok().says("mechanism\tPLAIN\n");
+}
+
+#[test]
+fn a_server_that_proves_nothing_is_left() {
+    // OK at once, and OK after a proof that it can't have checked.
+    for challenges in [&[] as &[&str], &["dj1BQUFB"]] {
+        let server = takes(challenges, "AUTH=SCRAM-SHA-256 SASL-IR");
+        let run = Imapadm::on_port(server.port)
+            .args(["-c", "session", "-c", "list"])
+            .run();
+        let run = discreet(run, PASSWORD).fails(6);
+        assert!(run.stdout.is_empty(), "{run}");
+        // Nothing but the login was sent, and at most the word that it is given up.
+        let lines = server.received();
+        assert!(lines.len() <= 2, "{lines:?}");
+    }
+}
+
+#[test]
+fn a_refused_external_leaves_the_password() {
+    let server = Faulty::script(|conn| {
+        let code = "[CAPABILITY IMAP4rev1 AUTH=EXTERNAL AUTH=PLAIN SASL-IR]";
+        conn.send(format!("* OK {code} hi\r\n"));
+        conn.answer(|tag, command| match command {
+            "AUTHENTICATE EXTERNAL =" => format!("{tag} NO who are you\r\n"),
+            command => done(tag, command),
+        });
+    });
+    // By name it is the only one.
+    let run = Imapadm::on_port(server.port).args(["--auth", "EXTERNAL", "-c", "session"]);
+    run.run()
+        .fails(6)
+        .complains("who are you")
+        .complains("certificate");
+    // Unasked, nobody thinks of it on a connection that tells nothing of the client.
+    let run = Imapadm::on_port(server.port).args(["-c", "session"]);
+    run.run().ok().says("mechanism\tPLAIN\n");
 }
 
 #[test]
@@ -234,8 +346,17 @@ fn outward() -> Option<IpAddr> {
 #[test]
 fn a_password_does_not_cross_a_network_in_cleartext_unasked() {
     let offered = ["PLAIN".to_owned(), "LOGIN".to_owned()];
-    assert!(auth::choose(&offered, false, None, false, false).is_err());
-    assert!(auth::choose(&offered, false, None, true, false).is_ok());
+    let offer = Offer {
+        mechanisms: &offered,
+        login_disabled: false,
+    };
+    for private in [false, true] {
+        let with = Circumstances {
+            private,
+            ..Circumstances::default()
+        };
+        assert_eq!(auth::choose(offer, &[], with).is_ok(), private);
+    }
     // A machine without a network shows no more than this.
     let Some(ip) = outward() else { return };
     let greet = |conn: &mut Conn, capabilities: &str| {

@@ -108,3 +108,116 @@ fn reason(error: &[u8]) -> String {
         told.join(", ")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::{Secret, mechanism};
+    use proptest::prelude::*;
+
+    const TOKEN: &str = "vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==";
+
+    fn start(method: Method, user: &str, authz: Option<&str>) -> Box<dyn Mechanism> {
+        let credentials = Credentials {
+            user: user.into(),
+            authz: authz.map(str::to_owned),
+            secret: Secret::Token(TOKEN.into()),
+        };
+        let surroundings = Surroundings {
+            host: "server.example.com".into(),
+            port: Some(143),
+            exporter: None,
+            binding_offered: false,
+        };
+        mechanism(method, &credentials, &surroundings).unwrap()
+    }
+
+    fn text(message: &SecretBytes) -> &str {
+        str::from_utf8(message.expose()).unwrap()
+    }
+
+    #[test]
+    fn oauthbearer_as_in_rfc_7628() {
+        // Section 4.1.
+        let user = "user@example.com";
+        let message = format!(
+            "n,a={user},\x01host=server.example.com\x01port=143\x01auth=Bearer {TOKEN}\x01\x01"
+        );
+        let mut bearer = start(Method::OauthBearer, user, None);
+        assert_eq!(bearer.name(), "OAUTHBEARER");
+        assert_eq!(text(&bearer.initial().unwrap()), message);
+        assert_eq!(bearer.finish(), Ok(()));
+        let mut bearer = start(Method::OauthBearer, user, None);
+        assert_eq!(text(&bearer.respond(b"").unwrap()), message);
+        // Section 4.3.
+        let error = br#"{"status":"invalid_token","scope":"example_scope","openid-configuration":"https://example.com/.well-known/openid-configuration"}"#;
+        assert_eq!(text(&bearer.respond(error).unwrap()), "\x01");
+        assert_eq!(
+            bearer.complaint(),
+            Some("status invalid_token, scope example_scope")
+        );
+        assert!(bearer.respond(b"").is_err());
+    }
+
+    #[test]
+    fn the_identity_to_act_as_is_escaped() {
+        for (user, authz, header) in [
+            ("a,b=c", None, "n,a=a=2Cb=3Dc,\x01"),
+            ("tim", Some("kurt"), "n,a=kurt,\x01"),
+            ("", None, "n,,\x01"),
+        ] {
+            let mut bearer = start(Method::OauthBearer, user, authz);
+            let message = bearer.initial().unwrap();
+            assert!(text(&message).starts_with(header), "{user}");
+        }
+    }
+
+    #[test]
+    fn xoauth2_as_google_has_it() {
+        let mut bearer = start(Method::Xoauth2, "someuser@example.com", None);
+        assert_eq!(
+            text(&bearer.initial().unwrap()),
+            format!("user=someuser@example.com\x01auth=Bearer {TOKEN}\x01\x01")
+        );
+        let error = br#"{"status":"401","schemes":"bearer","scope":"https://mail.google.com/"}"#;
+        assert_eq!(text(&bearer.respond(error).unwrap()), "");
+        assert_eq!(
+            bearer.complaint(),
+            Some("status 401, scope https://mail.google.com/")
+        );
+    }
+
+    #[test]
+    fn errors_of_every_kind_are_told_in_short() {
+        for (error, told) in [
+            ("{\"status\":400}", "status 400"),
+            ("{\"scope\":\"x\",\"status\":[]}", "scope x"),
+            ("{\"schemes\":\"bearer\"}", "{\"schemes\":\"bearer\"}"),
+            ("no JSON", "no JSON"),
+            ("[1]", "[1]"),
+        ] {
+            assert_eq!(reason(error.as_bytes()), told);
+        }
+        let long = format!("{{\"status\":\"{}\"}}", "x".repeat(3000));
+        assert_eq!(reason(long.as_bytes()).len(), "status ".len() + 200);
+        let deep = "[".repeat(4000);
+        assert_eq!(reason(deep.as_bytes()).len(), 200);
+        let mut bearer = start(Method::Xoauth2, "u", None);
+        bearer.initial().unwrap();
+        assert!(bearer.respond(&[b'x'; LONGEST_CHALLENGE + 1]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_error_is_no_harm(challenges in proptest::collection::vec(any::<Vec<u8>>(), 0..4)) {
+            for method in [Method::OauthBearer, Method::Xoauth2] {
+                let mut bearer = start(method, "u", None);
+                for challenge in &challenges {
+                    let _ = bearer.respond(challenge);
+                }
+                let complaint = bearer.complaint().unwrap_or_default();
+                prop_assert!(!complaint.contains(TOKEN) && complaint.chars().count() < 500);
+            }
+        }
+    }
+}

@@ -87,11 +87,6 @@ impl Engine {
         }
     }
 
-    /// Whether it has finished or failed.
-    pub(super) fn is_over(&self) -> bool {
-        self.session.is_none()
-    }
-
     /// One message to the server, and whether it is the last one.
     ///
     /// # Errors

@@ -215,8 +215,9 @@ pub fn mechanism(
         }
         Method::Plain | Method::External | Method::Anonymous => Box::new(OneMessage {
             method,
-            engine: Engine::new(method, &credentials, surroundings),
             credentials,
+            surroundings: surroundings.clone(),
+            done: false,
         }),
         #[cfg(feature = "gssapi")]
         Method::Gssapi => Box::new(Gssapi {
@@ -252,7 +253,16 @@ pub(super) fn complaint(words: &str) -> String {
 struct OneMessage {
     method: Method,
     credentials: Credentials,
-    engine: Engine,
+    surroundings: Surroundings,
+    done: bool,
+}
+
+impl OneMessage {
+    fn message(&self) -> Result<SecretBytes, AuthError> {
+        check(self.method, &self.credentials)?;
+        let mut engine = Engine::new(self.method, &self.credentials, &self.surroundings);
+        engine.step(None).map(|(message, _)| message)
+    }
 }
 
 impl Mechanism for OneMessage {
@@ -261,19 +271,18 @@ impl Mechanism for OneMessage {
     }
 
     fn initial(&mut self) -> Option<SecretBytes> {
-        check(self.method, &self.credentials).ok()?;
-        self.engine.step(None).ok().map(|(message, _)| message)
+        self.message().ok()
     }
 
     fn respond(&mut self, challenge: &[u8]) -> Result<SecretBytes, AuthError> {
-        check(self.method, &self.credentials)?;
         if !challenge.is_empty() {
             return Err(bad_challenge(self.method, "its challenge is not empty"));
         }
-        if self.engine.is_over() {
+        if self.done {
             return Err(bad_challenge(self.method, "it asks again"));
         }
-        self.engine.step(None).map(|(message, _)| message)
+        self.done = true;
+        self.message()
     }
 }
 
@@ -553,13 +562,72 @@ mod tests {
     }
 
     #[test]
+    fn external_and_anonymous_need_no_secret() {
+        let nobody = |user: &str, authz: Option<&str>| Credentials {
+            secret: Secret::None,
+            ..who(user, authz, "")
+        };
+        let mut external = start(Method::External, &nobody("tim", None));
+        assert_eq!(external.initial().unwrap().expose(), b"");
+        let mut external = start(Method::External, &nobody("", Some("kurt")));
+        assert_eq!(external.respond(b"").unwrap().expose(), b"kurt");
+        assert!(external.respond(b"").is_err());
+        // A password that is at hand stays where it is.
+        let mut external = start(Method::External, &who("tim", None, "hunter2"));
+        assert_eq!(external.initial().unwrap().expose(), b"");
+        let mut anonymous = start(Method::Anonymous, &nobody("tim", None));
+        assert_eq!(anonymous.initial().unwrap().expose(), b"");
+        assert!(matches!(
+            check(Method::Anonymous, &nobody("", Some("kurt"))),
+            Err(AuthError::AuthzUnsupported { .. })
+        ));
+    }
+
+    #[test]
+    fn secrets_that_do_not_fit() {
+        let unfit = |method, credentials: &Credentials| {
+            matches!(
+                check(method, credentials),
+                Err(AuthError::SecretUnfit { .. })
+            )
+        };
+        assert!(unfit(Method::Plain, &token("a", "b")));
+        assert!(unfit(Method::Xoauth2, &who("a", None, "b")));
+        let empty = |what| Err(AuthError::Empty { what });
+        assert_eq!(check(Method::Plain, &who("a", None, "")), empty("password"));
+        assert_eq!(check(Method::ScramSha1, &who("", None, "b")), empty("user"));
+        assert_eq!(check(Method::Xoauth2, &token("", "b")), empty("user"));
+        assert_eq!(check(Method::OauthBearer, &token("", "b")), Ok(()));
+        // Nothing may end a field and begin another.
+        for (user, secret) in [
+            ("a\u{1}", "b"),
+            ("a", "b\u{1}auth=x"),
+            ("a", "b c"),
+            ("a", "ö"),
+        ] {
+            assert!(matches!(
+                check(Method::Xoauth2, &token(user, secret)),
+                Err(AuthError::BadLetters { .. })
+            ));
+        }
+        assert!(check(Method::Xoauth2, &token("a", &"x".repeat(LONGEST_TOKEN))).is_ok());
+        assert!(check(Method::Xoauth2, &token("a", &"x".repeat(LONGEST_TOKEN + 1))).is_err());
+    }
+
+    #[test]
     fn nothing_secret_is_shown() {
         let credentials = who("tim", None, "hunter2");
         let mut plain = start(Method::Plain, &credentials);
         let bytes = plain.initial().unwrap();
         let long = who("tim", None, &"hunter2".repeat(1000));
         let error = check(Method::Plain, &long).unwrap_err();
-        let shown = format!("{credentials:?} {bytes:?} {error:?} {error}");
+        let bearer = token("tim", "hunter2");
+        let unfit = check(Method::Plain, &bearer).unwrap_err();
+        let mut around = surroundings();
+        around.exporter = Some(Zeroizing::new(*b"hunter2 hunter2 hunter2 hunter2 "));
+        let shown = format!(
+            "{credentials:?} {bytes:?} {error:?} {error} {bearer:?} {unfit:?} {unfit} {around:?}"
+        );
         assert!(!shown.contains("hunter2"), "{shown}");
         assert!(shown.contains("tim"));
     }
@@ -567,7 +635,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_challenge_is_no_harm(challenges in proptest::collection::vec(any::<Vec<u8>>(), 0..4)) {
-            for method in [Method::Cram, Method::Plain, Method::Login] {
+            for method in [Method::Cram, Method::Plain, Method::Login, Method::External, Method::Anonymous] {
                 let mut mechanism = start(method, &who("a", None, "b"));
                 for challenge in &challenges {
                     let _ = mechanism.respond(challenge);

@@ -495,10 +495,16 @@ impl LoginFailure {
         let code = refusal.code.as_deref();
         let is_binding_refused =
             mechanism.is_some_and(|mechanism| mechanism.is_binding_refused(code, &refusal.text));
-        let words = match mechanism.and_then(Mechanism::complaint) {
+        let mut words = match mechanism.and_then(Mechanism::complaint) {
             Some(complaint) => format!("{} ({complaint})", refusal.text),
             None => refusal.text,
         };
+        if let Some(plain) = method.without_binding().filter(|_| is_binding_refused) {
+            let name = plain.name();
+            words.push_str(&format!(
+                " (as it seems, it lacks the channel binding tls-exporter, without which there is {name})"
+            ));
+        }
         LoginFailure {
             error: Error::Login {
                 user: credentials.user.clone(),
