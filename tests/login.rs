@@ -1,11 +1,17 @@
 //! Who logs in, how, and where the password comes from; and that it never shows.
 
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{IpAddr, UdpSocket};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use imapadm::auth::{self, Circumstances, Offer};
+use imapadm::auth::{self, Circumstances, Credentials, Method, Offer, Secret};
+use imapadm::net::Address;
+use imapadm::{Options, Session};
 
 use super::support::faulty::{Conn, Faulty};
 use super::support::raw::Raw;
@@ -263,25 +269,109 @@ fn a_server_that_proves_nothing_is_left() {
     }
 }
 
+/// A server on a Unix socket, for one connection, that knows nobody by it. It returns what it was told.
+fn stranger_on_a_socket(path: &Path) -> JoinHandle<Vec<String>> {
+    let listener = UnixListener::bind(path).expect("a socket");
+    thread::spawn(move || {
+        let (stream, _) = listener.accept().expect("a connection");
+        let mut writer = stream.try_clone().expect("a socket");
+        let code = "[CAPABILITY IMAP4rev1 AUTH=EXTERNAL AUTH=PLAIN AUTH=LOGIN SASL-IR]";
+        // It may leave whenever it likes.
+        let _ = write!(writer, "* OK {code} hi\r\n");
+        let mut lines = Vec::new();
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            let (tag, command) = line.split_once(' ').expect("a tag");
+            let _ = match command {
+                "AUTHENTICATE EXTERNAL =" => write!(writer, "{tag} NO who are you\r\n"),
+                command if command.starts_with("AUTHENTICATE") => {
+                    write!(writer, "{tag} OK {code} in\r\n")
+                }
+                command => write!(writer, "{}", done(tag, command)),
+            };
+            lines.push(command.to_owned());
+        }
+        lines
+    })
+}
+
 #[test]
 fn a_refused_external_leaves_the_password() {
-    let server = Faulty::script(|conn| {
-        let code = "[CAPABILITY IMAP4rev1 AUTH=EXTERNAL AUTH=PLAIN SASL-IR]";
-        conn.send(format!("* OK {code} hi\r\n"));
-        conn.answer(|tag, command| match command {
-            "AUTHENTICATE EXTERNAL =" => format!("{tag} NO who are you\r\n"),
-            command => done(tag, command),
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("imap.sock");
+    let login = |credentials: &Credentials, wanted: &[Method]| {
+        let _ = std::fs::remove_file(&path);
+        let server = stranger_on_a_socket(&path);
+        let mut session = Session::open(Options::new(Address::Unix(path.clone()))).expect("it");
+        let methods = session.login_methods(wanted, false, false).expect("some");
+        assert_eq!(methods[0], Method::External);
+        let result = session.login(credentials, wanted);
+        let user = session.state().user().map(str::to_owned);
+        drop(session);
+        (result, user, server.join().expect("a server"))
+    };
+    let password = Credentials::password(USER, PASSWORD.into());
+    let (result, user, lines) = login(&password, &[]);
+    result.expect("a login");
+    assert_eq!(user.as_deref(), Some(USER));
+    assert_eq!(lines[0], "AUTHENTICATE EXTERNAL =");
+    assert!(lines[1].starts_with("AUTHENTICATE PLAIN "), "{lines:?}");
+    // By name it is the only one; and without a password there is no other.
+    let nothing = Credentials {
+        secret: Secret::None,
+        ..password.clone()
+    };
+    let by_name = [Method::External, Method::Plain];
+    for (credentials, wanted) in [(&password, &by_name[..]), (&nothing, &[])] {
+        let (result, _, lines) = login(credentials, wanted);
+        let error = result.expect_err("a refusal");
+        assert!(error.to_string().contains("who are you"), "{error}");
+        assert_eq!(lines, ["AUTHENTICATE EXTERNAL ="]);
+    }
+}
+
+#[test]
+fn tokens_are_sent_and_a_refusal_says_why() {
+    let error = br#"{"status":"invalid_token","scope":"mail \u001b[2J"}"#;
+    for (auth, answer) in [("OAUTHBEARER", "AQ=="), ("XOAUTH2", "")] {
+        let server = Faulty::script(move |conn| {
+            conn.send(format!(
+                "* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN AUTH={auth} SASL-IR] hi\r\n"
+            ));
+            let (tag, _) = conn.expect_command();
+            conn.send(format!("+ {}\r\n", BASE64.encode(error)));
+            conn.expect_line();
+            conn.send(format!("{tag} NO [AUTHENTICATIONFAILED] no\r\n"));
         });
-    });
-    // By name it is the only one.
-    let run = Imapadm::on_port(server.port).args(["--auth", "EXTERNAL", "-c", "session"]);
-    run.run()
-        .fails(6)
-        .complains("who are you")
-        .complains("certificate");
-    // Unasked, nobody thinks of it on a connection that tells nothing of the client.
-    let run = Imapadm::on_port(server.port).args(["-c", "session"]);
-    run.run().ok().says("mechanism\tPLAIN\n");
+        let mut session = Session::open(Options::new(Address::Tcp {
+            host: "127.0.0.1".to_owned(),
+            port: server.port,
+        }))
+        .expect("a session");
+        let credentials = Credentials {
+            user: USER.to_owned(),
+            authz: None,
+            secret: Secret::Token("t0ken".into()),
+        };
+        let error = session.login(&credentials, &[]).expect_err("a refusal");
+        let words = error.to_string();
+        assert!(
+            words.contains("status invalid_token, scope mail"),
+            "{words}"
+        );
+        assert!(
+            !words.contains("t0ken") && words.contains("expired"),
+            "{words}"
+        );
+        let lines = login_lines(&server, 2);
+        let initial = lines[0].rsplit(' ').next().expect("a response");
+        assert!(decoded(initial).ends_with("\x01auth=Bearer t0ken\x01\x01"));
+        assert_eq!(lines[1], answer);
+        // A password is of no use for it, and is not sent to find that out.
+        let password = Credentials::password(USER, PASSWORD.into());
+        let method = Method::parse(auth).expect("a method");
+        let error = session.login(&password, &[method]).expect_err("no token");
+        assert!(error.to_string().contains("takes a token"), "{error}");
+    }
 }
 
 #[test]
@@ -411,7 +501,7 @@ fn a_dovecot_master_user_acts_as_another() {
     discreet(run, &server.password)
         .ok()
         .says(&format!("{folder}\t"))
-        .says("mechanism\tPLAIN")
+        .says("mechanism\tSCRAM-SHA-256\n")
         .says(&format!("user\t{user}"));
 }
 

@@ -241,11 +241,10 @@ impl Session {
             authz,
             token,
         };
-        let capabilities = self.first_capabilities()?;
-        let mechanisms: Vec<String> = capabilities.values("AUTH").map(str::to_owned).collect();
+        let (mechanisms, login_disabled) = self.offered()?;
         let offer = Offer {
             mechanisms: &mechanisms,
-            login_disabled: capabilities.has("LOGINDISABLED"),
+            login_disabled,
         };
         Ok(auth::choose(offer, wanted, circumstances)?)
     }
@@ -332,6 +331,13 @@ impl Session {
         }
     }
 
+    /// The server's mechanisms, and whether it forbids the LOGIN command.
+    fn offered(&mut self) -> Result<(Vec<String>, bool), Error> {
+        let capabilities = self.first_capabilities()?;
+        let mechanisms = capabilities.values("AUTH").map(str::to_owned).collect();
+        Ok((mechanisms, capabilities.has("LOGINDISABLED")))
+    }
+
     /// What a mechanism may need to know of the connection.
     fn surroundings(&mut self) -> Result<Surroundings, Error> {
         let (host, port) = match &self.options.address {
@@ -339,11 +345,10 @@ impl Session {
             Address::Unix(_) => ("localhost".to_owned(), None),
         };
         let exporter = self.link.stream().and_then(Stream::tls_exporter);
-        let capabilities = self.first_capabilities()?;
-        let mechanisms: Vec<String> = capabilities.values("AUTH").map(str::to_owned).collect();
+        let (mechanisms, login_disabled) = self.offered()?;
         let offer = Offer {
             mechanisms: &mechanisms,
-            login_disabled: false,
+            login_disabled,
         };
         Ok(Surroundings {
             host,
