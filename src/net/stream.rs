@@ -287,7 +287,7 @@ impl Stream {
     }
 
     /// What names this very TLS connection on both of its ends and on no other one: the channel binding
-    /// `tls-exporter` (RFC 9266 section 3). `None` in clear, and before TLS 1.3, where it would need the extended
+    /// `tls-exporter` (RFC 9266 section 2). `None` in clear, and before TLS 1.3, where it would need the extended
     /// master secret.
     pub fn tls_exporter(&self) -> Option<Zeroizing<[u8; 32]>> {
         let connection = &self.tls.as_ref()?.connection;

@@ -245,6 +245,41 @@ fn a_trusted_server_in_both_versions() {
 }
 
 #[test]
+fn both_ends_export_the_same() {
+    let ca = authority("ca");
+    let identity = Identity::signed(&named("mail"), &ca);
+    let files = Files::new();
+    let options = files.trusting(&ca.pem());
+    for (versions, exports) in [
+        (&[&rustls::version::TLS13][..], true),
+        (&[&rustls::version::TLS12][..], false),
+    ] {
+        let (address, server) = serve(server_config(&identity, None, versions), |mut tls| {
+            tls.write_all(b"* OK hello\r\n").unwrap();
+            tls.read_exact(&mut [0]).unwrap();
+            // What RFC 9266 section 2 names.
+            let exported = tls
+                .conn
+                .export_keying_material([0; 32], b"EXPORTER-Channel-Binding", None)
+                .unwrap();
+            tls.write_all(&exported).unwrap();
+            tls.flush().unwrap();
+        });
+        let mut stream = secure(&address, "mail", &options).unwrap();
+        assert_eq!(read_line(&mut stream), "* OK hello\r\n");
+        let own = stream.tls_exporter();
+        stream.write_all(b".").unwrap();
+        let mut theirs = [0; 32];
+        let mut filled = 0;
+        while filled < theirs.len() {
+            filled += stream.read(&mut theirs[filled..]).unwrap();
+        }
+        assert_eq!(own.map(|own| *own), exports.then_some(theirs));
+        server.join().unwrap();
+    }
+}
+
+#[test]
 fn authorities_from_a_folder_and_names_of_all_kinds() {
     let ca = authority("ca");
     let files = Files::new();

@@ -64,6 +64,8 @@ pub(super) struct Link {
     pub(super) heard: Instant,
     /// Until when an answer is worth waiting for; past it the wait counts as interrupted.
     pub(super) deadline: Option<Instant>,
+    /// Whether SCRAM is under way, see [`is_signature`].
+    pub(super) in_scram: bool,
 }
 
 impl Link {
@@ -74,6 +76,7 @@ impl Link {
             trace,
             heard: Instant::now(),
             deadline: None,
+            in_scram: false,
         }
     }
 
@@ -97,7 +100,12 @@ impl Link {
             }
             if let Some(frame) = self.framer.next_frame()? {
                 if let Some(trace) = &mut self.trace {
-                    trace(Direction::Received, self.framer.bytes(frame));
+                    let bytes = self.framer.bytes(frame);
+                    if self.in_scram && is_signature(bytes) {
+                        trace(Direction::Received, b"+ <secret>");
+                    } else {
+                        trace(Direction::Received, bytes);
+                    }
                 }
                 return Ok(frame);
             }
@@ -163,6 +171,12 @@ impl Link {
             stream.shutdown();
         }
     }
+}
+
+/// Whether this is a server's signature in SCRAM (RFC 5802 section 7, `v=` in base64): beside the challenge before it,
+/// passwords could be tried against it at leisure by whoever is shown the trace.
+fn is_signature(response: &[u8]) -> bool {
+    response.starts_with(b"+ dj")
 }
 
 /// Shows what is sent line by line, every secret as `<secret>`.

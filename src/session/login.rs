@@ -306,7 +306,10 @@ impl Session {
         let result = match &mut mechanism {
             Some(mechanism) => {
                 let initial_response = before.as_ref().is_some_and(|have| have.has("SASL-IR"));
-                self.authenticate(&mut **mechanism, initial_response)
+                self.link.in_scram = method.is_scram();
+                let result = self.authenticate(&mut **mechanism, initial_response);
+                self.link.in_scram = false;
+                result
             }
             None => self.run(Login {
                 credentials: credentials.clone(),
