@@ -1,17 +1,17 @@
 //! The command line: its options, and what they mean for connections and scripts. No IMAP here.
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 
 use imapadm::Error;
-use imapadm::auth::{Method, PasswordSource};
-use imapadm::net::{Interrupt, Security, Target, Timeouts, TlsOptions};
+use imapadm::auth::{Method, SecretSource};
+use imapadm::net::{Fingerprint, Security};
+use secrecy::SecretString;
 
-use crate::report::Format;
-use crate::shell::Settings;
+use crate::config::{FormatName, Profile, read_seconds, read_separator};
 use crate::shell::script::Source;
 
 /// The shell for administering IMAP servers.
@@ -21,8 +21,8 @@ use crate::shell::script::Source;
 #[derive(Debug, Parser)]
 #[command(name = "imapadm", version, max_term_width = 100)]
 pub struct Cli {
-    /// A host, host:port, [v6]:port, imap://user@host, imaps://user@host, or a Unix socket's path. Left out, the shell starts
-    /// unconnected
+    /// A server named in the configuration, a host, host:port, [v6]:port, imap://user@host, imaps://user@host, or a Unix socket's
+    /// path. Left out, the shell starts unconnected
     server: Option<String>,
     /// The port's number or name [default: 143, with --tls 993]
     #[arg(id = "port_word", value_name = "PORT")]
@@ -42,23 +42,51 @@ pub struct Cli {
     /// Whom to act as, where the server allows it (authorization identity)
     #[arg(short = 'z', long)]
     authz: Option<String>,
-    /// How to log in: mechanisms in the order of preference, such as SCRAM-SHA-256,PLAIN [default: the strongest that the
-    /// server offers]
-    #[arg(short, long, value_name = "MECHANISMS")]
-    auth: Option<String>,
-    /// Take the password from the first line of a file
-    #[arg(long, value_name = "FILE")]
+    /// How to log in: one mechanism or several, the best first, such as SCRAM-SHA-256,PLAIN [default: the strongest that the server
+    /// offers]
+    #[arg(short, long, visible_alias = "mechanisms", value_name = "LIST", value_parser = methods)]
+    auth: Option<Methods>,
+    /// Take the password from the first line of a file that only you can read
+    #[arg(long, value_name = "FILE", group = "password_source")]
     password_file: Option<PathBuf>,
+    /// Take the password from the first line that a file descriptor gives
+    #[arg(long, value_name = "N", group = "password_source")]
+    password_fd: Option<u32>,
     /// Take the password from the first line that a command prints
-    #[arg(long, value_name = "COMMAND", conflicts_with = "password_file")]
+    #[arg(long, value_name = "COMMAND", group = "password_source")]
     password_command: Option<String>,
+    /// The password itself; everybody on this machine can see it in `ps`
+    #[arg(short = 'w', long, value_name = "PASSWORD", group = "password_source", value_parser = conceal)]
+    password: Option<SecretString>,
+    /// Log in with the bearer token in the first line of a file (OAUTHBEARER, XOAUTH2)
+    #[arg(
+        long,
+        value_name = "FILE",
+        group = "token_source",
+        conflicts_with = "password_source"
+    )]
+    token_file: Option<PathBuf>,
+    /// Log in with the bearer token in the first line that a command prints
+    #[arg(
+        long,
+        value_name = "COMMAND",
+        group = "token_source",
+        conflicts_with = "password_source"
+    )]
+    token_command: Option<String>,
 
-    /// TLS from the start [default on port 993; elsewhere STARTTLS where the server offers it]
-    #[arg(long, conflicts_with = "notls")]
+    /// TLS from the start [default on port 993]
+    #[arg(long, group = "security")]
     tls: bool,
+    /// STARTTLS, and no session without it [default on other ports]
+    #[arg(long, group = "security")]
+    starttls: bool,
     /// No TLS at all
-    #[arg(long)]
+    #[arg(long, group = "security")]
     notls: bool,
+    /// Trust the system's certificate authorities beside those that come with imapadm
+    #[arg(long)]
+    system_roots: bool,
     /// Trust the certificate authorities in this PEM file instead of the public ones
     #[arg(long, value_name = "FILE")]
     cafile: Option<PathBuf>,
@@ -71,18 +99,25 @@ pub struct Cli {
     /// The key of --cert, PEM [default: in the same file]
     #[arg(short = 't', long, value_name = "FILE", requires = "cert")]
     tlskey: Option<PathBuf>,
+    /// The name that the server's certificate must have [default: the host]
+    #[arg(long, value_name = "NAME")]
+    tls_server_name: Option<String>,
+    /// Accept this one certificate only, whoever signed it: sha256:HEX
+    #[arg(long, value_name = "FINGERPRINT")]
+    pin: Option<Fingerprint>,
     /// Accept any certificate; warns at each connect
-    #[arg(long)]
+    #[arg(long, conflicts_with = "pin")]
     no_verify: bool,
     /// Let a password cross the network without TLS
     #[arg(long)]
     allow_cleartext: bool,
 
     /// How long to wait for a connection, and for each sign of life of the server
-    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
-    timeout: Duration,
+    /// [default: 30]
+    #[arg(long, value_name = "SECONDS", value_parser = read_seconds)]
+    timeout: Option<Duration>,
     /// The hierarchy separator, for a server that won't say
-    #[arg(long, value_name = "CHARACTER", value_parser = separator)]
+    #[arg(long, value_name = "CHARACTER", value_parser = read_separator)]
     separator: Option<u8>,
 
     /// Run the commands in a file; may stand several times
@@ -97,24 +132,20 @@ pub struct Cli {
     /// Write what is said to the server and by it, with passwords masked, to a file or with - to stderr
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
-    /// How results look
-    #[arg(long, value_enum, default_value = "text")]
-    format: FormatName,
+    /// How results look [default: text]
+    #[arg(long, value_enum)]
+    format: Option<FormatName>,
     /// Whether results may be coloured
     #[arg(long, value_enum, default_value = "auto", value_name = "WHEN")]
     color: Colour,
 
+    /// Show what a connection would be made with, and where each setting comes from
+    #[arg(long)]
+    show_config: bool,
+
     /// The scripts, in the order they stand on the command line.
     #[arg(skip)]
     sources: Vec<Source>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum FormatName {
-    /// Columns for people; in a pipe, parted by tabs
-    Text,
-    /// One JSON object a line for each command
-    Json,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -125,21 +156,16 @@ enum Colour {
     Never,
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
-    let wrong = || "write a number of seconds greater than 0, such as 30 or 2.5".to_owned();
-    let seconds: f64 = text.parse().map_err(|_| wrong())?;
-    // A year is for ever, and far from what overflows.
-    if !(0.001..=31_536_000.0).contains(&seconds) {
-        return Err(wrong());
-    }
-    Ok(Duration::from_secs_f64(seconds))
+/// A list of mechanisms; clap would take a bare `Vec` for an option that may be repeated.
+type Methods = Vec<Method>;
+
+/// From here on it is not shown.
+fn conceal(text: &str) -> Result<SecretString, std::convert::Infallible> {
+    Ok(text.into())
 }
 
-fn separator(text: &str) -> Result<u8, String> {
-    match text.as_bytes() {
-        [byte] if byte.is_ascii_graphic() => Ok(*byte),
-        _ => Err("write one character, such as . or /".into()),
-    }
+fn methods(text: &str) -> Result<Methods, String> {
+    Method::parse_list(text).map_err(|error| error.to_string())
 }
 
 impl Cli {
@@ -186,14 +212,6 @@ impl Cli {
         self.keep_going
     }
 
-    /// How results look.
-    pub fn format(&self) -> Format {
-        match self.format {
-            FormatName::Text => Format::Text,
-            FormatName::Json => Format::Json,
-        }
-    }
-
     /// Whether results may be coloured.
     pub fn colour(&self) -> bool {
         match self.color {
@@ -206,29 +224,14 @@ impl Cli {
         }
     }
 
-    /// TLS from the start, or none, where that was asked for.
-    fn security(&self) -> Option<Security> {
-        match (self.tls, self.notls) {
-            (true, _) => Some(Security::Tls),
-            (_, true) => Some(Security::None),
-            _ => None,
-        }
-    }
-
-    /// The server to connect to at the start.
+    /// The server's word and its port's.
     ///
     /// # Errors
-    /// [`Error::Usage`] for what is no server.
-    pub fn target(&self) -> Result<Option<Target>, Error> {
+    /// [`Error::Usage`] for a port without a server.
+    pub fn server(&self) -> Result<Option<(&str, Option<&str>)>, Error> {
         let port = self.port.as_deref().or(self.port_word.as_deref());
         match &self.server {
-            Some(server) => {
-                let mut target =
-                    Target::parse(server, port).map_err(|error| Error::Usage(error.to_string()))?;
-                target.security = self.security().or(target.security);
-                target.user = self.user.clone().or(target.user);
-                Ok(Some(target))
-            }
+            Some(server) => Ok(Some((server, port))),
             None if port.is_some() => Err(Error::Usage(
                 "a port is named, but no server; name one: imapadm --port PORT SERVER".into(),
             )),
@@ -236,41 +239,55 @@ impl Cli {
         }
     }
 
-    /// What every connection is made with.
-    ///
-    /// # Errors
-    /// [`Error::Auth`] for a mechanism that is unknown.
-    pub fn settings(&self, interrupt: Interrupt) -> Result<Settings, Error> {
-        let auth = self.auth.as_deref().map(Method::parse_list).transpose()?;
-        Ok(Settings {
+    /// What the options say of every connection.
+    pub fn profile(&self) -> Profile {
+        let yes = |flag: bool| flag.then_some(true);
+        let password_file = self.password_file.clone().map(SecretSource::File);
+        let token_file = self.token_file.clone().map(SecretSource::File);
+        Profile {
+            security: match (self.tls, self.starttls, self.notls) {
+                (true, ..) => Some(Security::Tls),
+                (_, true, _) => Some(Security::StartTls),
+                (.., true) => Some(Security::None),
+                _ => None,
+            },
             user: self.user.clone(),
             authz: self.authz.clone(),
-            auth: auth.unwrap_or_default(),
-            password: PasswordSource::pick(
-                self.password_file.clone(),
-                self.password_command.clone(),
-            ),
-            security: self.security(),
-            tls: TlsOptions {
-                verify: !self.no_verify,
-                cafile: self.cafile.clone(),
-                cadir: self.cadir.clone(),
-                cert: self.cert.clone(),
-                key: self.tlskey.clone(),
-                server_name: None,
-                system_roots: false,
-                pin: None,
-                known: None,
-            },
-            timeouts: Timeouts {
-                connect: self.timeout,
-                read: self.timeout,
-            },
-            allow_cleartext: self.allow_cleartext,
+            auth: self.auth.clone(),
+            cafile: self.cafile.clone(),
+            cadir: self.cadir.clone(),
+            system_roots: yes(self.system_roots),
+            cert: self.cert.clone(),
+            tlskey: self.tlskey.clone(),
+            tls_server_name: self.tls_server_name.clone(),
+            pin: self.pin,
+            verify: self.no_verify.then_some(false),
+            password: password_file
+                .or(self.password_fd.map(SecretSource::Descriptor))
+                .or(self.password_command.clone().map(SecretSource::Command))
+                .or(self.password.clone().map(SecretSource::Given)),
+            token: token_file.or(self.token_command.clone().map(SecretSource::Command)),
             separator: self.separator,
-            trace: self.trace.clone(),
-            interrupt,
-        })
+            timeout: self.timeout,
+            format: self.format,
+            allow_cleartext: yes(self.allow_cleartext),
+            ..Profile::default()
+        }
+    }
+
+    /// Whether the password stands on the command line, for all to see.
+    pub fn shows_password(&self) -> bool {
+        self.password.is_some()
+    }
+
+    /// Whether to show the settings, and do nothing else.
+    pub fn show_config(&self) -> bool {
+        self.show_config
+    }
+
+    /// Where the protocol is written to: a file, or `-` for stderr.
+    pub fn trace(&self) -> Option<&Path> {
+        self.trace.as_deref()
     }
 }
 
@@ -281,15 +298,5 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn seconds_and_separators() {
-        assert_eq!(seconds("2.5"), Ok(Duration::from_millis(2500)));
-        for wrong in ["0", "-1", "NaN", "inf", "1e300", "ten"] {
-            assert!(seconds(wrong).is_err(), "{wrong}");
-        }
-        assert_eq!(separator("/"), Ok(b'/'));
-        assert!(separator("//").is_err() && separator("é").is_err() && separator("").is_err());
     }
 }

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::auth::{AuthError, PasswordError};
+use crate::auth::{AuthError, SecretError};
 use crate::net::{ConnectError, FileError, TlsError};
 use crate::wire::encode::EncodeError;
 use crate::wire::response::Condition;
@@ -134,7 +134,7 @@ pub enum Error {
     Auth(#[from] AuthError),
     /// The password could not be had.
     #[error(transparent)]
-    Password(#[from] PasswordError),
+    Password(#[from] SecretError),
     /// The server refused the login.
     #[error(
         "the server refused the login of {user} with {mechanism}: {words}; {}",
@@ -273,7 +273,7 @@ impl Error {
             Error::Interrupted { .. }
                 | Error::Connect(ConnectError::Interrupted)
                 | Error::Tls(TlsError::Interrupted)
-                | Error::Password(PasswordError::Interrupted)
+                | Error::Password(SecretError::Interrupted)
         )
     }
 

@@ -5,16 +5,16 @@
 //!
 //! ```no_run
 //! use imapadm::admin::quota::Limit;
-//! use imapadm::auth::{Credentials, PasswordSource};
+//! use imapadm::auth::{Credentials, Kind, SecretSource};
 //! use imapadm::net::Address;
 //! use imapadm::{Error, Options, Session};
 //!
 //! # fn main() -> Result<(), Error> {
 //! // $imap = IMAP::Admin->new(Server => "name.of.server", Login => "cyrus", Password => …);
-//! // STARTTLS where it is offered, a verified certificate, a time limit on every wait; the separator comes from the server.
+//! // STARTTLS, a verified certificate, a time limit on every wait; the separator comes from the server.
 //! let address = Address::Tcp { host: "name.of.server".into(), port: 143 };
 //! let mut imap = Session::open(Options::new(address))?;
-//! let password = PasswordSource::File("/etc/imapadm/password".into()).fetch("")?;
+//! let password = SecretSource::File("/etc/imapadm/password".into()).fetch(Kind::Password, "")?;
 //! imap.login(&Credentials::password("cyrus", password), &[])?;
 //!
 //! // $err = $imap->create("user.bob"); $imap->create("user.bob.old", "slow");

@@ -1,13 +1,13 @@
 //! `imapadm`: from the command line to the exit status. Everything else is in the modules below and in the library.
 
 mod cli;
-// Nobody asks whether to accept a certificate yet.
-#[cfg_attr(not(test), expect(dead_code))]
+mod config;
 mod known;
 mod report;
 mod shell;
 
 use std::io::{self, BufWriter, IsTerminal as _, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -19,9 +19,10 @@ use imapadm::Error;
 use imapadm::net::Interrupt;
 
 use cli::Cli;
-use report::{Report, complain};
-use shell::Shell;
+use config::{Config, FormatName, Stack};
+use report::{Format, Place, Report, Value, complain};
 use shell::script::{Policy, Runner, Script, exit_status, status};
+use shell::{Settings, Shell};
 
 fn main() -> ExitCode {
     let cli = Cli::read();
@@ -39,8 +40,23 @@ fn main() -> ExitCode {
 fn run(cli: &Cli, idle: &Arc<AtomicBool>) -> Result<u8, Error> {
     let interrupt = catch_signals(idle)
         .map_err(|error| Error::Usage(format!("cannot catch Ctrl-C: {error}")))?;
-    let target = cli.target()?;
-    let mut shell = Shell::new(cli.settings(interrupt)?);
+    let config = Config::load()?;
+    let server = match cli.server()? {
+        Some((word, port)) => Some(config.server(word, port)?),
+        None => None,
+    };
+    let named = server.is_some();
+    let stack = config::at_start(cli.profile(), server, &config);
+    if cli.show_config() {
+        show(&stack, &mut report(cli, &stack))?;
+        return Ok(status::OK);
+    }
+    if cli.shows_password() {
+        complain(
+            "warning: everybody on this machine can see the password of -w in the list of processes; use --password-file or \
+             --password-command, and change it if others work here",
+        );
+    }
     let scripts = cli
         .sources()
         .into_iter()
@@ -53,12 +69,18 @@ fn run(cli: &Cli, idle: &Arc<AtomicBool>) -> Result<u8, Error> {
             return Ok(status::USAGE);
         }
     }
-    if let Some(target) = target {
-        shell.connect(target)?;
+    let settings = Settings {
+        command_line: cli.profile(),
+        config,
+        trace: cli.trace().map(Path::to_owned),
+        interrupt,
+        interactive: scripts.is_empty(),
+    };
+    let mut report = report(cli, &stack);
+    let mut shell = Shell::new(settings);
+    if named {
+        shell.connect(stack)?;
     }
-    let terminal = io::stdout().is_terminal();
-    let out: Box<dyn Write> = Box::new(BufWriter::with_capacity(64 * 1024, io::stdout()));
-    let mut report = Report::new(cli.format(), out, terminal, cli.colour());
     if scripts.is_empty() {
         return Ok(shell::editor::interact(shell, &mut report));
     }
@@ -69,6 +91,34 @@ fn run(cli: &Cli, idle: &Arc<AtomicBool>) -> Result<u8, Error> {
     let status = Runner::new(&mut shell, &mut report, policy).run(scripts);
     shell.disconnect();
     Ok(status)
+}
+
+/// Where results go.
+fn report(cli: &Cli, stack: &Stack) -> Report {
+    let format = match stack.format() {
+        FormatName::Text => Format::Text,
+        FormatName::Json => Format::Json,
+    };
+    let out: Box<dyn Write> = Box::new(BufWriter::with_capacity(64 * 1024, io::stdout()));
+    Report::new(format, out, io::stdout().is_terminal(), cli.colour())
+}
+
+/// Shows what a connection would be made with.
+fn show(stack: &Stack, report: &mut Report) -> Result<(), Error> {
+    let settings = stack.show()?;
+    report.begin("show-config", &Place::default());
+    for setting in settings {
+        let value = setting.value.map_or(Value::Absent("-"), Value::str);
+        report.row(&[
+            ("setting", Value::str(setting.name)),
+            ("value", value),
+            ("from", Value::str(setting.origin)),
+        ]);
+    }
+    report.end(None);
+    report
+        .flush()
+        .map_err(|error| Error::Usage(format!("cannot write the settings: {error}")))
 }
 
 /// Ctrl-C and SIGTERM end a wait for the server; while a script waits for its input, they end the program. At the shell's prompt,

@@ -157,6 +157,10 @@ impl Answers {
             user = prepared(&user);
             secret = Zeroizing::new(prepared(&secret));
         }
+        if method == Method::External {
+            // The connection says who one is. Whoever also names a user means that one, and not whoever the certificate is for.
+            authz = authz.or_else(|| Some(user.clone()).filter(|user| !user.is_empty()));
+        }
         if method == Method::OauthBearer {
             // RFC 7628 section 3.1: the identity to act as, which is the user where there is no other. rsasl sends it as it
             // is, but it must be a saslname (RFC 5801 section 4).

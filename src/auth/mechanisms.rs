@@ -248,7 +248,7 @@ pub(super) fn complaint(words: &str) -> String {
 
 /// PLAIN (RFC 4616), EXTERNAL (RFC 4422 appendix A) and ANONYMOUS (RFC 4505): the client says one thing and that is all.
 ///
-/// EXTERNAL says whom to act as or nothing, and the server takes who the client is from the connection. ANONYMOUS says
+/// EXTERNAL says whom to act as (the user, where nobody else is named) or nothing, and the server takes who the client is from the connection. ANONYMOUS says
 /// nothing: the name that it could leave behind (section 1) is nobody's business.
 struct OneMessage {
     method: Method,
@@ -567,14 +567,16 @@ mod tests {
             secret: Secret::None,
             ..who(user, authz, "")
         };
-        let mut external = start(Method::External, &nobody("tim", None));
+        let mut external = start(Method::External, &nobody("", None));
         assert_eq!(external.initial().unwrap().expose(), b"");
+        let mut external = start(Method::External, &nobody("tim", None));
+        assert_eq!(external.initial().unwrap().expose(), b"tim");
         let mut external = start(Method::External, &nobody("", Some("kurt")));
         assert_eq!(external.respond(b"").unwrap().expose(), b"kurt");
         assert!(external.respond(b"").is_err());
         // A password that is at hand stays where it is.
         let mut external = start(Method::External, &who("tim", None, "hunter2"));
-        assert_eq!(external.initial().unwrap().expose(), b"");
+        assert_eq!(external.initial().unwrap().expose(), b"tim");
         let mut anonymous = start(Method::Anonymous, &nobody("tim", None));
         assert_eq!(anonymous.initial().unwrap().expose(), b"");
         assert!(matches!(

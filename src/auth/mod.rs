@@ -1,5 +1,5 @@
 //! Proving who one is: which ways to log in (`choice`), the SASL mechanisms (`mechanisms`, `scram`, `bearer`, and rsasl
-//! behind them in `engine`), and where a password comes from (`credentials`).
+//! behind them in `engine`), who logs in with what (`credentials`), and where a secret comes from (`source`, `netrc`).
 //!
 //! Nothing here knows sockets or IMAP: base64, continuation lines and tags are the session's business.
 
@@ -8,13 +8,15 @@ mod choice;
 mod credentials;
 mod engine;
 mod mechanisms;
+mod netrc;
 mod scram;
+mod source;
 
 pub use choice::{Circumstances, Method, Needs, Offer, choose};
-pub use credentials::{
-    Credentials, Origin, PASSWORD_VARIABLE, PasswordError, PasswordSource, Secret,
-};
+pub use credentials::{Credentials, Secret};
 pub use mechanisms::{Mechanism, SecretBytes, Surroundings, check, mechanism};
+pub use netrc::netrc;
+pub use source::{Kind, Origin, SecretError, SecretSource};
 
 /// Why one cannot log in with what there is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -72,7 +72,7 @@ pub(super) fn is_loopback(ip: IpAddr) -> bool {
 /// How the connection is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Security {
-    /// In clear at first, then STARTTLS whenever the server offers it.
+    /// In clear at first, then STARTTLS, without which there is no session.
     StartTls,
     /// TLS from the first byte.
     Tls,
@@ -163,7 +163,7 @@ impl Target {
     }
 
     /// What to connect to, and how. `forced` (a flag, say) wins over what the notation says; if neither speaks,
-    /// it is STARTTLS whenever offered, and no TLS on a Unix socket, which has no name that a certificate could
+    /// it is STARTTLS, and no TLS on a Unix socket, which has no name that a certificate could
     /// confirm.
     pub fn settle(self, forced: Option<Security>) -> (Address, Security) {
         let security = forced.or(self.security).unwrap_or(match self.address {

@@ -59,6 +59,8 @@ pub struct TlsInfo {
     pub version: String,
     /// The cipher suite, such as `TLS13_AES_256_GCM_SHA384`.
     pub cipher: String,
+    /// The cipher's strength in bits: what SASL calls the security strength factor (RFC 4422 section 3.7).
+    pub bits: u32,
 }
 
 /// Why bytes stopped flowing.
@@ -277,7 +279,13 @@ impl Stream {
                 Some(suite) => format!("{:?}", suite.suite()),
                 None => "unknown".to_owned(),
             };
-            TlsInfo { version, cipher }
+            // Every suite that rustls has is AES with one of these lengths, or ChaCha20.
+            let bits = if cipher.contains("AES_128") { 128 } else { 256 };
+            TlsInfo {
+                version,
+                cipher,
+                bits,
+            }
         });
         Channel {
             peer: self.socket.peer.clone(),

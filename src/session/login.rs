@@ -22,7 +22,7 @@ use crate::wire::response::{self, Condition, Data, Response, Status, Untagged};
 use super::link::{Link, LinkError, Trace};
 use super::pipeline::Pipeline;
 use super::request::{Bare, Effect, Fit, Request};
-use super::state::{Capabilities, State, sample};
+use super::state::{Capabilities, Extension, State, sample};
 use super::{Event, Options, Session, WINDOW};
 
 /// Lines that may stand before the greeting (a «motd») before what answers is taken for no IMAP server.
@@ -73,24 +73,22 @@ impl Session {
             // Never grown while a secret is in it, or a copy of that would stay behind.
             out: Vec::with_capacity(2 * WINDOW),
             over: None,
+            broken_tls: None,
             number: SESSIONS.fetch_add(1, Ordering::Relaxed),
         };
         session.greet()?;
-        if session.state.authenticated
-            && !session.state.channel.private
-            && !session.options.allow_cleartext
-        {
+        // A Unix socket is as private as TLS, and has no name that a certificate could be for.
+        let wants_tls = session.options.security == Security::StartTls
+            && matches!(session.options.address, Address::Tcp { .. });
+        let in_clear = !session.state.channel.private && !session.options.allow_cleartext;
+        if session.state.authenticated && (wants_tls || in_clear) {
             // Whoever stands in between could greet so, and then answer for the server (RFC 9051 section 7.1.4).
             return Err(session.insecure(
-                "it takes the login for done (PREAUTH) on a connection that anybody on the way can change; use --tls, or --allow-cleartext if you know the way",
+                "it takes the login for done (PREAUTH) before anything is encrypted, and anybody on the way could say so; use --tls, or --notls \
+                 (and --allow-cleartext over a network) if you know the way",
             ));
         }
-        // A Unix socket is as private as TLS.
-        let over_network = matches!(session.options.address, Address::Tcp { .. });
-        if session.options.security == Security::StartTls
-            && over_network
-            && !session.state.authenticated
-        {
+        if wants_tls {
             session.start_tls()?;
         }
         Ok(session)
@@ -155,10 +153,25 @@ impl Session {
         })
     }
 
-    /// STARTTLS where the server offers it (RFC 3501 section 6.2.1).
-    fn start_tls(&mut self) -> Result<(), Error> {
+    /// STARTTLS (RFC 3501 section 6.2.1): encrypts a connection that is in cleartext, before anybody has logged in.
+    ///
+    /// # Errors
+    /// [`Error::Insecure`] for a server that does not offer it, refuses it, or sends more in cleartext behind its OK; [`Error::Tls`] for
+    /// a handshake that fails. [`Error::Usage`] where there is TLS already, and after the login.
+    pub fn start_tls(&mut self) -> Result<(), Error> {
+        if self.state.channel.tls.is_some() {
+            return Err(Error::Usage("the connection is encrypted already".into()));
+        }
+        if self.state.authenticated {
+            return Err(Error::Usage(
+                "STARTTLS comes before the login; connect anew, without --notls".into(),
+            ));
+        }
         if !self.first_capabilities()?.has("STARTTLS") {
-            return Ok(());
+            return Err(self.insecure(
+                "it does not offer STARTTLS, or somebody on the way has taken the offer away; use --tls if it has a port for that (mostly 993), or \
+                 --notls if nobody can listen on the way",
+            ));
         }
         match self.run(Bare("STARTTLS")) {
             Err(Error::Refused(refusal)) => {
@@ -188,7 +201,11 @@ impl Session {
         if let Some(stream) = self.link.stream() {
             self.state.channel = stream.info();
         }
-        Ok(())
+        // In TLS 1.3 a refused client certificate shows only with the first answer.
+        match self.first_capabilities() {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.broken_tls.take().map_or(error, Error::Tls)),
+        }
     }
 
     /// The capabilities before the login; a server that won't tell them can't be worked with.
@@ -229,6 +246,8 @@ impl Session {
         authz: bool,
         token: bool,
     ) -> Result<Vec<Method>, Error> {
+        // Cyrus 3.6 offers the -PLUS forms and knows only the channel binding of TLS before 1.3, which it says in the third message: it counts
+        // that as a failed login and makes everybody wait for three seconds. There, they have to be asked for by name.
         let channel = &self.state.channel;
         let shows_certificate = channel.tls.is_some() && self.options.tls.cert.is_some();
         let circumstances = Circumstances {
@@ -237,7 +256,11 @@ impl Session {
             binding: self
                 .link
                 .stream()
-                .is_some_and(|stream| stream.tls_exporter().is_some()),
+                .is_some_and(|stream| stream.tls_exporter().is_some())
+                && (!self.state.is_cyrus()
+                    || wanted
+                        .iter()
+                        .any(|method| method.without_binding().is_some())),
             authz,
             token,
         };
@@ -451,6 +474,14 @@ impl Session {
         Err(error.into())
     }
 
+    /// Makes the session nobody's again; somebody else can then log in on the same connection (UNAUTHENTICATE, RFC 8437).
+    ///
+    /// # Errors
+    /// The server lacks it, or refuses; the session is then as it was.
+    pub fn unauthenticate(&mut self) -> Result<(), Error> {
+        self.run(Unauthenticate)
+    }
+
     /// Ends the session politely: LOGOUT, and its answer if it comes (RFC 3501 section 6.1.3).
     pub fn logout(&mut self) {
         if self.is_open() {
@@ -470,7 +501,7 @@ fn encode(secret: &SecretBytes) -> Zeroizing<String> {
 /// Who is logged in then, as far as it is known here: EXTERNAL and GSSAPI leave it to the server.
 fn user_after(method: Method, credentials: &Credentials) -> Option<String> {
     let own = match method {
-        Method::External => None,
+        Method::External => Some(credentials.user.clone()).filter(|user| !user.is_empty()),
         #[cfg(feature = "gssapi")]
         Method::Gssapi => None,
         Method::Anonymous => Some("anonymous".to_owned()),
@@ -598,6 +629,38 @@ impl Request for Capability {
                 advice: "it is not an IMAP server that can be worked with",
             });
         }
+        Ok(())
+    }
+}
+
+/// UNAUTHENTICATE (RFC 8437 section 4).
+struct Unauthenticate;
+
+impl Request for Unauthenticate {
+    type Reply = ();
+    fn verb(&self) -> &'static str {
+        "UNAUTHENTICATE"
+    }
+    fn effect(&self) -> Effect {
+        Effect::Session
+    }
+    fn extension(&self) -> Option<Extension> {
+        Some(Extension {
+            name: "UNAUTHENTICATE",
+            implied_by: &[],
+            rfc: "RFC 8437",
+        })
+    }
+    fn alone(&self) -> bool {
+        true
+    }
+    fn write(&self, command: &mut Encoder<'_>) {
+        command.atom("UNAUTHENTICATE");
+    }
+    fn finish(self, status: &Status<'_>, state: &mut State) -> Result<(), Error> {
+        state.forget_user();
+        // Its OK may tell what is offered now (RFC 8437 section 4).
+        super::learn(state, status);
         Ok(())
     }
 }

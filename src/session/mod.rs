@@ -25,7 +25,7 @@ pub(crate) use request::Bare;
 pub use request::{Effect, Fit, Request};
 pub use state::{Capabilities, Extension, Namespace, Namespaces, Notice, Selected, State, Stray};
 
-use crate::net::IoError;
+use crate::net::{IoError, TlsError};
 use link::{Link, LinkError};
 use pipeline::Pipeline;
 
@@ -48,7 +48,7 @@ const GRACE: Duration = Duration::from_secs(1);
 pub struct Options {
     /// Where it is.
     pub address: Address,
-    /// TLS from the start, STARTTLS where it is offered, or cleartext.
+    /// TLS from the start, STARTTLS, or cleartext.
     pub security: Security,
     /// What TLS trusts and shows.
     pub tls: TlsOptions,
@@ -63,7 +63,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// The defaults for a server: STARTTLS where offered, verified certificates, 30 s.
+    /// The defaults for a server: STARTTLS, verified certificates, 30 s.
     pub fn new(address: Address) -> Self {
         Self {
             address,
@@ -87,6 +87,8 @@ pub struct Session {
     out: Vec<u8>,
     /// Why the session is over.
     over: Option<String>,
+    /// What TLS had to say when it ended the session.
+    broken_tls: Option<TlsError>,
     /// Tells this session's tickets from another's.
     number: u64,
 }
@@ -449,7 +451,13 @@ impl Session {
                     unknown: true,
                 });
             }
-            Err(error) => return Err(self.fail(&error)),
+            Err(error) => {
+                let lost = self.fail(&error);
+                if let LinkError::Io(error) = error {
+                    self.broken_tls = error.into_tls().ok();
+                }
+                return Err(lost);
+            }
         };
         let bytes = self.link.framer.bytes(frame);
         let response = match response::parse(bytes) {

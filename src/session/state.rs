@@ -361,6 +361,17 @@ impl State {
         }
     }
 
+    /// After UNAUTHENTICATE: nothing of what one user may do or see is another's (RFC 8437 section 4).
+    pub(crate) fn forget_user(&mut self) {
+        self.authenticated = false;
+        self.user = None;
+        self.mechanism = None;
+        self.selected = None;
+        self.namespaces = None;
+        self.root_separator = None;
+        self.capabilities = None;
+    }
+
     /// After STARTTLS: what was learnt in cleartext could have come from anybody (RFC 3501 section 6.2.1).
     pub(crate) fn forget_cleartext(&mut self) {
         self.capabilities = None;

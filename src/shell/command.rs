@@ -22,6 +22,8 @@ pub enum Kind {
     Rights,
     /// A quota root.
     Root,
+    /// A server that the configuration names, or any other.
+    Server,
     /// A command of the shell.
     Command,
     /// Anything else.
@@ -85,6 +87,9 @@ pub enum Step {
 /// The end of a command, which reports its rows.
 pub type Collect = Box<dyn FnOnce(&mut Shell, &mut Report) -> Result<(), Error>>;
 
+/// Options that the usage line names one by one; help explains them all.
+const MOST_NAMED: usize = 6;
+
 /// One command of the shell.
 pub struct Command {
     /// Its name.
@@ -112,10 +117,13 @@ impl std::fmt::Debug for Command {
 }
 
 impl Command {
-    /// How the command is written: `createmailbox [--partition PARTITION] MAILBOX [PARTITION]`.
+    /// How the command is written, in one line: `createmailbox [--partition PARTITION] MAILBOX [PARTITION]`.
     pub fn usage(&self) -> String {
         let mut usage = self.name.to_owned();
-        for flag in self.flags {
+        if self.flags.len() > MOST_NAMED {
+            usage.push_str(" [OPTION]...");
+        }
+        for flag in self.flags.iter().filter(|_| self.flags.len() <= MOST_NAMED) {
             let short = flag.short.map(|c| format!("-{c}|")).unwrap_or_default();
             let value = flag
                 .value

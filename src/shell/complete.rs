@@ -79,6 +79,7 @@ pub fn complete(shell: &mut Shell, before: &str) -> (usize, Vec<Candidate>) {
         Some(Kind::Command) => {
             with_prefix(commands::ALL.iter().map(|command| command.name), &at.text)
         }
+        Some(Kind::Server) => with_prefix(shell.settings.config.names(), &at.text),
         Some(Kind::Rights) => with_prefix(
             ["none", "read", "post", "append", "write", "delete", "all"].into_iter(),
             &at.text,

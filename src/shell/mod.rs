@@ -1,11 +1,12 @@
 //! The shell: a line becomes words, a command, a report.
 //!
-//! Lives here: [`Shell`], which the commands work on, and how one command is found, run and reported. Not here: sockets and
-//! protocol (the library), and how a report looks (`report`).
+//! Lives here: [`Shell`], which the commands work on, and how one command is found and read. Not here: how it connects (`connect`),
+//! sockets and protocol (the library), and how a report looks (`report`).
 
 pub mod command;
 pub mod commands;
 mod complete;
+mod connect;
 pub mod editor;
 pub mod script;
 mod trace;
@@ -13,42 +14,30 @@ mod words;
 
 use std::path::PathBuf;
 
-use imapadm::auth::{Credentials, Method, PasswordSource};
-use imapadm::net::{Address, Interrupt, Security, Target, Timeouts, TlsOptions};
-use imapadm::session::{MailboxName, State};
-use imapadm::{Error, Options, Session};
+use imapadm::net::{Address, Interrupt};
+use imapadm::session::MailboxName;
+use imapadm::{Error, Session};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use crate::config::{Config, Profile, Stack};
 use crate::report::complain;
 use crate::report::escape::escape;
 use command::{Command, Input};
 use complete::Cache;
 
-/// What the command line said about every connection.
+/// What the program was started with.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Who logs in.
-    pub user: Option<String>,
-    /// Whom to act as.
-    pub authz: Option<String>,
-    /// The only ways to log in that will do, in the order of preference; any, if there is none.
-    pub auth: Vec<Method>,
-    /// Where the password comes from.
-    pub password: PasswordSource,
-    /// TLS, STARTTLS or cleartext, where it is fixed.
-    pub security: Option<Security>,
-    /// What TLS trusts and shows.
-    pub tls: TlsOptions,
-    /// Time limits.
-    pub timeouts: Timeouts,
-    /// Whether a password may cross a network in cleartext.
-    pub allow_cleartext: bool,
-    /// The hierarchy separator of a server that won't say.
-    pub separator: Option<u8>,
+    /// What the command line says of every connection.
+    pub command_line: Profile,
+    /// The configuration file.
+    pub config: Config,
     /// Where the protocol is written to: a file, or `-` for stderr.
     pub trace: Option<PathBuf>,
     /// Raised by Ctrl-C.
     pub interrupt: Interrupt,
+    /// Whether somebody is there to be asked; a script never is.
+    pub interactive: bool,
 }
 
 /// What the commands work on: the session, and how to make another.
@@ -63,8 +52,8 @@ pub struct Shell {
     password: Option<SecretString>,
     /// Mailbox names for completion.
     cache: Cache,
-    /// The server that was last connected to.
-    last: Option<Target>,
+    /// What was said of the last connection.
+    last: Option<Stack>,
 }
 
 impl Shell {
@@ -95,76 +84,6 @@ impl Shell {
             .state()
             .selected()
             .map(|selected| &selected.mailbox)
-    }
-
-    /// The server that was last connected to.
-    ///
-    /// # Errors
-    /// There was none.
-    pub fn last_target(&self) -> Result<Target, Error> {
-        self.last.clone().ok_or_else(|| {
-            Error::Usage(
-                "no server is named and none was connected to before; name one: connect SERVER"
-                    .into(),
-            )
-        })
-    }
-
-    /// Connects and logs in, in place of the session that there is.
-    ///
-    /// What the target says of user and TLS comes before what the command line said.
-    ///
-    /// # Errors
-    /// Whatever keeps it from being connected or logged in; a session that there was goes on then.
-    pub fn connect(&mut self, target: Target) -> Result<&State, Error> {
-        // The session that there is stays until the new one stands.
-        if self.session.is_none() {
-            self.last = Some(target.clone());
-        }
-        let named = target.clone();
-        let user = target.user.clone().or_else(|| self.settings.user.clone());
-        let security = target.security.or(self.settings.security);
-        let (address, security) = target.settle(security);
-        let options = Options {
-            security,
-            tls: self.settings.tls.clone(),
-            timeouts: self.settings.timeouts,
-            allow_cleartext: self.settings.allow_cleartext,
-            separator: self.settings.separator,
-            interrupt: self.settings.interrupt.clone(),
-            ..Options::new(address)
-        };
-        let host = host(&options.address);
-        let trace = self
-            .settings
-            .trace
-            .as_deref()
-            .map(trace::open)
-            .transpose()?;
-        let mut session = Session::open_traced(options, trace)?;
-        if !self.settings.tls.verify && session.state().channel().tls.is_some() {
-            complain(&format!(
-                "warning: the certificate of {host} was not checked (--no-verify): anybody could answer in its place"
-            ));
-        }
-        if !session.state().is_authenticated() {
-            let user = user
-                .or_else(local_user)
-                .ok_or_else(|| Error::Usage("no user is named; name one with --user".into()))?;
-            let password = self.settings.password.fetch(&format!(
-                "Password for {}: ",
-                escape(&format!("{user}@{host}"))
-            ))?;
-            self.password = Some(password.clone());
-            let credentials = Credentials {
-                authz: self.settings.authz.clone(),
-                ..Credentials::password(user, password)
-            };
-            session.login(&credentials, &self.settings.auth)?;
-        }
-        self.disconnect();
-        self.last = Some(named);
-        Ok(self.session.insert(session).state())
     }
 
     /// Ends the session, if there is one.
@@ -231,14 +150,6 @@ fn host(address: &Address) -> String {
         Address::Tcp { host, .. } => host.clone(),
         Address::Unix(path) => path.display().to_string(),
     }
-}
-
-/// Who is logged in on this machine, as cyradm takes it.
-fn local_user() -> Option<String> {
-    ["USER", "LOGNAME"]
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok())
-        .filter(|name| !name.is_empty())
 }
 
 /// Finds a command by name or alias and reads its words.

@@ -20,6 +20,10 @@ use crate::report::{Cell, Report, Value};
 /// Every command, in the order of `help`.
 pub static ALL: &[&Command] = &[
     &server::CONNECT,
+    &server::SERVERS,
+    &server::AUTHENTICATE,
+    &server::UNAUTHENTICATE,
+    &server::STARTTLS,
     &server::DISCONNECT,
     &server::SESSION,
     &mailbox::CREATE,

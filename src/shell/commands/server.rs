@@ -1,18 +1,22 @@
-//! The connection and the server: connect, disconnect, session, capability, namespace, id, noop.
+//! The connection and the server: connect, authenticate, starttls, disconnect, session, capability, namespace, id, noop.
+
+use std::path::PathBuf;
 
 use imapadm::Error;
 use imapadm::admin::server::Id;
-use imapadm::net::{Security, Target};
+use imapadm::auth::{Method, SecretSource};
+use imapadm::net::{Address, Security};
 use imapadm::session::State;
 
 use super::super::Shell;
 use super::super::command::{Argument, Command, Count, Flag, Flow, Input, Kind, Step};
 use super::{alone, submit};
+use crate::config::{self, Origin, Profile, security_word};
 use crate::report::{Report, Value};
 
 const OPTIONAL_SERVER: Argument = Argument {
     name: "SERVER",
-    kind: Kind::Word,
+    kind: Kind::Server,
     count: Count::Optional,
 };
 const OPTIONAL_PORT: Argument = Argument {
@@ -20,63 +24,304 @@ const OPTIONAL_PORT: Argument = Argument {
     kind: Kind::Word,
     count: Count::Optional,
 };
+const OPTIONAL_USER: Argument = Argument {
+    name: "USER",
+    kind: Kind::Word,
+    count: Count::Optional,
+};
+
+/// An option without a value.
+const fn switch(name: &'static str, help: &'static str) -> Flag {
+    Flag {
+        name,
+        short: None,
+        value: None,
+        help,
+    }
+}
+
+/// An option with a value.
+const fn option(name: &'static str, value: &'static str, help: &'static str) -> Flag {
+    Flag {
+        name,
+        short: None,
+        value: Some(value),
+        help,
+    }
+}
+
+const USER: Flag = Flag {
+    short: Some('u'),
+    ..option("user", "USER", "who logs in")
+};
+const AUTHZ: Flag = option("authz", "USER", "whom to act as");
+const MECHANISMS: Flag = option(
+    "mechanisms",
+    "LIST",
+    "the mechanisms that will do, the best first",
+);
+const PASSWORD_FILE: Flag = option("password-file", "FILE", "the password is its first line");
+const PASSWORD_COMMAND: Flag = option("password-command", "COMMAND", "it prints the password");
+const TLS: Flag = switch("tls", "TLS from the start");
+const STARTTLS_FLAG: Flag = switch("starttls", "STARTTLS, and no session without it");
+const NOTLS: Flag = switch("notls", "no TLS");
+const CAFILE: Flag = option("cafile", "FILE", "authorities to trust");
+const CADIR: Flag = option("cadir", "DIR", "a folder of authorities to trust");
+const CAPATH: Flag = option("capath", "DIR", "the same as --cadir");
+const CERT: Flag = option("cert", "FILE", "the client's certificate");
+const TLSKEY: Flag = option("tlskey", "FILE", "its key; alone, a file with both");
+const PIN: Flag = option(
+    "pin",
+    "FINGERPRINT",
+    "the only certificate that will do, sha256:HEX",
+);
 
 pub static CONNECT: Command = Command {
     name: "connect",
     aliases: &["server", "servername"],
     flags: &[
-        Flag {
-            name: "user",
-            short: Some('u'),
-            value: Some("USER"),
-            help: "who logs in",
-        },
-        Flag {
-            name: "tls",
-            short: None,
-            value: None,
-            help: "TLS from the start",
-        },
-        Flag {
-            name: "notls",
-            short: None,
-            value: None,
-            help: "no TLS",
-        },
+        USER,
+        AUTHZ,
+        MECHANISMS,
+        PASSWORD_FILE,
+        PASSWORD_COMMAND,
+        TLS,
+        STARTTLS_FLAG,
+        NOTLS,
+        CAFILE,
+        CADIR,
+        CAPATH,
+        CERT,
+        TLSKEY,
+        PIN,
+        switch("noauthenticate", "leave the login to authenticate"),
     ],
     arguments: &[OPTIONAL_SERVER, OPTIONAL_PORT],
     summary: "connect to a server and log in",
-    details: "SERVER is written as on the command line: host, host:port, imap://user@host, imaps://host, or a Unix socket's path. Without \
-              one, the last server is connected to again.",
+    details: "SERVER is one that the configuration names, or written as on the command line: host, host:port, imap://user@host, \
+              imaps://host, or a Unix socket's path. Without one, the last server is connected to again.",
     flow: Flow::Reads,
     start: connect,
 };
 
-fn connect(_: &mut Shell, input: &Input) -> Result<Step, Error> {
-    let security = match (input.has("tls"), input.has("notls")) {
-        (true, true) => return Err(input.command.misuse("--tls and --notls exclude each other")),
-        (true, false) => Some(Security::Tls),
-        (false, true) => Some(Security::None),
-        (false, false) => None,
-    };
-    let named = match input.word(0) {
-        Some(server) => Some(
-            Target::parse(server, input.word(1))
-                .map_err(|error| Error::Usage(error.to_string()))?,
-        ),
+fn connect(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
+    let server = match input.word(0) {
+        Some(word) => Some(shell.settings.config.server(word, input.word(1))?),
         None => None,
     };
-    let user = input.option("user").map(str::to_owned);
+    let options = profile(input)?;
+    let login = !input.has("noauthenticate");
     alone(move |shell, out| {
-        let mut target = match named {
-            Some(target) => target,
-            None => shell.last_target()?,
+        let stack = match server {
+            Some(server) => {
+                let settings = &shell.settings;
+                config::inside(
+                    options,
+                    Some(server),
+                    settings.command_line.clone(),
+                    &settings.config,
+                )
+            }
+            None => {
+                let mut stack = shell.last()?;
+                stack.push(Origin::Connect, options);
+                stack
+            }
         };
-        target.security = security.or(target.security);
-        target.user = user.or(target.user);
-        about(shell.connect(target)?, out);
+        let state = if login {
+            shell.connect(stack)?
+        } else {
+            shell.connect_only(stack)?
+        };
+        about(state, out);
         Ok(())
     })
+}
+
+/// What the options say of a connection.
+fn profile(input: &Input) -> Result<Profile, Error> {
+    let text = |name: &str| input.option(name).map(str::to_owned);
+    let path = |name: &str| input.option(name).map(PathBuf::from);
+    let security: Vec<Security> = [
+        ("tls", Security::Tls),
+        ("starttls", Security::StartTls),
+        ("notls", Security::None),
+    ]
+    .into_iter()
+    .filter_map(|(name, security)| input.has(name).then_some(security))
+    .collect();
+    if security.len() > 1 {
+        return Err(input
+            .command
+            .misuse("--tls, --starttls and --notls exclude each other"));
+    }
+    // cyradm's --tlskey is a file that holds the certificate too.
+    let (cert, tlskey) = match (path("cert"), path("tlskey")) {
+        (None, Some(both)) => (Some(both), None),
+        (cert, tlskey) => (cert, tlskey),
+    };
+    Ok(Profile {
+        security: security.first().copied(),
+        user: text("user"),
+        authz: text("authz"),
+        auth: match input.option("mechanisms") {
+            Some(list) => Some(Method::parse_list(list)?),
+            None => None,
+        },
+        cafile: path("cafile"),
+        cadir: path("cadir").or(path("capath")),
+        cert,
+        tlskey,
+        pin: match input.option("pin") {
+            Some(pin) => Some(
+                pin.parse()
+                    .map_err(|error| input.command.misuse(&format!("{error}")))?,
+            ),
+            None => None,
+        },
+        password: path("password-file")
+            .map(SecretSource::File)
+            .or(text("password-command").map(SecretSource::Command)),
+        ..Profile::default()
+    })
+}
+
+pub static AUTHENTICATE: Command = Command {
+    name: "authenticate",
+    aliases: &["auth", "login"],
+    flags: &[
+        AUTHZ,
+        MECHANISMS,
+        PASSWORD_FILE,
+        PASSWORD_COMMAND,
+        option("minssf", "BITS", "refuse a weaker encryption than this"),
+        option(
+            "maxssf",
+            "BITS",
+            "taken for cyradm's sake; TLS encrypts, SASL never does",
+        ),
+        option(
+            "service",
+            "NAME",
+            "taken for cyradm's sake; the service is imap",
+        ),
+        NOTLS,
+        CAFILE,
+        CADIR,
+        CAPATH,
+        CERT,
+        TLSKEY,
+        PIN,
+    ],
+    arguments: &[OPTIONAL_USER],
+    summary: "log in, also as another user",
+    details: "Who is logged in already is logged out first; the connection stays where the server can do that (UNAUTHENTICATE, RFC 8437), \
+              and is made anew elsewhere, as it is with an option about TLS.",
+    flow: Flow::Reads,
+    start: authenticate,
+};
+
+fn authenticate(_: &mut Shell, input: &Input) -> Result<Step, Error> {
+    let mut options = profile(input)?;
+    options.user = input.word(0).map(str::to_owned);
+    let bits = |name: &str| match input.option(name).map(str::parse::<u32>) {
+        Some(Err(_)) => Err(input
+            .command
+            .misuse(&format!("--{name} is a number of bits"))),
+        Some(Ok(bits)) => Ok(Some(bits)),
+        None => Ok(None),
+    };
+    let least = bits("minssf")?.unwrap_or(0);
+    bits("maxssf")?;
+    if least > 0 && options.says_of_tls() {
+        return Err(input.command.misuse(
+            "--minssf judges the connection that there is, and the options about TLS make another; connect with these first",
+        ));
+    }
+    alone(move |shell, out| {
+        let tls = shell.session()?.state().channel().tls.as_ref();
+        let have = tls.map_or(0, |tls| tls.bits);
+        if have < least {
+            return Err(Error::Usage(format!(
+                "the connection's encryption has {have} bits and --minssf asks for {least}; connect with --tls, or ask for less"
+            )));
+        }
+        about(shell.authenticate(options)?, out);
+        Ok(())
+    })
+}
+
+pub static UNAUTHENTICATE: Command = Command {
+    name: "unauthenticate",
+    aliases: &["unauth"],
+    flags: &[],
+    arguments: &[],
+    summary: "log out and keep the connection",
+    details: "The server needs UNAUTHENTICATE (RFC 8437); authenticate then logs in anew.",
+    flow: Flow::Reads,
+    start: |_, _| {
+        alone(|shell, out| {
+            let session = shell.session()?;
+            session.unauthenticate()?;
+            about(session.state(), out);
+            Ok(())
+        })
+    },
+};
+
+pub static STARTTLS: Command = Command {
+    name: "starttls",
+    aliases: &[],
+    flags: &[],
+    arguments: &[],
+    summary: "encrypt a connection that is in cleartext",
+    details: "Only before the login: connect --noauthenticate --notls SERVER, starttls, authenticate.",
+    flow: Flow::Reads,
+    start: |_, _| {
+        alone(|shell, out| {
+            let session = shell.session()?;
+            session.start_tls()?;
+            about(session.state(), out);
+            Ok(())
+        })
+    },
+};
+
+pub static SERVERS: Command = Command {
+    name: "servers",
+    aliases: &[],
+    flags: &[],
+    arguments: &[],
+    summary: "list the servers that have a name",
+    details: "They stand in imapadm/config.toml in the folder of configurations, mostly ~/.config, as [servers.NAME].",
+    flow: Flow::Reads,
+    start: |_, _| alone(servers),
+};
+
+fn servers(shell: &mut Shell, out: &mut Report) -> Result<(), Error> {
+    let settings = &shell.settings;
+    for name in settings.config.names() {
+        let server = settings.config.server(name, None)?;
+        let stack = config::inside(
+            Profile::default(),
+            Some(server),
+            settings.command_line.clone(),
+            &settings.config,
+        );
+        let plan = stack.plan(&settings.interrupt)?;
+        let (host, port) = match &plan.options.address {
+            Address::Tcp { host, port } => (Value::text(host), Value::Number((*port).into())),
+            Address::Unix(path) => (Value::text(path.display()), Value::Absent("-")),
+        };
+        out.row(&[
+            ("name", Value::str(name)),
+            ("host", host),
+            ("port", port),
+            ("security", Value::str(security_word(plan.options.security))),
+            ("user", plan.user.map_or(Value::Absent("-"), Value::str)),
+        ]);
+    }
+    Ok(())
 }
 
 /// One row: where the session is, and as whom.
