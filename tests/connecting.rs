@@ -233,7 +233,7 @@ fn the_addresses_of_a_name_are_tried_in_turn() {
     let run = run
         .arg("--password-file")
         .arg(password)
-        .args(["-u", "x", "-c", "session", &at]);
+        .args(["--notls", "-u", "x", "-c", "session", &at]);
     with_hosts(run, hosts)
         .run()
         .ok()
@@ -369,7 +369,7 @@ fn a_folder_of_authorities_is_as_good_as_a_file() {
 #[test]
 fn files_that_are_no_authorities_are_named_before_anything_is_sent() {
     let server = unwanted();
-    let on = || Imapadm::on_port(server.port).args(["-c", "noop"]);
+    let on = || Imapadm::on_tls_port(server.port).args(["-c", "noop"]);
     on().args(["--cafile", "/nonexistent/ca.pem"])
         .run()
         .fails(5)
@@ -427,7 +427,7 @@ fn a_client_certificate_is_shown_to_a_server_that_wants_one() {
 fn a_client_certificate_that_cannot_be_used_is_named() {
     let server = unwanted();
     let ground = cyrus();
-    let on = || Imapadm::on_port(server.port).args(["-c", "noop"]);
+    let on = || Imapadm::on_tls_port(server.port).args(["-c", "noop"]);
     on().arg("--cert")
         .arg(&ground.client_cert)
         .run()
@@ -492,7 +492,7 @@ fn a_handshake_that_goes_wrong_is_no_tls() {
                     conn.stall(Duration::from_secs(30));
                 }
             });
-            Imapadm::on_port(server.port)
+            Imapadm::on_tls_port(server.port)
                 .args((!starttls).then_some("--tls"))
                 .args(["--timeout", "1", "-c", "noop"])
                 .limit(Duration::from_secs(20))
@@ -513,7 +513,7 @@ fn a_starttls_that_is_offered_and_then_refused_is_no_tls() {
                 _ => format!("{tag} OK done\r\n"),
             });
         });
-        Imapadm::on_port(server.port)
+        Imapadm::on_tls_port(server.port)
             .args(["-c", "noop"])
             .run()
             .fails(5)

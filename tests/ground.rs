@@ -7,6 +7,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
 use super::support::faulty::Faulty;
 use super::support::pty::Terminal;
 use super::support::raw::{Raw, message};
@@ -22,6 +25,67 @@ fn both_servers_let_the_admin_in_and_offer_starttls() {
         assert_eq!(raw.command(&login).status, "NO");
         raw.ok(&format!("LOGIN {} {}", server.admin, server.password));
         raw.ok("LOGOUT");
+    }
+}
+
+#[test]
+fn a_certificate_is_a_login() {
+    for server in [cyrus(), dovecot()] {
+        let mut raw = Raw::connect_tls(server, true);
+        assert!(raw.greeting.contains("AUTH=EXTERNAL"), "{}", raw.greeting);
+        let bob = format!("AUTHENTICATE EXTERNAL {}", BASE64.encode("bob"));
+        assert_eq!(raw.command(&bob).status, "NO", "{:?}", server.kind);
+        raw.ok("AUTHENTICATE EXTERNAL =");
+        raw.ok("LIST \"\" INBOX");
+        assert_eq!(
+            Raw::connect_tls(server, false)
+                .command("AUTHENTICATE EXTERNAL =")
+                .status,
+            "NO"
+        );
+    }
+    // Dovecot takes the certificate for who one is, whatever one says.
+    let mut raw = Raw::connect_tls(dovecot(), true);
+    raw.ok(&format!("LOGIN bob {}", dovecot().password));
+    raw.ok("CREATE alices-by-certificate");
+    let mut alice = Raw::login(dovecot(), "alice");
+    alice.ok("DELETE alices-by-certificate");
+}
+
+#[test]
+fn nobody_in_particular_is_let_in_too() {
+    for server in [cyrus(), dovecot()] {
+        let mut raw = Raw::connect(server);
+        raw.ok(&format!(
+            "AUTHENTICATE ANONYMOUS {}",
+            BASE64.encode("me@here")
+        ));
+        raw.ok("NOOP");
+    }
+}
+
+#[test]
+fn dovecot_takes_a_token_until_it_expires() {
+    let server = dovecot();
+    let token = server.token.as_ref().expect("a token");
+    let expired = server.expired_token.as_ref().expect("an old token");
+    let bearer = |token: &str| BASE64.encode(format!("n,a=alice,\x01auth=Bearer {token}\x01\x01"));
+    let google = |token: &str| BASE64.encode(format!("user=alice\x01auth=Bearer {token}\x01\x01"));
+    for (mechanism, good, bad) in [
+        ("OAUTHBEARER", bearer(token), bearer(expired)),
+        ("XOAUTH2", google(token), google(expired)),
+    ] {
+        let mut raw = Raw::connect(server);
+        raw.send(format!("x AUTHENTICATE {mechanism} {bad}\r\n").as_bytes());
+        // It says why, and wants to hear that this was heard (RFC 7628 section 3.2.3).
+        let why = raw.line();
+        let why = BASE64.decode(why.strip_prefix("+ ").expect("a challenge"));
+        let why = String::from_utf8(why.expect("base64")).expect("UTF-8");
+        assert!(why.contains("\"status\""), "{why}");
+        raw.send(b"AQ==\r\n");
+        assert!(raw.line().starts_with("x NO"));
+        raw.ok(&format!("AUTHENTICATE {mechanism} {good}"));
+        raw.ok("LIST \"\" INBOX");
     }
 }
 

@@ -613,27 +613,6 @@ fn a_challenge_that_is_not_base64_is_cancelled() {
 }
 
 #[test]
-fn what_stands_in_cleartext_behind_starttls_is_refused() {
-    for injected in [
-        "* CAPABILITY IMAP4rev1 AUTH=PLAIN\r\n",
-        "a2 OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] fine\r\n",
-        "x",
-    ] {
-        let server = Faulty::script(move |conn| {
-            conn.send("* OK [CAPABILITY IMAP4rev1 STARTTLS] hi\r\n");
-            let (tag, command) = conn.expect_command();
-            assert_eq!(command, "STARTTLS");
-            conn.send(format!("{tag} OK begin\r\n{injected}"));
-            conn.line();
-        });
-        let run = runs(&server, &["-c", "noop"]);
-        assert!(matches!(run.status, Some(4 | 5)), "{run}");
-        let sent = server.received();
-        assert!(!sent.iter().any(|line| line.contains("s3cret")), "{sent:?}");
-    }
-}
-
-#[test]
 fn a_whole_session_byte_by_byte() {
     let server = Faulty::script(|conn| {
         let slowly =

@@ -80,6 +80,20 @@ impl Keyboard {
             });
     }
 
+    /// Types the same wrong password as often as one is asked for.
+    #[track_caller]
+    fn mistype_thrice(&self, password: &str) {
+        for number in 1..=3 {
+            // Counted: the question before stands there until the server has answered.
+            self.terminal.wait_until("question", SOON, |screen| {
+                screen.matches("Password for").count() == number
+                    && last_line(screen).starts_with("Password for")
+                    && !self.terminal.echoes()
+            });
+            self.type_(&format!("{password}\r"));
+        }
+    }
+
     /// How often the program began to read a line.
     fn prompts(&self) -> usize {
         count(&self.terminal.sent(), READING)
@@ -423,8 +437,7 @@ fn a_password_typed_the_moment_it_is_asked_for_is_not_shown_either() {
 fn a_wrong_password_ends_a_start_and_not_a_shell() {
     for server in [cyrus(), dovecot()] {
         let mut keyboard = Keyboard::starting(Imapadm::on(server).no_password());
-        keyboard.wait_for_question();
-        keyboard.type_("wrong-one\r");
+        keyboard.mistype_thrice("wrong-one");
         keyboard.ends_with(6);
         keyboard.wait_for("check the user and the password");
         assert_lacks(&keyboard.terminal.screen(), "wrong-one");
@@ -434,9 +447,8 @@ fn a_wrong_password_ends_a_start_and_not_a_shell() {
             .arg(&server.ca);
         let keyboard = Keyboard::at(run);
         keyboard.type_(&format!("connect localhost:{}\r", server.imap));
-        keyboard.wait_for_question();
         let before = keyboard.prompts();
-        keyboard.type_("wrong-one\r");
+        keyboard.mistype_thrice("wrong-one");
         keyboard.wait_for_prompt(before);
         assert_has(&keyboard.printed(), "check the user and the password");
         keyboard.wait_for_last_line("imapadm>");

@@ -1,6 +1,7 @@
 //! The library itself, on real servers: its methods, many requests at once, and beside Perl's IMAP::Admin.
 
 use std::ops::ControlFlow;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::sync::{Mutex, mpsc};
 use std::time::Duration;
@@ -8,8 +9,8 @@ use std::time::Duration;
 use imapadm::admin::acl::{GetAcl, MyRights, RightsChange, SetAcl};
 use imapadm::admin::mailbox::Listing;
 use imapadm::admin::quota::{Limit, Resource};
-use imapadm::auth::{Credentials, PasswordSource};
-use imapadm::net::Address;
+use imapadm::auth::{Credentials, Kind, SecretSource};
+use imapadm::net::{Address, Security};
 use imapadm::{Error, Fault, MailboxName, Options, Session};
 use serde_json::{Value, json};
 
@@ -38,7 +39,10 @@ fn credentials(server: &Server, user: &str) -> Credentials {
     let folder = tempfile::tempdir_in(&server.folder).expect("a folder");
     let file = folder.path().join("password");
     std::fs::write(&file, format!("{}\nnot this line\n", server.password)).expect("a file");
-    let password = PasswordSource::File(file).fetch("").expect("a password");
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).expect("a private file");
+    let password = SecretSource::File(file)
+        .fetch(Kind::Password, "")
+        .expect("a password");
     Credentials::password(user, password)
 }
 
@@ -428,6 +432,7 @@ fn what_takes_too_long_is_given_up_and_the_session_goes_on() {
         port: server.port,
     };
     let mut options = Options::new(address);
+    options.security = Security::None;
     options.allow_cleartext = true;
     let mut imap = Session::open(options).expect("a session");
     imap.login(&credentials(cyrus(), "someone"), &[])
@@ -535,6 +540,7 @@ fn what_a_server_lacks_is_refused_with_its_name_and_never_sent() {
         host: "127.0.0.1".into(),
         port: server.port,
     });
+    options.security = Security::None;
     options.allow_cleartext = true;
     let mut imap = Session::open(options).expect("a session");
     imap.login(&credentials(cyrus(), "someone"), &[])

@@ -1,14 +1,21 @@
 //! The tests against running servers: one program, so that it is linked once and starts each server once.
 
+mod certificates;
+mod config;
 mod connecting;
 mod fixtures;
 mod ground;
 mod hostile;
+mod identity;
 mod interactive;
 mod library;
 mod login;
 mod names;
 mod operations;
 mod refusals;
+mod sasl;
 mod scripts;
+mod secrets;
 mod support;
+mod tampering;
+mod trust;

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
 /// How long a script waits for the client.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -32,8 +34,14 @@ pub struct Conn {
     /// The how-manyeth connection this is, from 0: a script can behave better the second time.
     pub number: usize,
     socket: TcpStream,
-    reader: BufReader<TcpStream>,
+    /// What the client and the script say: over the socket itself, or in TLS.
+    channel: BufReader<Channel>,
     shared: Arc<Shared>,
+}
+
+enum Channel {
+    Clear(TcpStream),
+    Tls(Box<StreamOwned<ServerConnection, TcpStream>>),
 }
 
 /// What a script unwinds with when the client has gone: that ends the script, and is no failure.
@@ -122,11 +130,11 @@ fn serve(number: usize, socket: TcpStream, shared: Arc<Shared>, script: &dyn Fn(
     socket.set_read_timeout(Some(PATIENCE)).expect("a limit");
     socket.set_write_timeout(Some(PATIENCE)).expect("a limit");
     socket.set_nodelay(true).expect("no delay");
-    let reader = BufReader::new(socket.try_clone().expect("a second handle"));
+    let channel = Channel::Clear(socket.try_clone().expect("a second handle"));
     let mut conn = Conn {
         number,
         socket,
-        reader,
+        channel: BufReader::new(channel),
         shared,
     };
     let outcome = catch_unwind(AssertUnwindSafe(|| script(&mut conn)));
@@ -140,7 +148,37 @@ fn serve(number: usize, socket: TcpStream, shared: Arc<Shared>, script: &dyn Fn(
 impl Conn {
     /// Sends bytes as they are.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        if self.socket.write_all(bytes.as_ref()).is_err() {
+        let channel = self.channel.get_mut();
+        if channel
+            .write_all(bytes.as_ref())
+            .and_then(|()| channel.flush())
+            .is_err()
+        {
+            gone();
+        }
+    }
+
+    /// Goes over to TLS. When the client breaks the handshake off, this says with which words, and all that is left
+    /// for the script is to end.
+    pub fn start_tls(&mut self, config: &Arc<ServerConfig>) -> Result<(), String> {
+        assert_eq!(
+            self.channel.buffer(),
+            b"",
+            "the client spoke before it had the word to begin TLS"
+        );
+        let mut tls = ServerConnection::new(Arc::clone(config)).expect("a TLS configuration");
+        let mut socket = self.socket.try_clone().expect("a second handle");
+        while tls.is_handshaking() {
+            tls.complete_io(&mut socket)
+                .map_err(|error| error.to_string())?;
+        }
+        self.channel = BufReader::new(Channel::Tls(Box::new(StreamOwned::new(tls, socket))));
+        Ok(())
+    }
+
+    /// The same, where a client that breaks it off is what the test is about: the script ends then.
+    pub fn tls_or_gone(&mut self, config: &Arc<ServerConfig>) {
+        if self.start_tls(config).is_err() {
             gone();
         }
     }
@@ -155,6 +193,16 @@ impl Conn {
         self.send(format!("{tag} OK {code} in\r\n"));
     }
 
+    /// What both ends of this TLS connection, and nobody else, can derive (RFC 9266 section 2).
+    pub fn tls_exporter(&mut self) -> [u8; 32] {
+        let Channel::Tls(tls) = self.channel.get_mut() else {
+            panic!("it has no TLS")
+        };
+        let label = b"EXPORTER-Channel-Binding";
+        let derived = tls.conn.export_keying_material([0; 32], label, Some(b""));
+        derived.expect("the handshake is done")
+    }
+
     /// Sends bytes one at a time, each in a packet of its own, with a pause between them.
     pub fn send_slowly(&mut self, bytes: impl AsRef<[u8]>, pause: Duration) {
         for byte in bytes.as_ref() {
@@ -167,7 +215,7 @@ impl Conn {
     #[track_caller]
     pub fn line(&mut self) -> Option<String> {
         let mut bytes = Vec::new();
-        match self.reader.read_until(b'\n', &mut bytes) {
+        match self.channel.read_until(b'\n', &mut bytes) {
             Ok(0) => return None,
             Ok(_) => {}
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
@@ -201,7 +249,7 @@ impl Conn {
     /// So many bytes, of a literal for instance.
     pub fn expect_bytes(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
-        if self.reader.read_exact(&mut bytes).is_err() {
+        if self.channel.read_exact(&mut bytes).is_err() {
             gone();
         }
         bytes
@@ -238,6 +286,10 @@ impl Conn {
 
     /// Ends the connection, in both directions.
     pub fn close(&mut self) {
+        if let Channel::Tls(tls) = self.channel.get_mut() {
+            tls.conn.send_close_notify();
+            let _ = tls.flush();
+        }
         // The client may have been quicker.
         let _ = self.socket.shutdown(Shutdown::Both);
     }
@@ -245,6 +297,30 @@ impl Conn {
     /// Sends no more, but still reads.
     pub fn close_sending(&mut self) {
         let _ = self.socket.shutdown(Shutdown::Write);
+    }
+}
+
+impl Read for Channel {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Channel::Clear(socket) => socket.read(buffer),
+            Channel::Tls(tls) => tls.read(buffer),
+        }
+    }
+}
+
+impl Write for Channel {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Channel::Clear(socket) => socket.write(bytes),
+            Channel::Tls(tls) => tls.write(bytes),
+        }
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Channel::Clear(socket) => socket.flush(),
+            Channel::Tls(tls) => tls.flush(),
+        }
     }
 }
 

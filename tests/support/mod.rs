@@ -3,6 +3,7 @@
 // A helper is written once for all the tests to come; one that no test uses today is no mistake.
 #![allow(dead_code)]
 
+pub mod certs;
 pub mod faulty;
 pub mod place;
 pub mod pty;

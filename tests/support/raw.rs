@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use super::servers::Server;
@@ -20,6 +21,8 @@ pub struct Raw {
     commands: usize,
     /// The server's first line.
     pub greeting: String,
+    /// The program that speaks TLS for us, if one does.
+    openssl: Option<Child>,
 }
 
 /// What came back for one command.
@@ -61,6 +64,32 @@ impl Raw {
         Raw::over(Box::new(reader), Box::new(socket))
     }
 
+    /// To the TLS port, with another's TLS; with alice's certificate if that is wanted.
+    pub fn connect_tls(server: &Server, with_certificate: bool) -> Raw {
+        let mut openssl = Command::new("openssl");
+        openssl
+            .args(["s_client", "-quiet", "-no_ign_eof", "-verify_return_error"])
+            .arg("-connect")
+            .arg(format!("{}:{}", server.host, server.imaps))
+            .arg("-CAfile")
+            .arg(&server.ca);
+        if with_certificate {
+            openssl.arg("-cert").arg(&server.client_cert);
+            openssl.arg("-key").arg(&server.client_key);
+        }
+        let mut child = openssl
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("openssl runs");
+        let writer = child.stdin.take().expect("its stdin is piped");
+        let reader = child.stdout.take().expect("its stdout is piped");
+        let mut raw = Raw::over(Box::new(reader), Box::new(writer));
+        raw.openssl = Some(child);
+        raw
+    }
+
     /// To the plain port, and logged in.
     pub fn login(server: &Server, user: &str) -> Raw {
         let mut raw = Raw::connect(server);
@@ -79,6 +108,7 @@ impl Raw {
             writer,
             commands: 0,
             greeting: String::new(),
+            openssl: None,
         };
         raw.greeting = raw.line();
         raw
@@ -171,6 +201,16 @@ impl Raw {
             bytes.pop();
         }
         String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        if let Some(openssl) = &mut self.openssl {
+            // It may have ended with the connection; a drop must not panic.
+            let _ = openssl.kill();
+            let _ = openssl.wait();
+        }
     }
 }
 

@@ -34,6 +34,8 @@ struct Target {
     user: String,
     password: Option<String>,
     ca: Option<PathBuf>,
+    /// Told to do without TLS.
+    notls: bool,
 }
 
 /// What became of a run.
@@ -59,12 +61,20 @@ impl Imapadm {
             user: server.admin.clone(),
             password: Some(server.password.clone()),
             ca: Some(server.ca.clone()),
+            notls: false,
         });
         run
     }
 
-    /// On whatever listens on this port of localhost.
+    /// On whatever listens on this port of localhost and knows nothing of TLS, as scripted servers mostly do.
     pub fn on_port(port: u16) -> Imapadm {
+        let mut run = Imapadm::on_tls_port(port);
+        run.target().notls = true;
+        run
+    }
+
+    /// On whatever listens on this port of localhost, over STARTTLS as the program chooses.
+    pub fn on_tls_port(port: u16) -> Imapadm {
         let mut run = Imapadm::bare();
         run.target = Some(Target {
             host: "localhost".to_owned(),
@@ -72,6 +82,7 @@ impl Imapadm {
             user: "someone".to_owned(),
             password: Some("s3cret-Passw0rd".to_owned()),
             ca: None,
+            notls: false,
         });
         run
     }
@@ -175,13 +186,16 @@ impl Imapadm {
         self
     }
 
-    /// Puts a file into the scratch home and returns its path.
+    /// Puts a file into the scratch home and returns its path. Nobody else may read it: the program insists on that where
+    /// a file holds a secret.
     pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.home.path().join(name);
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent).expect("a folder in the scratch home");
         }
         std::fs::write(&path, content).expect("a file in the scratch home");
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&path, private).expect("a private file");
         path
     }
 
@@ -198,13 +212,13 @@ impl Imapadm {
             all.extend(["-u".into(), target.user.clone().into()]);
             if let Some(password) = &target.password {
                 let file = self.file(".password", format!("{password}\n"));
-                // Nobody else may read it: the program could rightly insist on that.
-                let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-                std::fs::set_permissions(&file, private).expect("a private file");
                 all.extend(["--password-file".into(), file.into()]);
             }
             if let Some(ca) = &target.ca {
                 all.extend(["--cafile".into(), ca.into()]);
+            }
+            if target.notls {
+                all.push("--notls".into());
             }
         }
         all.extend(self.args.iter().cloned());

@@ -42,6 +42,10 @@ pub struct Server {
     pub admin: String,
     /// Everybody's password.
     pub password: String,
+    /// A bearer token that Dovecot takes for alice's.
+    pub token: Option<String>,
+    /// The same, an hour too old.
+    pub expired_token: Option<String>,
     /// The authority that signed the server's certificate and the client's.
     pub ca: PathBuf,
     /// A certificate that says «alice».
@@ -135,6 +139,8 @@ impl Server {
             socket: described["socket"].as_str().map(PathBuf::from),
             admin: text("admin"),
             password: text("password"),
+            token: described["token"].as_str().map(str::to_owned),
+            expired_token: described["expired_token"].as_str().map(str::to_owned),
             ca: text("ca").into(),
             client_cert: text("client_cert").into(),
             client_key: text("client_key").into(),

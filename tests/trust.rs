@@ -1,0 +1,328 @@
+//! A certificate that nobody vouches for: shown and asked about once, remembered, and missed when it changes.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::support::certs::{self, Authority, Form, Identity, named};
+use super::support::faulty::Faulty;
+use super::support::pty::Terminal;
+use super::support::run::Imapadm;
+
+const SOON: Duration = Duration::from_secs(15);
+const QUESTION: &str = "(yes/no)";
+const PASSWORD: &str = "s3cret-Passw0rd";
+
+/// A server that has several certificates and shows one of them, by its index.
+fn showing(identities: &[&Identity]) -> (Faulty, Arc<AtomicUsize>) {
+    let configs: Vec<_> = identities.iter().map(|one| one.config(None)).collect();
+    let shown = Arc::new(AtomicUsize::new(0));
+    let index = Arc::clone(&shown);
+    let server = Faulty::script(move |conn| {
+        certs::secure(conn, Form::StartTls, &configs[index.load(Ordering::SeqCst)]);
+        conn.answer(certs::imap);
+    });
+    (server, shown)
+}
+
+fn self_signed() -> Identity {
+    let mut params = named(&["localhost"]);
+    params
+        .distinguished_name
+        .push(rcgen::DnType::OrganizationName, "Kleiner Verein");
+    Identity::self_signed(&params)
+}
+
+/// A user at a terminal, with a home that stays from one start of the program to the next.
+struct User {
+    run: Imapadm,
+}
+
+impl User {
+    fn of(server: &Faulty) -> User {
+        let run = Imapadm::on_tls_port(server.port).args(["--timeout", "10"]);
+        User { run }
+    }
+
+    fn starts(&self) -> Terminal {
+        Terminal::spawn(&self.run)
+    }
+
+    /// Starts it, says yes, and leaves it.
+    fn trusts(&self) {
+        let mut terminal = self.starts();
+        terminal.wait_for(QUESTION, SOON);
+        terminal.type_("yes\r");
+        leave(&mut terminal);
+    }
+
+    /// The same user's script.
+    fn script(&self, server: &Faulty) -> Imapadm {
+        Imapadm::on_tls_port(server.port)
+            .env("XDG_DATA_HOME", self.run.home().join("data"))
+            .args(["--timeout", "10", "-c", "session"])
+            .limit(Duration::from_secs(30))
+    }
+
+    fn file(&self) -> PathBuf {
+        self.run.home().join("data/imapadm/known_servers")
+    }
+
+    fn known(&self) -> String {
+        std::fs::read_to_string(self.file()).unwrap_or_default()
+    }
+}
+
+/// Waits for the prompt of one who is logged in, and ends the program.
+fn leave(terminal: &mut Terminal) {
+    terminal.wait_for("someone@localhost>", SOON);
+    terminal.type_("\x04");
+    assert_eq!(terminal.exit_status(SOON).exit_code(), 0);
+}
+
+/// All that was ever on the screen, whatever scrolled away or was wrapped.
+fn all(terminal: &Terminal) -> String {
+    String::from_utf8_lossy(&terminal.sent()).into_owned()
+}
+
+#[test]
+fn the_first_time_all_is_shown_and_yes_is_remembered() {
+    let identity = self_signed();
+    let (server, _) = showing(&[&identity]);
+    let user = User::of(&server);
+    let mut terminal = user.starts();
+    terminal.wait_for(QUESTION, SOON);
+    let screen = all(&terminal);
+    for word in [
+        "localhost",
+        "subject",
+        "issuer",
+        "Kleiner Verein",
+        "valid",
+        "self-signed",
+        "fingerprint",
+        &identity.fingerprint(),
+    ] {
+        assert!(screen.contains(word), "no {word:?} in\n{screen}");
+    }
+    assert_eq!(user.known(), "", "nothing is kept before the answer");
+    let received = server.received().join("\n");
+    assert!(!received.contains("AUTHENTICATE"), "{received}");
+    // Only the whole word will do.
+    terminal.type_("y\r");
+    terminal.wait_until("second question", SOON, |screen| {
+        screen.matches(QUESTION).count() > 1
+    });
+    terminal.type_("yes\r");
+    leave(&mut terminal);
+
+    let line = format!(
+        "localhost:{} sha256:{}\n",
+        server.port,
+        identity.fingerprint()
+    );
+    assert_eq!(user.known(), line);
+    let mode = std::fs::metadata(user.file()).expect("the file");
+    assert_eq!(mode.permissions().mode() & 0o777, 0o600);
+
+    // The second time nobody is asked, at the terminal or in a script.
+    let mut terminal = user.starts();
+    leave(&mut terminal);
+    assert!(!all(&terminal).contains(QUESTION), "{}", all(&terminal));
+    let run = user.script(&server).run().ok();
+    assert_eq!(run.stderr, "", "{run}");
+    assert_eq!(user.known(), line);
+}
+
+#[test]
+fn an_unknown_authority_is_asked_about_too() {
+    let authority = Authority::new("Our Own CA");
+    let identity = authority.signs(&named(&["localhost"]));
+    let (server, _) = showing(&[&identity]);
+    let user = User::of(&server);
+    let mut terminal = user.starts();
+    terminal.wait_for(QUESTION, SOON);
+    let screen = all(&terminal);
+    assert!(screen.contains("Our Own CA"), "{screen}");
+    assert!(screen.contains(&identity.fingerprint()), "{screen}");
+    terminal.type_("yes\r");
+    leave(&mut terminal);
+}
+
+#[test]
+fn no_is_no_and_nothing_is_kept() {
+    let identity = self_signed();
+    let (server, _) = showing(&[&identity]);
+    for answer in ["no\r", "\x03", "\x04"] {
+        let user = User::of(&server);
+        let mut terminal = user.starts();
+        terminal.wait_for(QUESTION, SOON);
+        terminal.type_(answer);
+        let status = terminal.exit_status(SOON).exit_code();
+        assert!(
+            status == 5 || (answer == "\x03" && status == 130),
+            "{status} after {answer:?}: {}",
+            all(&terminal)
+        );
+        assert_eq!(user.known(), "");
+    }
+    let received = server.received().join("\n");
+    assert!(!received.contains("AUTHENTICATE"), "{received}");
+}
+
+#[test]
+fn what_cannot_be_judged_by_looking_is_not_asked_about() {
+    let authority = Authority::new("CA");
+    let mut old = named(&["localhost"]);
+    old.not_after = rcgen::date_time_ymd(2020, 2, 3);
+    let other_name = authority.signs(&named(&["elsewhere.example.org"]));
+    let expired = authority.signs(&old);
+    for identity in [&other_name, &expired] {
+        let (server, _) = showing(&[identity]);
+        let user = User::of(&server);
+        let run = user.run.arg("--cafile");
+        let file = run.file("ca.pem", authority.pem());
+        let user = User { run: run.arg(file) };
+        let mut terminal = user.starts();
+        assert_eq!(terminal.exit_status(SOON).exit_code(), 5);
+        assert!(!all(&terminal).contains(QUESTION), "{}", all(&terminal));
+    }
+}
+
+#[test]
+fn a_script_is_never_asked() {
+    let identity = self_signed();
+    let (server, _) = showing(&[&identity]);
+    let user = User::of(&server);
+    user.script(&server).run().fails(5).complains("--cafile");
+    // Not even where there is a terminal.
+    let run = Imapadm::on_tls_port(server.port).args(["-c", "session"]);
+    let mut terminal = Terminal::spawn(&run);
+    assert_eq!(terminal.exit_status(SOON).exit_code(), 5);
+    assert!(!all(&terminal).contains(QUESTION), "{}", all(&terminal));
+    assert_eq!(user.known(), "");
+}
+
+#[test]
+fn one_that_changed_is_refused_with_both_fingerprints() {
+    let (first, second) = (self_signed(), self_signed());
+    let (server, shown) = showing(&[&first, &second]);
+    let user = User::of(&server);
+    user.trusts();
+    let known = user.known();
+    shown.store(1, Ordering::SeqCst);
+    user.script(&server)
+        .run()
+        .fails(5)
+        .complains(&first.fingerprint())
+        .complains(&second.fingerprint())
+        .complains("known_servers")
+        .never_says(PASSWORD);
+    // At a terminal, too: whoever is asked so says yes.
+    let before = server.received().len();
+    let mut terminal = user.starts();
+    assert_eq!(terminal.exit_status(SOON).exit_code(), 5);
+    let screen = all(&terminal);
+    assert!(!screen.contains(QUESTION), "{screen}");
+    assert!(screen.contains(&first.fingerprint()), "{screen}");
+    assert!(screen.contains(&second.fingerprint()), "{screen}");
+    assert_eq!(user.known(), known);
+    let later = server.received()[before..].join("\n");
+    assert!(!later.contains("AUTHENTICATE"), "{later}");
+    // The one that is known is still as good as it was.
+    shown.store(0, Ordering::SeqCst);
+    user.script(&server).run().ok();
+}
+
+#[test]
+fn each_server_has_its_own() {
+    let identity = self_signed();
+    let (one, _) = showing(&[&identity]);
+    let (other, _) = showing(&[&identity]);
+    let user = User::of(&one);
+    user.trusts();
+    // The same certificate on another port is another server.
+    user.script(&other).run().fails(5);
+    user.script(&one).run().ok();
+}
+
+#[test]
+fn a_damaged_memory_is_no_memory() {
+    let identity = self_signed();
+    let (server, _) = showing(&[&identity]);
+    let user = User::of(&server);
+    user.trusts();
+    let known = user.known();
+    for damaged in [
+        "what is this\n",
+        "localhost:1 sha256:12\n",
+        "\u{0}\u{1b}[2J\n",
+    ] {
+        std::fs::write(user.file(), damaged).expect("the file");
+        let run = user.script(&server).run().never_says("\x1b");
+        assert!(matches!(run.status, Some(2 | 5)), "{run}");
+    }
+    // Others could have written what stands in it.
+    std::fs::write(user.file(), known).expect("the file");
+    let open = std::fs::Permissions::from_mode(0o666);
+    std::fs::set_permissions(user.file(), open).expect("its mode");
+    let run = user.script(&server).run().complains("known_servers");
+    assert!(matches!(run.status, Some(2 | 5)), "{run}");
+}
+
+#[test]
+fn a_pin_is_the_only_certificate_that_will_do() {
+    let (mine, other) = (self_signed(), self_signed());
+    let authority = Authority::new("CA");
+    let signed = authority.signs(&named(&["localhost"]));
+    for form in Form::BOTH {
+        let server = certs::serving(form, mine.config(None));
+        let pinned = |fingerprint: &str| {
+            let pin = format!("sha256:{fingerprint}");
+            certs::on(&server, form).args(["--pin", &pin])
+        };
+        pinned(&mine.fingerprint()).run().ok().says("tls\tTLSv1.");
+        let capitals = mine.fingerprint().to_uppercase();
+        pinned(&capitals).run().ok();
+        pinned(&other.fingerprint())
+            .run()
+            .fails(5)
+            .complains(&mine.fingerprint())
+            .complains(&other.fingerprint())
+            .never_says(PASSWORD);
+        // As it was: another pin, though an authority vouches for the certificate.
+        let server = certs::serving(form, signed.config(None));
+        let run = certs::on(&server, form).args(["--pin", &format!("sha256:{capitals}")]);
+        certs::trusting(run, &authority.pem())
+            .run()
+            .fails(5)
+            .complains(&signed.fingerprint());
+    }
+    for wrong in ["sha256:12", "sha1:aa", "", "sha256:zz", &"0".repeat(63)] {
+        Imapadm::on_tls_port(1)
+            .args(["--pin", wrong, "-c", "noop"])
+            .run()
+            .fails(2)
+            .complains("--pin");
+    }
+}
+
+#[test]
+fn the_name_that_a_certificate_must_have_can_be_given() {
+    let authority = Authority::new("CA");
+    let identity = authority.signs(&named(&["mail.example.org"]));
+    for form in Form::BOTH {
+        let server = certs::serving(form, identity.config(None));
+        let with = |name: &str| {
+            let run = certs::on(&server, form).args(["--tls-server-name", name]);
+            certs::trusting(run, &authority.pem()).run()
+        };
+        with("mail.example.org").ok().says("tls\tTLSv1.");
+        with("localhost").fails(5).complains("mail.example.org");
+        with("www.example.org")
+            .fails(5)
+            .complains("www.example.org");
+    }
+}
