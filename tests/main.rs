@@ -7,6 +7,7 @@ mod hostile;
 mod interactive;
 mod library;
 mod login;
+mod metadata;
 mod names;
 mod operations;
 mod refusals;
