@@ -30,6 +30,9 @@ pub struct Refusal {
     pub condition: Condition,
     /// The status response code (RFC 5530 and others) in capitals, such as `NOPERM`.
     pub code: Option<String>,
+    /// What stands behind the code in its brackets, such as the `MAXSIZE 1024` of METADATA (RFC 5464 section 4.3); mostly nothing.
+    /// Untrusted.
+    pub arguments: String,
     /// The server's own words. Untrusted: escape them before they reach a terminal.
     pub text: String,
     /// What to do next, where the command knows.
@@ -39,8 +42,10 @@ pub struct Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the server refused {}: {}", self.verb, self.condition)?;
-        if let Some(code) = &self.code {
-            write!(f, " [{code}]")?;
+        match &self.code {
+            Some(code) if self.arguments.is_empty() => write!(f, " [{code}]")?,
+            Some(code) => write!(f, " [{code} {}]", self.arguments)?,
+            None => {}
         }
         if !self.text.is_empty() {
             write!(f, " {}", self.text)?;

@@ -1,4 +1,4 @@
-//! IMAP administration: mailboxes, rights, quotas, subscriptions and messages of any IMAP server, over one persistent
+//! IMAP administration: mailboxes, rights, quotas, metadata, subscriptions and messages of any IMAP server, over one persistent
 //! [`Session`].
 //!
 //! It succeeds Perl's IMAP::Admin. What that module does, method by method:

@@ -27,7 +27,7 @@ enum Stage {
     Command(&'static str, &'static str),
 }
 
-const COMMANDS: [Stage; 10] = [
+const COMMANDS: [Stage; 11] = [
     Stage::Command("list", "LIST"),
     Stage::Command("listacl a", "GETACL"),
     Stage::Command("myrights a", "MYRIGHTS"),
@@ -38,6 +38,7 @@ const COMMANDS: [Stage; 10] = [
     Stage::Command("namespace", "NAMESPACE"),
     Stage::Command("id", "ID"),
     Stage::Command("listrights a b", "LISTRIGHTS"),
+    Stage::Command("getmetadata a", "GETMETADATA"),
 ];
 
 fn everywhere() -> Vec<Stage> {
@@ -45,7 +46,7 @@ fn everywhere() -> Vec<Stage> {
     before.into_iter().chain(COMMANDS).collect()
 }
 
-const CAPABILITIES: &str = "ACL QUOTA NAMESPACE ID";
+const CAPABILITIES: &str = "ACL QUOTA NAMESPACE ID METADATA";
 
 /// A server that behaves up to this stage; what it does there is the attack's, which gets the command's tag.
 fn until(stage: Stage, attack: impl Fn(&mut Conn, &str) + Send + Sync + 'static) -> Faulty {
@@ -249,6 +250,7 @@ fn odd_lines_before_the_answer_are_borne_by_what_changes() {
         "dm a",
         "setacl a b lr",
         "setquota r STORAGE 5",
+        "setmetadata a comment x",
         "sub a",
     ] {
         let server = Faulty::script(|conn| {
@@ -323,6 +325,8 @@ fn a_malformed_answer_is_a_failure_and_not_half_an_answer() {
         ("listacl a", "* ACL a bob (lr)\r\n"),
         ("listacl a", "* ACL\r\n"),
         ("myrights a", "* MYRIGHTS a\r\n"),
+        ("getmetadata a", "* METADATA a (/shared/x)\r\n"),
+        ("getmetadata a", "* METADATA a (/shared/x \"y\"\r\n"),
         ("listquota r", "* QUOTA r (STORAGE 1)\r\n"),
         ("listquota r", "* QUOTA r (STORAGE x 5)\r\n"),
         (

@@ -697,6 +697,8 @@ fn tab_completes_commands_and_options() {
         ("noop; unsubs\t", "noop; unsubscribe"),
         ("help subs\t", "help subscribe"),
         ("sam x bob wri\t", "sam x bob write"),
+        ("getmd x comm\t", "getmd x comment"),
+        ("setmd x special\t", "setmd x specialuse"),
         ("lm --s\t", "lm --subscribed"),
     ] {
         keyboard.type_(typed);

@@ -20,7 +20,7 @@ use super::support::raw::{Raw, message};
 use super::support::servers::{Server, cyrus, dovecot, unique};
 
 /// A session as the documentation of the crate begins one, with the test server's authority.
-fn open(server: &Server, user: &str) -> Session {
+pub(super) fn open(server: &Server, user: &str) -> Session {
     let address = Address::Tcp {
         host: server.name().to_owned(),
         port: server.imap,

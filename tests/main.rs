@@ -10,6 +10,7 @@ mod identity;
 mod interactive;
 mod library;
 mod login;
+mod metadata;
 mod names;
 mod operations;
 mod refusals;

@@ -7,6 +7,7 @@
 pub mod acl;
 pub mod mailbox;
 pub mod message;
+pub mod metadata;
 pub mod quota;
 pub mod server;
 pub mod subscription;

@@ -207,6 +207,17 @@ pub trait IntoMailbox {
     /// # Errors
     /// As [`MailboxName::typed`].
     fn into_mailbox(self) -> Result<MailboxName, Error>;
+
+    /// The name, which may also be empty: to metadata that is the server itself (RFC 5464 section 4.2).
+    ///
+    /// # Errors
+    /// As [`MailboxName::pattern`].
+    fn into_mailbox_or_server(self) -> Result<MailboxName, Error>
+    where
+        Self: Sized,
+    {
+        self.into_mailbox()
+    }
 }
 
 impl IntoMailbox for MailboxName {
@@ -225,11 +236,17 @@ impl IntoMailbox for &str {
     fn into_mailbox(self) -> Result<MailboxName, Error> {
         MailboxName::typed(self)
     }
+    fn into_mailbox_or_server(self) -> Result<MailboxName, Error> {
+        MailboxName::pattern(self)
+    }
 }
 
 impl IntoMailbox for &String {
     fn into_mailbox(self) -> Result<MailboxName, Error> {
         MailboxName::typed(self)
+    }
+    fn into_mailbox_or_server(self) -> Result<MailboxName, Error> {
+        MailboxName::pattern(self)
     }
 }
 

@@ -299,6 +299,10 @@ fn refusal(verb: &'static str, condition: Condition, status: &Status<'_>) -> Ref
         code: status
             .code
             .map(|code| String::from_utf8_lossy(code.name).to_ascii_uppercase()),
+        arguments: status
+            .code
+            .map(|code| String::from_utf8_lossy(code.arguments).into_owned())
+            .unwrap_or_default(),
         text: String::from_utf8_lossy(status.text).into_owned(),
         advice: None,
     }

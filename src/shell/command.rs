@@ -24,6 +24,8 @@ pub enum Kind {
     Root,
     /// A server that the configuration names, or any other.
     Server,
+    /// A metadata entry.
+    Entry,
     /// A command of the shell.
     Command,
     /// Anything else.
@@ -41,6 +43,8 @@ pub enum Count {
     Repeated,
     /// The last one: all words that are left, one at least; its name says how they go.
     Rest,
+    /// The last one: once, more often, or not at all.
+    Any,
 }
 
 /// One argument of a command.
@@ -52,6 +56,13 @@ pub struct Argument {
     pub kind: Kind,
     /// How often it stands.
     pub count: Count,
+}
+
+impl Argument {
+    /// Whether the command can't do without it.
+    fn is_needed(&self) -> bool {
+        !matches!(self.count, Count::Optional | Count::Any)
+    }
 }
 
 /// An option of a command.
@@ -135,12 +146,14 @@ impl Command {
             usage.push_str(&match argument.count {
                 Count::One | Count::Repeated | Count::Rest => format!(" {}", argument.name),
                 Count::Optional => format!(" [{}]", argument.name),
+                // It stands with the groups, below.
+                Count::Any => String::new(),
             });
         }
         let group = self.repeated();
         if group
             .iter()
-            .any(|argument| argument.count == Count::Repeated)
+            .any(|argument| matches!(argument.count, Count::Repeated | Count::Any))
         {
             let names: Vec<_> = group.iter().map(|argument| argument.name).collect();
             usage.push_str(&format!(" [{}]...", names.join(" ")));
@@ -153,7 +166,7 @@ impl Command {
         let once = self
             .arguments
             .iter()
-            .take_while(|argument| !matches!(argument.count, Count::Repeated | Count::Rest))
+            .take_while(|argument| matches!(argument.count, Count::One | Count::Optional))
             .count();
         &self.arguments[once..]
     }
@@ -225,13 +238,13 @@ impl Command {
         let least = self
             .arguments
             .iter()
-            .filter(|argument| argument.count != Count::Optional)
+            .filter(|argument| argument.is_needed())
             .count();
         if plain.len() < least {
             let missing = self
                 .arguments
                 .iter()
-                .filter(|argument| argument.count != Count::Optional)
+                .filter(|argument| argument.is_needed())
                 .nth(plain.len());
             return Err(self.misuse(&format!(
                 "it lacks its {}",

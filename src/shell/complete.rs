@@ -1,4 +1,4 @@
-//! Completion: command names, options, rights, and mailbox names one level at a time.
+//! Completion: command names, options, rights, metadata entries, and mailbox names one level at a time.
 //!
 //! What each word is comes from the table of commands. Not here: the terminal (`editor`).
 
@@ -84,6 +84,7 @@ pub fn complete(shell: &mut Shell, before: &str) -> (usize, Vec<Candidate>) {
             ["none", "read", "post", "append", "write", "delete", "all"].into_iter(),
             &at.text,
         ),
+        Some(Kind::Entry) => with_prefix(commands::entry_names(), &at.text),
         Some(Kind::Mailbox | Kind::Pattern | Kind::Root) => {
             let (separator, names) = mailboxes(shell, &at.text);
             narrow(names, separator, &at.text, at.quote)

@@ -255,6 +255,30 @@ mod tests {
     }
 
     #[test]
+    fn words_at_the_end_may_be_any_number() {
+        for (line, words) in [
+            ("getmd", 0),
+            ("getmd user.bob", 1),
+            ("getmd user.bob comment", 2),
+            ("getmd --depth 1 user.bob comment /shared/x squat", 4),
+        ] {
+            assert_eq!(input(line).words_from(0).len(), words, "{line}");
+        }
+        let command = find("getmetadata").unwrap();
+        assert_eq!(
+            command.usage(),
+            "getmetadata [--depth 0|1|infinity] [MAILBOX] [ENTRY]..."
+        );
+        let name = |index| command.argument(index).map(|argument| argument.name);
+        assert_eq!(
+            [name(0), name(1), name(5)],
+            [Some("MAILBOX"), Some("ENTRY"), Some("ENTRY")]
+        );
+        assert!(error("setmd user.bob comment").contains("lacks its VALUE"));
+        assert!(error("setmd a comment b c").contains("one word too many"));
+    }
+
+    #[test]
     fn an_unknown_command_names_the_nearest() {
         assert!(error("craetemailbox x").contains("did you mean createmailbox?"));
         assert!(error("ls").contains("there is no command \"ls\""));

@@ -6,12 +6,15 @@
 mod acl;
 mod mailbox;
 mod message;
+mod metadata;
 mod quota;
 mod server;
 mod shell;
 
 use imapadm::Error;
 use imapadm::session::{Request, Ticket};
+
+pub use metadata::entry_names;
 
 use super::Shell;
 use super::command::{Argument, Command, Count, Flag, Input, Kind, Step};
@@ -41,6 +44,8 @@ pub static ALL: &[&Command] = &[
     &quota::LISTQUOTA,
     &quota::LISTQUOTAROOT,
     &quota::SETQUOTA,
+    &metadata::GETMETADATA,
+    &metadata::SETMETADATA,
     &message::SELECT,
     &message::EXAMINE,
     &message::CLOSE,

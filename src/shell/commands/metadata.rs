@@ -1,0 +1,372 @@
+//! Metadata: getmetadata, setmetadata, and the short names of entries.
+
+use std::borrow::Cow;
+
+use imapadm::Error;
+use imapadm::admin::metadata::{Depth, GetMetadata, Metadata, PRIVATE, SHARED};
+use imapadm::session::MailboxName;
+
+use super::super::Shell;
+use super::super::command::{Argument, Command, Count, Flag, Flow, Input, Kind, Step};
+use super::{MAILBOX, submit};
+use crate::report::{Report, Value};
+
+/// A short name, the path it stands for, and under what setmetadata puts it.
+struct Short(&'static str, &'static str, &'static str);
+
+/// The short names of cyradm.
+static SHORTS: &[Short] = &[
+    Short("admin", "/admin", SHARED),
+    Short("comment", "/comment", PRIVATE),
+    Short("expire", "/vendor/cmu/cyrus-imapd/expire", SHARED),
+    Short("motd", "/motd", SHARED),
+    Short("news2mail", "/vendor/cmu/cyrus-imapd/news2mail", SHARED),
+    Short(
+        "pop3showafter",
+        "/vendor/cmu/cyrus-imapd/pop3showafter",
+        SHARED,
+    ),
+    Short("sharedseen", "/vendor/cmu/cyrus-imapd/sharedseen", SHARED),
+    Short("shutdown", "/vendor/cmu/cyrus-imapd/shutdown", SHARED),
+    Short("sieve", "/vendor/cmu/cyrus-imapd/sieve", SHARED),
+    Short("specialuse", "/specialuse", PRIVATE),
+    Short("squat", "/vendor/cmu/cyrus-imapd/squat", SHARED),
+];
+
+/// The short names, for completion.
+pub fn entry_names() -> impl Iterator<Item = &'static str> {
+    SHORTS.iter().map(|short| short.0)
+}
+
+/// An entry as typed: its path, and what it is under where that is said or known.
+struct Typed {
+    /// The path, without `/shared` or `/private`.
+    path: String,
+    /// `/shared` or `/private`, as typed.
+    under: Option<&'static str>,
+    /// What setmetadata puts it under if nothing is said.
+    usual: &'static str,
+}
+
+impl Typed {
+    /// Reads a short name or a path.
+    fn read(word: &str, command: &Command) -> Result<Self, Error> {
+        for top in [SHARED, PRIVATE] {
+            // In any case: entries' names have none.
+            if let Some((head, path)) = word.split_at_checked(top.len())
+                && head.eq_ignore_ascii_case(top)
+                && (path.is_empty() || path.starts_with('/'))
+            {
+                return Ok(Self {
+                    path: path.to_owned(),
+                    under: Some(top),
+                    usual: top,
+                });
+            }
+        }
+        if word.starts_with('/') {
+            return Ok(Self {
+                path: word.to_owned(),
+                under: None,
+                usual: SHARED,
+            });
+        }
+        let known = SHORTS
+            .iter()
+            .find(|short| short.0.eq_ignore_ascii_case(word));
+        let Some(Short(_, path, usual)) = known else {
+            let names: Vec<_> = entry_names().collect();
+            return Err(command.misuse(&format!(
+                "{word:?} is no entry; write a path that begins with a slash, or one of {}",
+                names.join(", ")
+            )));
+        };
+        Ok(Self {
+            path: (*path).to_owned(),
+            under: None,
+            usual,
+        })
+    }
+
+    /// The entry under `top`.
+    fn under(&self, top: &str) -> String {
+        format!("{top}{}", self.path)
+    }
+}
+
+pub static GETMETADATA: Command = Command {
+    name: "getmetadata",
+    aliases: &["getmd"],
+    flags: &[Flag {
+        name: "depth",
+        short: None,
+        value: Some("0|1|infinity"),
+        help: "also the entries right below those named, or all below",
+    }],
+    arguments: &[
+        Argument {
+            count: Count::Optional,
+            ..MAILBOX
+        },
+        Argument {
+            name: "ENTRY",
+            kind: Kind::Entry,
+            count: Count::Any,
+        },
+    ],
+    summary: "show metadata of a mailbox or the server",
+    details: "Without MAILBOX, or with '', the server's. ENTRY is a path, or short: admin, comment, expire, motd, news2mail, pop3showafter, \
+              sharedseen, shutdown, sieve, specialuse, squat; it is looked for under /shared (for all) and /private (yours), unless it begins \
+              with one. Without ENTRY, everything that has a value. A value is unknown where the server does not say. Bytes that are no UTF-8 show as \\xNN.",
+    flow: Flow::Reads,
+    start: getmetadata,
+};
+
+fn getmetadata(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
+    // Not the selected one: without a mailbox it is the server that is asked.
+    let mailbox = MailboxName::pattern(input.word(0).unwrap_or_default())?;
+    let wanted = Wanted::read(input)?;
+    let request = wanted.request(mailbox)?;
+    submit(shell, request, move |metadata, out| {
+        wanted.report(&metadata, out);
+    })
+}
+
+/// What is asked of each mailbox.
+struct Wanted {
+    entries: Vec<String>,
+    /// Whether somebody typed them, and so wants to hear of those without a value too.
+    named: bool,
+    depth: Depth,
+}
+
+impl Wanted {
+    fn read(input: &Input) -> Result<Self, Error> {
+        let depth = input.option("depth").map(Depth::parse).transpose()?;
+        let words = input.words_from(1);
+        if words.is_empty() {
+            return Ok(Self {
+                entries: vec![SHARED.to_owned(), PRIVATE.to_owned()],
+                named: false,
+                depth: depth.unwrap_or(Depth::Infinity),
+            });
+        }
+        let mut entries: Vec<String> = Vec::new();
+        for word in words {
+            let typed = Typed::read(word, input.command)?;
+            let tops = match typed.under {
+                Some(top) => vec![top],
+                None => vec![SHARED, PRIVATE],
+            };
+            for entry in tops.into_iter().map(|top| typed.under(top)) {
+                if !entries.iter().any(|have| have.eq_ignore_ascii_case(&entry)) {
+                    entries.push(entry);
+                }
+            }
+        }
+        Ok(Self {
+            entries,
+            named: true,
+            depth: depth.unwrap_or_default(),
+        })
+    }
+
+    /// The request for one mailbox.
+    fn request(&self, mailbox: MailboxName) -> Result<GetMetadata, Error> {
+        Ok(GetMetadata::new(mailbox, self.entries.iter().map(String::as_str))?.depth(self.depth))
+    }
+
+    /// The rows of one reply, in the order in which the entries were asked for.
+    fn report(&self, metadata: &Metadata, out: &mut Report) {
+        for (at, asked) in self.entries.iter().enumerate() {
+            let mut none = true;
+            for entry in metadata.within(asked) {
+                let Some(value) = &entry.value else {
+                    continue;
+                };
+                none = false;
+                // An entry below two that were asked for stands once.
+                let mut before = self.entries[..at].iter();
+                if !before.any(|other| entry.is_within(other)) {
+                    row(
+                        &metadata.mailbox,
+                        &entry.name,
+                        Value::Text(show(value)),
+                        out,
+                    );
+                }
+            }
+            if none && self.named {
+                // To who may see a mailbox and not read it, Cyrus tells some entries and is silent about the others.
+                let told = self.depth != Depth::Zero || metadata.within(asked).next().is_some();
+                let value = if told { NONE } else { UNKNOWN };
+                row(&metadata.mailbox, asked, value, out);
+            }
+        }
+    }
+}
+
+fn row(mailbox: &MailboxName, entry: &str, value: Value<'_>, out: &mut Report) {
+    out.row(&[
+        ("mailbox", place(mailbox)),
+        ("entry", Value::str(entry)),
+        ("value", value),
+    ]);
+}
+
+/// The server says that there is no value.
+const NONE: Value<'static> = Value::Absent("none");
+/// The server did not say.
+const UNKNOWN: Value<'static> = Value::Absent("unknown");
+
+/// A mailbox, or the server as it is typed.
+fn place(mailbox: &MailboxName) -> Value<'static> {
+    if mailbox.wire().is_empty() {
+        Value::Absent("''")
+    } else {
+        Value::text(mailbox)
+    }
+}
+
+/// A value as people read it.
+fn show(value: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(value) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => {
+            let mut shown = String::with_capacity(value.len() + 16);
+            for part in value.utf8_chunks() {
+                shown.push_str(part.valid());
+                for byte in part.invalid() {
+                    shown.push_str(&format!("\\x{byte:02X}"));
+                }
+            }
+            Cow::Owned(shown)
+        }
+    }
+}
+
+pub static SETMETADATA: Command = Command {
+    name: "setmetadata",
+    aliases: &["setmd"],
+    flags: &[Flag {
+        name: "private",
+        short: None,
+        value: None,
+        help: "put it under /private, where only you see it",
+    }],
+    arguments: &[
+        MAILBOX,
+        Argument {
+            name: "ENTRY",
+            kind: Kind::Entry,
+            count: Count::One,
+        },
+        Argument {
+            name: "VALUE",
+            kind: Kind::Word,
+            count: Count::One,
+        },
+    ],
+    summary: "set metadata of a mailbox or the server",
+    details: "MAILBOX '' is the server. ENTRY is a path or a short name, as in getmetadata: comment and specialuse go under /private, all else \
+              under /shared, unless it begins with one. The value none removes it. What Cyrus and Dovecot keep differs: Cyrus knows only its own \
+              entries, Dovecot keeps any.",
+    flow: Flow::Changes,
+    start: setmetadata,
+};
+
+fn setmetadata(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
+    let mailbox = MailboxName::pattern(input.word(0).unwrap_or_default())?;
+    let word = input.word(1).unwrap_or_default();
+    let typed = Typed::read(word, input.command)?;
+    let entry = match (typed.under, input.has("private")) {
+        (Some(SHARED), true) => {
+            return Err(input
+                .command
+                .misuse(&format!("{word} is not private; leave out one of the two")));
+        }
+        (_, true) => typed.under(PRIVATE),
+        (top, false) => typed.under(top.unwrap_or(typed.usual)),
+    };
+    let value = input
+        .word(2)
+        .filter(|value| !value.eq_ignore_ascii_case("none"))
+        .map(|value| value.as_bytes().to_vec());
+    let entries = vec![(entry.clone(), value.clone())];
+    let request = shell
+        .session()?
+        .set_metadata_request(mailbox.clone(), entries)?;
+    submit(shell, request, move |(), out| {
+        let value = value.as_deref();
+        out.row(&[
+            ("mailbox", place(&mailbox)),
+            ("entry", Value::str(entry)),
+            (
+                "value",
+                value.map_or(NONE, |value| Value::Text(show(value))),
+            ),
+            ("set", Value::Flag(true)),
+        ]);
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(words: &[&str]) -> Result<Wanted, Error> {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        Wanted::read(&GETMETADATA.read(&words)?)
+    }
+
+    #[test]
+    fn entries_without_a_side_are_looked_for_on_both() {
+        for (words, entries) in [
+            (&["m"][..], &["/shared", "/private"][..]),
+            (&["m", "comment"], &["/shared/comment", "/private/comment"]),
+            (
+                &["m", "/Private/x", "/comment", "comment"],
+                &["/private/x", "/shared/comment", "/private/comment"],
+            ),
+            (
+                &["m", "SQUAT"],
+                &[
+                    "/shared/vendor/cmu/cyrus-imapd/squat",
+                    "/private/vendor/cmu/cyrus-imapd/squat",
+                ],
+            ),
+            (&["m", "/sharedx"], &["/shared/sharedx", "/private/sharedx"]),
+            (&["m", "/shared"], &["/shared"]),
+        ] {
+            assert_eq!(wanted(words).unwrap().entries, entries, "{words:?}");
+        }
+        assert_eq!(wanted(&["m"]).unwrap().depth, Depth::Infinity);
+        assert_eq!(wanted(&["m", "motd"]).unwrap().depth, Depth::Zero);
+        assert_eq!(wanted(&["--depth", "1", "m"]).unwrap().depth, Depth::One);
+        assert!(wanted(&["--depth", "2", "m"]).is_err());
+        for wrong in ["coment", "comment/x", "shared/x", ""] {
+            let error = wanted(&["m", wrong]).err().map(|error| error.to_string());
+            assert!(
+                error.is_some_and(|text| text.contains("pop3showafter")),
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_short_name_can_be_asked_for() {
+        let mut words = vec!["m"];
+        words.extend(entry_names());
+        let wanted = wanted(&words).unwrap();
+        assert_eq!(wanted.entries.len(), 2 * SHORTS.len());
+        wanted
+            .request(MailboxName::pattern("").unwrap())
+            .expect("names that can be sent");
+    }
+
+    #[test]
+    fn a_value_that_is_no_text_shows_its_bytes() {
+        assert_eq!(show("Zo\u{eb}".as_bytes()), "Zo\u{eb}");
+        assert_eq!(show(b"Zo\xeb, \xff\x00"), "Zo\\xEB, \\xFF\0");
+    }
+}
