@@ -68,7 +68,10 @@ impl Mailboxes {
 }
 
 fn is_of((separator, attributes): &(Option<u8>, Vec<String>), listed: &Listed<'_>) -> bool {
-    *separator == listed.separator && listed.attributes().eq(attributes.iter().map(String::as_str))
+    *separator == listed.separator
+        && listed
+            .attributes()
+            .eq(attributes.iter().map(String::as_str))
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
