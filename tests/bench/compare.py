@@ -353,7 +353,7 @@ class Row:
         # One who could not be measured is nobody to be faster than.
         found = [self.contenders[name].median() for name in peers if name in self.contenders]
         ratio = min(found) / self.ours()
-        self.verdicts.append(f"{'met' if ratio >= least else 'MISSED'}: {ratio:.0f}x ≥ {least}x")
+        self.verdicts.append(f"{'met' if ratio >= least else 'MISSED'}: {ratio:.1f}x ≥ {least}x")
 
     def markdown(self):
         ours = self.ours()
