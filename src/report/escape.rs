@@ -9,11 +9,7 @@ use std::fmt::Write as _;
 ///
 /// Control characters become `\n`, `\t`, `\r` or `\xNN`; invisible and direction-changing ones `\u{…}`.
 pub fn escape(text: &str) -> Cow<'_, str> {
-    // Every byte at once, not up to the first odd one: a listing has a million names, nearly all of them plain.
-    let plain = text
-        .bytes()
-        .fold(true, |plain, byte| plain & (0x20..0x7f).contains(&byte));
-    if plain || !text.chars().any(is_dangerous) {
+    if is_plain(text.as_bytes()) || !text.chars().any(is_dangerous) {
         return Cow::Borrowed(text);
     }
     let mut safe = String::with_capacity(text.len() + 8);
@@ -29,6 +25,20 @@ pub fn escape(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(safe)
+}
+
+/// Whether all is printable ASCII. It looks at eight bytes at once: a listing has a million names, nearly all of them plain.
+fn is_plain(text: &[u8]) -> bool {
+    let all = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .fold(true, |plain, byte| plain & (0x20..0x7f).contains(byte))
+    };
+    match text.last_chunk::<8>() {
+        // The last eight overlap those before, which is cheaper than a rest byte by byte.
+        Some(last) => all(last) && text.as_chunks::<8>().0.iter().all(|eight| all(eight)),
+        None => all(text),
+    }
 }
 
 fn is_dangerous(c: char) -> bool {
@@ -51,6 +61,20 @@ mod tests {
         assert_eq!(escape("a\nb\tc\r"), "a\\nb\\tc\\r");
         assert_eq!(escape("c1\u{9b}31m"), "c1\\x9B31m");
         assert_eq!(escape("txt\u{202e}gpj"), "txt\\u{202E}gpj");
+    }
+
+    #[test]
+    fn one_odd_byte_is_found_wherever_it_stands() {
+        for length in 0..40 {
+            assert!(is_plain(&vec![b'~'; length]));
+            for at in 0..length {
+                for odd in [0x1f, 0x7f, 0x80, 0xff] {
+                    let mut text = vec![b' '; length];
+                    text[at] = odd;
+                    assert!(!is_plain(&text), "{odd:#x} at {at} of {length}");
+                }
+            }
+        }
     }
 
     proptest! {

@@ -91,7 +91,7 @@ impl Report {
         let render: Box<dyn Render> = match (format, terminal) {
             (Format::Json, _) => Box::new(json::Lines::default()),
             (Format::Text, true) => Box::new(text::Table::new(colour)),
-            (Format::Text, false) => Box::new(text::Tabs),
+            (Format::Text, false) => Box::new(text::Tabs::default()),
         };
         Self {
             render,

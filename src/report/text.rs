@@ -26,7 +26,11 @@ fn show<'a>(key: &'static str, value: &'a Value<'a>) -> Cow<'a, str> {
 }
 
 /// For a pipe: one row a line, a tab between the cells, nothing else.
-pub(super) struct Tabs;
+#[derive(Default)]
+pub(super) struct Tabs {
+    /// The row that is being put together, so that it goes out in one piece; kept for its memory.
+    line: Vec<u8>,
+}
 
 impl Render for Tabs {
     fn begin(&mut self, _: &mut dyn Write, _: &str, _: &Place) -> io::Result<()> {
@@ -34,13 +38,15 @@ impl Render for Tabs {
     }
 
     fn row(&mut self, out: &mut dyn Write, cells: &[Cell<'_>]) -> io::Result<()> {
+        self.line.clear();
         for (at, (key, value)) in cells.iter().enumerate() {
             if at > 0 {
-                out.write_all(b"\t")?;
+                self.line.push(b'\t');
             }
-            out.write_all(show(key, value).as_bytes())?;
+            self.line.extend_from_slice(show(key, value).as_bytes());
         }
-        out.write_all(b"\n")
+        self.line.push(b'\n');
+        out.write_all(&self.line)
     }
 
     fn end(&mut self, _: &mut dyn Write, _: Option<&Error>) -> io::Result<()> {
@@ -201,7 +207,7 @@ mod tests {
     #[test]
     fn a_pipe_gets_tabs_and_nothing_that_could_be_taken_for_one() {
         assert_eq!(
-            rows(&mut Tabs),
+            rows(&mut Tabs::default()),
             "user.bob\tlrs\nuser.bob.a\\tb\t\n北京\tcreated\n"
         );
     }
