@@ -3,6 +3,7 @@
 //! Subscriptions (SUBSCRIBE, LSUB) are in `subscription`, the selected mailbox in `message`.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::ops::ControlFlow;
@@ -12,6 +13,7 @@ use crate::session::{Effect, Fit, IntoMailbox, MailboxName, Request, Session, St
 use crate::wire::cursor::{Cursor, ParseError};
 use crate::wire::encode::Encoder;
 use crate::wire::response::{Data, Status as StatusResponse};
+use crate::wire::utf7;
 
 use super::{has, is_denied, is_missing};
 
@@ -427,6 +429,24 @@ pub(super) fn read_advice(refusal: &Refusal) -> Option<String> {
     }
 }
 
+/// Which mailboxes a command is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reach {
+    /// Those that match a LIST pattern.
+    Pattern(MailboxName),
+    /// This one and all below it.
+    Subtree(MailboxName),
+}
+
+/// The mailboxes that a [`Reach`] comes to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// They, by name.
+    pub mailboxes: Vec<Mailbox>,
+    /// How many names without a mailbox were among them.
+    pub skipped: usize,
+}
+
 /// What became of one mailbox of a subtree.
 #[derive(Debug)]
 pub struct Deleted {
@@ -533,89 +553,190 @@ impl Session {
     pub fn delete_subtree(
         &mut self,
         mailbox: impl IntoMailbox,
-        mut each: impl FnMut(Deleted),
+        each: impl FnMut(Deleted),
     ) -> Result<(), Error> {
         let root = mailbox.into_mailbox()?;
+        self.check_is_no_namespace(&root)?;
         let separator = self.separator_for(&root)?;
-        // `user` on Cyrus is no mailbox but where everybody's are: one word forgotten behind it must not empty the server.
-        let is_prefix = |prefix: &MailboxName| {
-            let prefix = prefix.wire();
-            prefix == root.wire()
-                || prefix
-                    .split_last()
-                    .is_some_and(|(last, name)| Some(*last) == separator && name == root.wire())
-        };
-        let prefix = self
-            .state()
-            .namespaces()
-            .is_some_and(|all| all.iter().any(|(_, one)| is_prefix(&one.prefix)));
-        if prefix && !MailboxName::same(root.wire(), b"INBOX") {
-            return Err(Error::Usage(format!(
-                "{root} is a namespace, not a mailbox: all that is in it would go; name the mailbox that is to go"
-            )));
-        }
         let tree = self.subtree(&root, separator)?;
         if tree.is_empty() {
             return Err(Error::NotListed {
                 mailbox: root.to_string(),
             });
         }
-        let all = tree.len();
-        let mut needed = HashSet::new();
-        let (mut gone, mut failed, mut first) = (0, 0, None);
-        // Children before their parents: a name sorts before every longer one that begins with it.
-        for mailbox in tree.into_values().rev() {
-            let result = if needed.contains(&mailbox.name) {
-                Err(Error::Usage(
-                    "a mailbox below it stayed, so it was not tried".into(),
-                ))
-            } else {
-                match self.run(Delete {
-                    mailbox: mailbox.name.clone(),
-                }) {
-                    // A name without a mailbox that has gone with what was below it. Dovecot lists some of them without \Noselect.
-                    Err(Error::Refused(refusal))
-                        if is_missing(&refusal) && (gone > 0 || mailbox.is_only_a_name()) =>
-                    {
-                        continue;
-                    }
-                    other => other,
-                }
-            };
-            match &result {
-                Ok(()) => gone += 1,
-                Err(error) => {
-                    failed += 1;
-                    needed.extend(mailbox.name.parents(separator));
-                    first.get_or_insert_with(|| format!("{}: {error}", mailbox.name));
-                }
-            }
-            if result.as_ref().is_err_and(Error::is_grave) {
-                // Whether this one was done may be unknown: whoever asked must see its name.
-                let told = result
-                    .as_ref()
-                    .map_err(|error| Error::Usage(error.to_string()));
-                each(Deleted {
-                    mailbox: mailbox.name,
-                    result: told.copied(),
-                });
-                return result;
-            }
-            if all == 1 && result.is_err() {
-                return result;
-            }
-            each(Deleted {
-                mailbox: mailbox.name,
-                result,
+        if self.delete_deepest_first(tree.into_values().collect(), each)? == 0 {
+            return Err(Error::NotListed {
+                mailbox: root.to_string(),
             });
         }
+        Ok(())
+    }
+
+    /// That a mailbox is not where everybody's are: one word forgotten behind Cyrus's `user` must not empty the server.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if it is; or the connection was lost.
+    pub fn check_is_no_namespace(&mut self, root: &MailboxName) -> Result<(), Error> {
+        if MailboxName::same(root.wire(), b"INBOX") {
+            return Ok(());
+        }
+        let namespaces = match self.namespaces() {
+            Ok(namespaces) => namespaces,
+            Err(error) if error.is_grave() => return Err(error),
+            // A server without them, or one that won't tell.
+            Err(_) => return Ok(()),
+        };
+        let is_prefix = namespaces.iter().any(|(_, namespace)| {
+            let prefix = namespace.prefix.wire();
+            prefix == root.wire()
+                || prefix.split_last().is_some_and(|(last, name)| {
+                    Some(*last) == namespace.separator && name == root.wire()
+                })
+        });
+        if is_prefix {
+            return Err(Error::Usage(format!(
+                "{root} is a namespace, not a mailbox: all that is in it would go; name the mailbox that is to go"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Deletes the mailboxes that were [found](Self::find), deepest first, and tells `each` of every one as it goes or stays.
+    ///
+    /// # Errors
+    /// As [`delete_subtree`](Self::delete_subtree).
+    pub fn delete_found(
+        &mut self,
+        found: Found,
+        each: impl FnMut(Deleted),
+    ) -> Result<(), Error> {
+        self.delete_deepest_first(found.mailboxes, each).map(drop)
+    }
+
+    /// Deletes mailboxes, those of one depth at a time: whether a mailbox may go depends on what became of those below it, and on nothing
+    /// beside it. Returns how many went.
+    fn delete_deepest_first(
+        &mut self,
+        mut mailboxes: Vec<Mailbox>,
+        mut each: impl FnMut(Deleted),
+    ) -> Result<usize, Error> {
+        let all = mailboxes.len();
+        let depth = |mailbox: &Mailbox| {
+            let separator = mailbox.separator;
+            let wire = mailbox.name.wire().iter();
+            wire.filter(|byte| separator == Some(**byte)).count()
+        };
+        mailboxes.sort_by_cached_key(|mailbox| (Reverse(depth(mailbox)), mailbox.name.clone()));
+        let mut needed = HashSet::new();
+        let (mut gone, mut failed, mut first, mut grave) = (0, 0, None, None);
+        for level in mailboxes.chunk_by(|a, b| depth(a) == depth(b)) {
+            let (blocked, free): (Vec<&Mailbox>, Vec<&Mailbox>) = level
+                .iter()
+                .partition(|mailbox| needed.contains(&mailbox.name));
+            for mailbox in blocked {
+                failed += 1;
+                needed.extend(mailbox.name.parents(mailbox.separator));
+                let why = "a mailbox below it stayed, so it was not tried";
+                first.get_or_insert_with(|| format!("{}: {why}", mailbox.name));
+                each(Deleted {
+                    mailbox: mailbox.name.clone(),
+                    result: Err(Error::Usage(why.into())),
+                });
+            }
+            let requests = free.into_iter().map(|mailbox| {
+                let request = Delete {
+                    mailbox: mailbox.name.clone(),
+                };
+                (request, mailbox)
+            });
+            let sent = self.run_each(requests, |mailbox, result| {
+                match &result {
+                    Ok(()) => gone += 1,
+                    // A name without a mailbox that has gone with what was below it. Dovecot lists some of them without \Noselect.
+                    Err(Error::Refused(refusal))
+                        if is_missing(refusal) && (gone > 0 || mailbox.is_only_a_name()) =>
+                    {
+                        return;
+                    }
+                    Err(error) => {
+                        failed += 1;
+                        needed.extend(mailbox.name.parents(mailbox.separator));
+                        first.get_or_insert_with(|| format!("{}: {error}", mailbox.name));
+                    }
+                }
+                let result = match result {
+                    Err(error) if error.is_grave() => {
+                        // Whether this one was done may be unknown: whoever asked must see its name.
+                        let words = Error::Usage(error.to_string());
+                        grave.get_or_insert(error);
+                        Err(words)
+                    }
+                    Err(error) if all == 1 => {
+                        grave.get_or_insert(error);
+                        return;
+                    }
+                    result => result,
+                };
+                each(Deleted {
+                    mailbox: mailbox.name.clone(),
+                    result,
+                });
+            });
+            if let Some(error) = grave {
+                return Err(error);
+            }
+            sent?;
+        }
         match first {
-            None if gone == 0 => Err(Error::NotListed {
-                mailbox: root.to_string(),
-            }),
-            None => Ok(()),
+            None => Ok(gone),
             Some(first) => Err(Error::Several { failed, all, first }),
         }
+    }
+
+    /// The mailboxes that a command is for: those that match a pattern, or one and all below it. By name; names without a mailbox
+    /// (\Noselect, \NonExistent) are only counted.
+    ///
+    /// # Errors
+    /// [`Error::NotListed`] if there is none at all; else as [`list`](Self::list).
+    pub fn find(&mut self, reach: &Reach) -> Result<Found, Error> {
+        let mut found: Vec<Mailbox> = match reach {
+            Reach::Pattern(pattern) => {
+                let mut found = Vec::new();
+                self.list_each(
+                    Listing::All,
+                    &MailboxName::from_wire(b""),
+                    pattern,
+                    |mailbox| {
+                        found.push(mailbox.to_mailbox());
+                        ControlFlow::Continue(())
+                    },
+                )?;
+                found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+                found
+            }
+            Reach::Subtree(root) => {
+                let separator = self.separator_for(root)?;
+                self.subtree(root, separator)?.into_values().collect()
+            }
+        };
+        if found.is_empty() {
+            return Err(Error::NotListed {
+                mailbox: match reach {
+                    Reach::Pattern(pattern) => {
+                        let wire = pattern.wire();
+                        let text = utf7::decode(wire).unwrap_or(String::from_utf8_lossy(wire));
+                        format!("that matches {text}")
+                    }
+                    Reach::Subtree(root) => root.to_string(),
+                },
+            });
+        }
+        let all = found.len();
+        found.retain(|mailbox| !mailbox.is_only_a_name());
+        Ok(Found {
+            skipped: all - found.len(),
+            mailboxes: found,
+        })
     }
 
     /// A mailbox and all below it, as the server lists them.

@@ -1,12 +1,13 @@
 //! How a result looks: as text, as a table on a terminal, as JSON.
 //!
-//! Lives here: rows and their cells, the renderers, and what is safe to print on a terminal (`escape`). Not here: IMAP,
+//! Lives here: rows and their cells, the renderers, how far a long command is (`progress`), and what is safe to print on a terminal (`escape`). Not here: IMAP,
 //! and which command gives which rows (the shell's commands do).
 //!
 //! A command never prints: it hands [`Cell`]s to a [`Report`], which renders them as they come.
 
 pub mod escape;
 mod json;
+pub mod progress;
 mod text;
 
 use std::borrow::Cow;

@@ -10,6 +10,7 @@ mod pipeline;
 mod request;
 mod state;
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
@@ -40,6 +41,9 @@ const BATCH: usize = 8 * 1024;
 /// After this long without a word, a server may have ended the session.
 const IDLE: Duration = Duration::from_secs(1);
 
+/// Requests of [`Session::run_each`] that may wait for their answers; their replies stand in memory until then.
+const MOST_AHEAD: usize = 500;
+
 /// How long an answer on its way is still waited for when the user interrupts.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -58,6 +62,9 @@ pub struct Options {
     pub allow_cleartext: bool,
     /// The hierarchy separator of a server that won't say.
     pub separator: Option<u8>,
+    /// Whether [`Session::run_each`] sends requests before the ones before them are answered. Without, each waits its turn, for a server
+    /// that can't stand it, or to find out whether it can.
+    pub pipeline: bool,
     /// Ends a wait when it is raised.
     pub interrupt: Interrupt,
 }
@@ -72,6 +79,7 @@ impl Options {
             timeouts: Timeouts::default(),
             allow_cleartext: false,
             separator: None,
+            pipeline: true,
             interrupt: Interrupt::new(),
         }
     }
@@ -143,6 +151,83 @@ impl Session {
     pub fn run<R: Request>(&mut self, request: R) -> Result<R::Reply, Error> {
         let ticket = self.submit(request)?;
         self.wait(ticket)
+    }
+
+    /// Sends many requests, each before the ones before it are answered, and tells `each` what became of every one, in their order. What
+    /// belongs to a request, such as the mailbox it is about, comes back with its reply.
+    ///
+    /// A failure does not keep the others from being sent, but for one that [is grave](Error::is_grave): nothing is sent after that, and
+    /// `each` still hears of everything that was.
+    ///
+    /// # Errors
+    /// The session was over, or the user had interrupted, before all were sent; `each` has not heard of those left.
+    pub fn run_each<R: Request, K>(
+        &mut self,
+        requests: impl IntoIterator<Item = (R, K)>,
+        mut each: impl FnMut(K, Result<R::Reply, Error>),
+    ) -> Result<(), Error> {
+        let most = if self.options.pipeline { MOST_AHEAD } else { 0 };
+        let mut ahead: VecDeque<(Ticket<R>, K)> = VecDeque::new();
+        let mut stopped = Ok(());
+        for (request, key) in requests {
+            match self.submit(request) {
+                Ok(ticket) => ahead.push_back((ticket, key)),
+                Err(error) if error.is_grave() => {
+                    stopped = Err(error);
+                    break;
+                }
+                // It was not sent; those before it are told of first.
+                Err(error) => {
+                    if self.tell(&mut ahead, 0, &mut each) {
+                        break;
+                    }
+                    each(key, Err(error));
+                }
+            }
+            if self.tell(&mut ahead, most, &mut each) {
+                break;
+            }
+        }
+        if ahead.is_empty() {
+            return stopped;
+        }
+        if self.options.interrupt.raised() {
+            // What is under way is still heard of, if it comes soon.
+            let interrupt = self.options.interrupt.clone();
+            interrupt.clear();
+            let before = self.link.deadline;
+            self.hurry(GRACE);
+            while !ahead.is_empty() {
+                self.tell(&mut ahead, 0, &mut each);
+            }
+            self.link.deadline = before;
+            interrupt.raise();
+        }
+        while !ahead.is_empty() {
+            self.tell(&mut ahead, 0, &mut each);
+        }
+        stopped
+    }
+
+    /// Tells of the oldest requests until only `most` are waiting; whether something grave stopped it.
+    fn tell<R: Request, K>(
+        &mut self,
+        ahead: &mut VecDeque<(Ticket<R>, K)>,
+        most: usize,
+        each: &mut impl FnMut(K, Result<R::Reply, Error>),
+    ) -> bool {
+        while ahead.len() > most {
+            let Some((ticket, key)) = ahead.pop_front() else {
+                break;
+            };
+            let result = self.wait(ticket);
+            let grave = result.as_ref().is_err_and(Error::is_grave);
+            each(key, result);
+            if grave {
+                return true;
+            }
+        }
+        false
     }
 
     /// Does `work` as long as its answers come within `limit` altogether; what takes longer is given up on like something

@@ -13,8 +13,8 @@ use crate::wire::utf7;
 ///
 /// The server's bytes are the identity. People see and type UTF-8: [`Display`](fmt::Display) decodes modified UTF-7, and
 /// [`MailboxName::typed`] encodes it. A name that does not decode, or whose decoded form would be read back as another
-/// mailbox, is shown as the server has it; where even that would mean another one, it is shown behind [`RAW`]. So what is shown
-/// can always be typed back.
+/// mailbox, is shown as the server has it; where even that would mean another one, and where it holds a wildcard, it is shown behind
+/// [`RAW`]. So what is shown can always be typed back, and means this mailbox alone.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MailboxName(Box<[u8]>);
 
@@ -77,6 +77,10 @@ impl MailboxName {
             return Cow::Borrowed(text);
         }
         let means_it = |text: &str| Self::pattern(text).is_ok_and(|name| name.wire() == wire);
+        // A command would take it for a pattern, and do to others what is meant for this one.
+        if wire.contains(&b'*') || wire.contains(&b'%') {
+            return Cow::Owned(escape(wire));
+        }
         if let Some(text) = utf7::decode(wire)
             && means_it(&text)
         {
@@ -129,11 +133,11 @@ impl MailboxName {
     }
 }
 
-/// Whether a name is printable ASCII without a shift. It looks at every byte, which is faster than stopping at the first odd one: the
+/// Whether a name is printable ASCII without a shift or a wildcard. It looks at every byte, which is faster than stopping at the first odd one: the
 /// loop then works on many at once, and a listing has a million names.
 fn is_plain(wire: &[u8]) -> bool {
     wire.iter().fold(true, |plain, &byte| {
-        plain & (0x20..0x7f).contains(&byte) & (byte != b'&')
+        plain & (0x20..0x7f).contains(&byte) & !matches!(byte, b'&' | b'*' | b'%')
     })
 }
 

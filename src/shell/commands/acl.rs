@@ -1,12 +1,15 @@
 //! Rights: listacl, setacl, deleteacl, myrights, listrights.
 
 use imapadm::Error;
-use imapadm::admin::acl::{AclEntry, DeleteAcl, GetAcl, ListRights, MyRights, SetAcl};
+use imapadm::admin::mailbox::Reach;
+use imapadm::session::MailboxName;
+use imapadm::admin::acl::{Acl, AclEntry, DeleteAcl, GetAcl, ListRights, MyRights, SetAcl};
 
 use super::super::Shell;
 use super::super::command::{Argument, Command, Count, Flow, Input, Kind, Step};
-use super::{MAILBOX, MAILBOX_OR_SELECTED, Tally, alone, submit, submit_all};
-use crate::report::{Cell, Value};
+use super::many::{RECURSIVE, Scope, YES, change_each, each, scope};
+use super::{MAILBOXES, MAILBOXES_OR_SELECTED, MAILBOX, MAILBOX_OR_SELECTED, Tally, alone, submit, submit_all};
+use crate::report::{Cell, Report, Value};
 
 const IDENTIFIERS: Argument = Argument {
     name: "IDENTIFIER",
@@ -17,33 +20,43 @@ const IDENTIFIERS: Argument = Argument {
 pub static LISTACL: Command = Command {
     name: "listacl",
     aliases: &["listaclmailbox", "lam"],
-    flags: &[],
-    arguments: &[MAILBOX_OR_SELECTED],
-    summary: "list who has which rights on a mailbox",
+    flags: &[RECURSIVE],
+    arguments: &[MAILBOXES_OR_SELECTED],
+    summary: "list who has which rights on mailboxes",
     details: "",
     flow: Flow::Reads,
     start: listacl,
 };
 
 fn listacl(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
-    let mailbox = input.mailbox(0, shell)?;
-    submit(shell, GetAcl::new(mailbox), |acl, out| {
-        for entry in &acl.entries {
-            out.row(&[
-                ("mailbox", Value::text(&acl.mailbox)),
-                ("identifier", Value::str(entry.identifier.as_str())),
-                ("rights", Value::str(entry.rights.as_str())),
-            ]);
-        }
-    })
+    match scope(input, 0, shell)? {
+        Scope::One(mailbox) => submit(shell, GetAcl::new(mailbox), |acl, out| entries(&acl, out)),
+        Scope::Many(reach) => each(
+            input,
+            reach,
+            |mailbox| vec![(GetAcl::new(mailbox.clone()), mailbox.clone())],
+            |mailbox| vec![("mailbox", Value::text(mailbox))],
+            |_, acl, out| entries(&acl, out),
+        ),
+    }
+}
+
+fn entries(acl: &Acl, out: &mut Report) {
+    for entry in &acl.entries {
+        out.row(&[
+            ("mailbox", Value::text(&acl.mailbox)),
+            ("identifier", Value::str(entry.identifier.as_str())),
+            ("rights", Value::str(entry.rights.as_str())),
+        ]);
+    }
 }
 
 pub static SETACL: Command = Command {
     name: "setacl",
     aliases: &["setaclmailbox", "sam"],
-    flags: &[],
+    flags: &[RECURSIVE, YES],
     arguments: &[
-        MAILBOX,
+        MAILBOXES,
         IDENTIFIERS,
         Argument {
             name: "RIGHTS",
@@ -51,7 +64,7 @@ pub static SETACL: Command = Command {
             count: Count::Repeated,
         },
     ],
-    summary: "set identifiers' rights on a mailbox",
+    summary: "set identifiers' rights on mailboxes",
     details: "RIGHTS are letters (l lookup, r read, s seen, w write flags, i insert, p post, k create mailboxes, x delete mailbox, t delete \
               messages, e expunge, a administer), +letters to add, -letters to take away, or one of none, read (lrs), post (lrsp), append \
               (lrsip), write (lrswipkxte), delete (lrxte), all (lrswipkxtea). The rights shown are those that were asked for; listacl \
@@ -61,40 +74,75 @@ pub static SETACL: Command = Command {
 };
 
 fn setacl(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
-    let mailbox = input.mailbox(0, shell)?;
     let (pairs, _) = input.words_from(1).as_chunks::<2>();
     let changes: Vec<_> = pairs
         .iter()
         .map(|[identifier, rights]| (identifier.as_str(), rights.as_str()))
         .collect();
-    let requests = shell.session()?.set_acl_requests(&mailbox, &changes)?;
-    let row = |request: &SetAcl| {
-        vec![
-            ("mailbox", Value::text(&request.mailbox)),
-            ("identifier", Value::str(request.identifier.clone())),
-            ("rights", Value::text(&request.change)),
-        ]
-    };
-    submit_all(shell, requests, row, "set")
+    match scope(input, 0, shell)? {
+        Scope::One(mailbox) => {
+            let requests = shell.session()?.set_acl_requests(&mailbox, &changes)?;
+            submit_all(shell, requests, change, "set")
+        }
+        Scope::Many(reach) => {
+            let (Reach::Pattern(name) | Reach::Subtree(name)) = &reach;
+            // What is wrong with the words is wrong with them for every mailbox.
+            let model = shell.session()?.set_acl_requests(name, &changes)?;
+            let requests = move |mailbox: &MailboxName| {
+                let of_this = |request: &SetAcl| SetAcl {
+                    mailbox: mailbox.clone(),
+                    ..request.clone()
+                };
+                model.iter().map(of_this).collect()
+            };
+            change_each(input, reach, requests, change, "set")
+        }
+    }
+}
+
+/// The row of one change.
+fn change(request: &SetAcl) -> Vec<Cell<'_>> {
+    vec![
+        ("mailbox", Value::text(&request.mailbox)),
+        ("identifier", Value::str(request.identifier.as_str())),
+        ("rights", Value::text(&request.change)),
+    ]
 }
 
 pub static DELETEACL: Command = Command {
     name: "deleteacl",
     aliases: &["deleteaclmailbox", "dam"],
-    flags: &[],
-    arguments: &[MAILBOX, IDENTIFIERS],
-    summary: "take identifiers off a mailbox's list",
+    flags: &[RECURSIVE, YES],
+    arguments: &[MAILBOXES, IDENTIFIERS],
+    summary: "take identifiers off mailboxes' lists",
     details: "The identifier * stands for every one on the mailbox's own list, yours last.",
     flow: Flow::Changes,
     start: deleteacl,
 };
 
 fn deleteacl(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
-    let mailbox = input.mailbox(0, shell)?;
     let identifiers = input.words_from(1).to_vec();
     for identifier in &identifiers {
         shell.session()?.check_identifier(identifier)?;
     }
+    let mailbox = match scope(input, 0, shell)? {
+        Scope::One(mailbox) => mailbox,
+        Scope::Many(reach) => {
+            if identifiers.iter().any(|identifier| identifier == "*") {
+                return Err(input.command.misuse(
+                    "* for every identifier is for one mailbox at a time; name the identifiers",
+                ));
+            }
+            let requests = move |mailbox: &MailboxName| {
+                let of_this = |identifier: &String| DeleteAcl {
+                    mailbox: mailbox.clone(),
+                    identifier: identifier.clone(),
+                };
+                identifiers.iter().map(of_this).collect()
+            };
+            return change_each(input, reach, requests, entry, "deleted");
+        }
+    };
     if identifiers.iter().all(|identifier| identifier != "*") {
         let requests = identifiers
             .into_iter()

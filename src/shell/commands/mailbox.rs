@@ -3,14 +3,19 @@
 use std::ops::ControlFlow;
 
 use imapadm::Error;
-use imapadm::admin::mailbox::{Delete, Listing};
+use imapadm::admin::mailbox::{Delete, Deleted, Listing, Reach};
 use imapadm::admin::subscription::Subscribe;
 use imapadm::session::MailboxName;
 
 use super::super::Shell;
 use super::super::command::{Argument, Command, Count, Flag, Flow, Input, Kind, Step};
-use super::{MAILBOX, MAILBOX_OR_SELECTED, PARTITION, PARTITION_FLAG, alone, partition, submit};
-use crate::report::{Cell, Value};
+use super::many::{self, RECURSIVE, Scope, YES, scope, tell_skipped};
+use super::{
+    MAILBOX, MAILBOX_OR_SELECTED, MAILBOXES, MAILBOXES_OR_SELECTED, PARTITION, PARTITION_FLAG, alone,
+    partition, submit,
+};
+use crate::report::progress::Progress;
+use crate::report::{Cell, Report, Value};
 
 pub static CREATE: Command = Command {
     name: "createmailbox",
@@ -42,23 +47,21 @@ fn create(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
 pub static DELETE: Command = Command {
     name: "deletemailbox",
     aliases: &["delete", "dm"],
-    flags: &[Flag {
-        name: "recursive",
-        short: Some('r'),
-        value: None,
-        help: "with all mailboxes below it, deepest first",
-    }],
-    arguments: &[MAILBOX],
-    summary: "delete a mailbox and its messages",
-    details: "There is no undo. With a user's root (user.NAME) Cyrus deletes all below it; every one is listed. With --recursive, what went and what stayed is listed one by one; a mailbox above one that stayed \
-              is not tried. You need the right x on each; a Cyrus administrator gives it to itself with setacl.",
+    flags: &[RECURSIVE, YES],
+    arguments: &[MAILBOXES],
+    summary: "delete mailboxes and their messages",
+    details: "There is no undo. With a user's root (user.NAME) Cyrus deletes all below it; every one is listed. Many are deleted deepest \
+              first, and what went and what stayed is listed one by one; a mailbox above one that stayed is not tried. You need the right x on each; a Cyrus administrator gives it to itself with setacl.",
     flow: Flow::Changes,
     start: delete,
 };
 
 fn delete(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
-    let mailbox = input.mailbox(0, shell)?;
-    if !input.has("recursive") && shell.session()?.takes_all_below(&mailbox) {
+    let mailbox = match scope(input, 0, shell)? {
+        Scope::One(mailbox) => mailbox,
+        Scope::Many(reach) => return delete_many(input, reach),
+    };
+    if shell.session()?.takes_all_below(&mailbox) {
         return alone(move |shell, out| {
             for gone in shell.session()?.delete_with_all_below(&mailbox)? {
                 out.row(&[
@@ -69,26 +72,44 @@ fn delete(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
             Ok(())
         });
     }
-    if !input.has("recursive") {
-        let request = Delete {
-            mailbox: mailbox.clone(),
-        };
-        return submit(shell, request, move |(), out| {
-            out.row(&[
-                ("mailbox", Value::text(&mailbox)),
-                ("deleted", Value::Flag(true)),
-            ])
-        });
-    }
+    let request = Delete {
+        mailbox: mailbox.clone(),
+    };
+    submit(shell, request, move |(), out| {
+        out.row(&[
+            ("mailbox", Value::text(&mailbox)),
+            ("deleted", Value::Flag(true)),
+        ])
+    })
+}
+
+fn delete_many(input: &Input, reach: Reach) -> Result<Step, Error> {
+    let command = input.command;
+    let yes = input.has("yes");
     alone(move |shell, out| {
-        shell.session()?.delete_subtree(&mailbox, |deleted| {
+        if let Reach::Subtree(root) = &reach {
+            shell.session()?.check_is_no_namespace(root)?;
+        }
+        let Some(found) = many::find(shell, command, &reach, yes)? else {
+            return Ok(());
+        };
+        let skipped = found.skipped;
+        let mut progress = Progress::new(found.mailboxes.len());
+        let told = |deleted: Deleted| {
+            progress.step();
             let name = ("mailbox", Value::text(&deleted.mailbox));
             let gone = ("deleted", Value::Flag(deleted.result.is_ok()));
             match deleted.result {
                 Ok(()) => out.row(&[name, gone]),
                 Err(error) => out.row(&[name, gone, ("reason", Value::text(error))]),
             }
-        })
+        };
+        let result = shell.session()?.delete_found(found, told);
+        progress.end();
+        if matches!(reach, Reach::Pattern(_)) {
+            tell_skipped(skipped);
+        }
+        result
     })
 }
 
@@ -231,9 +252,9 @@ fn status(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
 pub static SUBSCRIBE: Command = Command {
     name: "subscribe",
     aliases: &["sub"],
-    flags: &[],
-    arguments: &[MAILBOX_OR_SELECTED],
-    summary: "subscribe to a mailbox",
+    flags: &[RECURSIVE, YES],
+    arguments: &[MAILBOXES_OR_SELECTED],
+    summary: "subscribe to mailboxes",
     details: "The subscriptions are those of the user who is logged in; list them with listmailbox --subscribed.",
     flow: Flow::Changes,
     start: |shell, input| subscription(shell, input, true),
@@ -242,24 +263,40 @@ pub static SUBSCRIBE: Command = Command {
 pub static UNSUBSCRIBE: Command = Command {
     name: "unsubscribe",
     aliases: &["unsub"],
-    flags: &[],
-    arguments: &[MAILBOX_OR_SELECTED],
-    summary: "unsubscribe from a mailbox",
+    flags: &[RECURSIVE, YES],
+    arguments: &[MAILBOXES_OR_SELECTED],
+    summary: "unsubscribe from mailboxes",
     details: "",
     flow: Flow::Changes,
     start: |shell, input| subscription(shell, input, false),
 };
 
 fn subscription(shell: &mut Shell, input: &Input, subscribed: bool) -> Result<Step, Error> {
-    let mailbox = input.mailbox(0, shell)?;
-    let request = Subscribe {
-        mailbox: mailbox.clone(),
-        subscribed,
-    };
-    submit(shell, request, move |(), out| {
+    let row = move |mailbox: &MailboxName, out: &mut Report| {
         out.row(&[
-            ("mailbox", Value::text(&mailbox)),
+            ("mailbox", Value::text(mailbox)),
             ("subscribed", Value::Flag(subscribed)),
         ]);
-    })
+    };
+    let request = move |mailbox: MailboxName| Subscribe {
+        mailbox,
+        subscribed,
+    };
+    match scope(input, 0, shell)? {
+        Scope::One(mailbox) => submit(shell, request(mailbox.clone()), move |(), out| {
+            row(&mailbox, out);
+        }),
+        Scope::Many(reach) => many::each(
+            input,
+            reach,
+            move |mailbox| vec![(request(mailbox.clone()), mailbox.clone())],
+            move |mailbox| {
+                vec![
+                    ("mailbox", Value::text(mailbox)),
+                    ("subscribed", Value::Flag(!subscribed)),
+                ]
+            },
+            move |mailbox, (), out| row(mailbox, out),
+        ),
+    }
 }

@@ -5,6 +5,7 @@
 
 mod acl;
 mod mailbox;
+mod many;
 mod message;
 mod metadata;
 mod quota;
@@ -69,6 +70,16 @@ const MAILBOX_OR_SELECTED: Argument = Argument {
     kind: Kind::Mailbox,
     count: Count::Optional,
 };
+const MAILBOXES: Argument = Argument {
+    name: "MAILBOX|PATTERN",
+    kind: Kind::Mailbox,
+    count: Count::One,
+};
+const MAILBOXES_OR_SELECTED: Argument = Argument {
+    name: "MAILBOX|PATTERN",
+    kind: Kind::Mailbox,
+    count: Count::Optional,
+};
 const PARTITION: Argument = Argument {
     name: "PARTITION",
     kind: Kind::Word,
@@ -128,14 +139,17 @@ fn submit_all<R: Request<Reply = ()> + Clone>(
 /// What became of a command that does several things.
 struct Tally {
     all: usize,
-    failures: Vec<Error>,
+    failed: usize,
+    /// The failure that is told at the end.
+    first: Option<Error>,
 }
 
 impl Tally {
     fn of(all: usize) -> Self {
         Self {
             all,
-            failures: Vec::new(),
+            failed: 0,
+            first: None,
         }
     }
 
@@ -150,34 +164,36 @@ impl Tally {
         row.push((done, Value::Flag(result.is_ok())));
         match result {
             Ok(()) => out.row(&row),
-            Err(error) => {
-                // A lone failure is the command's own error, and says it all.
-                if self.all > 1 {
-                    row.push(("reason", Value::text(&error)));
-                    out.row(&row);
-                }
-                self.failures.push(error);
-            }
+            Err(error) => self.fail(row, error, out),
+        }
+    }
+
+    /// Reports one that failed.
+    fn fail(&mut self, mut row: Vec<Cell<'_>>, error: Error, out: &mut Report) {
+        // A lone failure is the command's own error, and says it all.
+        if self.all > 1 {
+            row.push(("reason", Value::text(&error)));
+            out.row(&row);
+        }
+        self.failed += 1;
+        // The first one is told, and a lost connection or an interrupt must not hide behind it.
+        match &self.first {
+            Some(first) if first.is_grave() || !error.is_grave() => {}
+            _ => self.first = Some(error),
         }
     }
 
     /// One error for all failures.
     fn verdict(self) -> Result<(), Error> {
-        let failed = self.failures.len();
-        let mut failures = self.failures.into_iter();
-        let Some(first) = failures.next() else {
-            return Ok(());
-        };
-        if self.all == 1 || first.is_grave() {
-            return Err(first);
+        match self.first {
+            None => Ok(()),
+            Some(first) if self.all == 1 || first.is_grave() => Err(first),
+            Some(first) => Err(Error::Several {
+                failed: self.failed,
+                all: self.all,
+                first: first.to_string(),
+            }),
         }
-        // A lost connection or an interrupt must not hide behind an earlier refusal.
-        let grave = failures.find(Error::is_grave);
-        Err(grave.unwrap_or(Error::Several {
-            failed,
-            all: self.all,
-            first: first.to_string(),
-        }))
     }
 }
 

@@ -1,16 +1,20 @@
 //! Quotas: listquota, listquotaroot, setquota.
 
+use std::collections::HashSet;
+
 use imapadm::Error;
-use imapadm::admin::quota::{GetQuota, GetQuotaRoot, Limit, Quota};
+use imapadm::admin::mailbox::Reach;
+use imapadm::admin::quota::{GetQuota, GetQuotaRoot, Limit, Quota, SetQuota};
 use imapadm::session::MailboxName;
 
 use super::super::Shell;
 use super::super::command::{Argument, Command, Count, Flow, Input, Kind, Step};
+use super::many::{RECURSIVE, Scope, YES, each, scope};
 use super::{MAILBOX_OR_SELECTED, submit};
 use crate::report::{Cell, Report, Value};
 
-const ROOT: Argument = Argument {
-    name: "ROOT",
+const ROOTS: Argument = Argument {
+    name: "ROOT|PATTERN",
     kind: Kind::Root,
     count: Count::One,
 };
@@ -18,19 +22,47 @@ const ROOT: Argument = Argument {
 pub static LISTQUOTA: Command = Command {
     name: "listquota",
     aliases: &["lq"],
-    flags: &[],
-    arguments: &[ROOT],
-    summary: "show usage and limits of a quota root",
-    details: "Storage is in KiB. On Cyrus a quota root is a mailbox, and holds for all below it.",
+    flags: &[RECURSIVE],
+    arguments: &[ROOTS],
+    summary: "show usage and limits of quota roots",
+    details: "Storage is in KiB. On Cyrus a quota root is a mailbox, and holds for all below it. A pattern, or --recursive, is for mailboxes, and \
+              shows each of their quota roots once.",
     flow: Flow::Reads,
     start: listquota,
 };
 
 fn listquota(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
-    let root = MailboxName::pattern(input.word(0).unwrap_or_default())?;
-    submit(shell, GetQuota::new(root), |quota, out| {
-        rows(None, &quota, out)
-    })
+    let reach = match root_scope(input, shell)? {
+        Scope::One(root) => {
+            return submit(shell, GetQuota::new(root), |quota, out| {
+                rows(None, &quota, out)
+            });
+        }
+        Scope::Many(reach) => reach,
+    };
+    // Most mailboxes are no roots: what holds for them is asked for, and many of them have the same.
+    let mut seen = HashSet::new();
+    each(
+        input,
+        reach,
+        |mailbox| vec![(GetQuotaRoot::new(mailbox.clone()), mailbox.clone())],
+        |mailbox| vec![("mailbox", Value::text(mailbox))],
+        move |_, quotas, out| {
+            for quota in &quotas {
+                if seen.insert(quota.root.clone()) {
+                    rows(None, quota, out);
+                }
+            }
+        },
+    )
+}
+
+/// What the root stands for. Unlike a mailbox it may be empty, which is Cyrus's root of the whole server.
+fn root_scope(input: &Input, shell: &Shell) -> Result<Scope, Error> {
+    match input.word(0) {
+        Some("") => Ok(Scope::One(MailboxName::pattern("")?)),
+        _ => scope(input, 0, shell),
+    }
 }
 
 pub static LISTQUOTAROOT: Command = Command {
@@ -102,16 +134,16 @@ fn rows(mailbox: Option<&MailboxName>, quota: &Quota, out: &mut Report) {
 pub static SETQUOTA: Command = Command {
     name: "setquota",
     aliases: &["sq"],
-    flags: &[],
+    flags: &[RECURSIVE, YES],
     arguments: &[
-        ROOT,
+        ROOTS,
         Argument {
             name: "LIMIT|none|RESOURCE LIMIT...",
             kind: Kind::Word,
             count: Count::Rest,
         },
     ],
-    summary: "set the limits of a quota root",
+    summary: "set the limits of quota roots",
     details: "LIMIT alone is for STORAGE: KiB, or with a unit as in 500M, 10G, 2T. Several resources: setquota ROOT STORAGE 10G MESSAGE \
               100000. Cyrus removes the limits that are not named, Dovecot keeps them; none removes all. On Dovecot, 0 removes one, and new limits show from the next session on.",
     flow: Flow::Changes,
@@ -119,7 +151,6 @@ pub static SETQUOTA: Command = Command {
 };
 
 fn setquota(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
-    let root = MailboxName::pattern(input.word(0).unwrap_or_default())?;
     let limits = match input.words_from(1) {
         [none] if none.eq_ignore_ascii_case("none") => Vec::new(),
         [name] if name.starts_with(|c: char| c.is_ascii_alphabetic()) => {
@@ -157,25 +188,52 @@ fn setquota(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
             limits
         }
     };
-    let request = shell
-        .session()?
-        .set_quota_request(root.clone(), limits.clone())?;
-    submit(shell, request, move |(), out| {
-        for limit in &limits {
-            out.row(&[
-                ("root", Value::text(&root)),
-                ("resource", Value::str(limit.resource.as_str())),
-                ("limit", Value::Number(limit.amount)),
-                ("set", Value::Flag(true)),
-            ]);
+    match root_scope(input, shell)? {
+        Scope::One(root) => {
+            let request = shell
+                .session()?
+                .set_quota_request(root.clone(), limits.clone())?;
+            submit(shell, request, move |(), out| set(&root, &limits, out))
         }
-        if limits.is_empty() {
-            out.row(&[
-                ("root", Value::text(&root)),
-                ("resource", Value::Absent("all")),
-                UNLIMITED,
-                ("set", Value::Flag(true)),
-            ]);
+        Scope::Many(reach) => {
+            let (Reach::Pattern(name) | Reach::Subtree(name)) = &reach;
+            // What is wrong with the limits is wrong with them for every root.
+            let model = shell
+                .session()?
+                .set_quota_request(name.clone(), limits.clone())?;
+            each(
+                input,
+                reach,
+                move |mailbox| {
+                    let request = SetQuota {
+                        root: mailbox.clone(),
+                        ..model.clone()
+                    };
+                    vec![(request, mailbox.clone())]
+                },
+                |mailbox| vec![("root", Value::text(mailbox)), ("set", Value::Flag(false))],
+                move |root, (), out| set(root, &limits, out),
+            )
         }
-    })
+    }
+}
+
+/// The rows of the limits that were set.
+fn set(root: &MailboxName, limits: &[Limit], out: &mut Report) {
+    for limit in limits {
+        out.row(&[
+            ("root", Value::text(root)),
+            ("resource", Value::str(limit.resource.as_str())),
+            ("limit", Value::Number(limit.amount)),
+            ("set", Value::Flag(true)),
+        ]);
+    }
+    if limits.is_empty() {
+        out.row(&[
+            ("root", Value::text(root)),
+            ("resource", Value::Absent("all")),
+            UNLIMITED,
+            ("set", Value::Flag(true)),
+        ]);
+    }
 }

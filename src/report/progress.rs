@@ -1,0 +1,57 @@
+//! How far a long command is: a bar on stderr, for people at a terminal, once it takes longer than they would wait unasked.
+//!
+//! Not here: what is being done.
+
+use std::io::{self, IsTerminal as _};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// What takes less than this shows nothing.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The progress of one command.
+pub struct Progress {
+    bar: ProgressBar,
+    start: Instant,
+    /// Whether it may be shown, and is not yet.
+    waits: bool,
+    done: u64,
+}
+
+impl Progress {
+    /// Of so many steps, none of which is done.
+    pub fn new(steps: usize) -> Self {
+        let bar = ProgressBar::with_draw_target(
+            Some(u64::try_from(steps).unwrap_or(u64::MAX)),
+            ProgressDrawTarget::hidden(),
+        );
+        // A template that does not parse would be a fault of this line; the bar then looks as indicatif has it.
+        if let Ok(style) =
+            ProgressStyle::with_template("{bar:30} {pos} of {len}, {per_sec}, {eta} left")
+        {
+            bar.set_style(style);
+        }
+        Self {
+            bar,
+            start: Instant::now(),
+            waits: io::stderr().is_terminal(),
+            done: 0,
+        }
+    }
+
+    /// One more step is done.
+    pub fn step(&mut self) {
+        self.done += 1;
+        if self.waits && self.start.elapsed() > PATIENCE {
+            self.waits = false;
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        self.bar.set_position(self.done);
+    }
+
+    /// Nothing more comes: the bar goes away.
+    pub fn end(self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,168 @@
+//! One command for many mailboxes: a pattern, or a mailbox with all below it.
+//!
+//! Lives here: which mailboxes that are, the question before many are changed, the pipeline over all of them, and the account at the end. Not
+//! here: what is done to each one (the commands say), nor how its progress looks (`report::progress`).
+
+use imapadm::Error;
+use imapadm::admin::mailbox::{Found, Reach};
+use imapadm::session::{MailboxName, RAW, Request};
+
+use super::super::Shell;
+use super::super::ask::ask;
+use super::super::command::{Command, Flag, Flow, Input, Step};
+use super::{Tally, alone};
+use crate::report::progress::Progress;
+use crate::report::{Cell, Report, Value, complain};
+
+pub(super) const RECURSIVE: Flag = Flag {
+    name: "recursive",
+    short: Some('r'),
+    value: None,
+    help: "with all mailboxes below it",
+};
+pub(super) const YES: Flag = Flag {
+    name: "yes",
+    short: Some('y'),
+    value: None,
+    help: "change many mailboxes without asking",
+};
+
+/// What a command is for.
+pub(super) enum Scope {
+    /// One mailbox.
+    One(MailboxName),
+    /// As many as that comes to.
+    Many(Reach),
+}
+
+/// What the word at `index` stands for: a name with `*` or `%` is a pattern, unless it is written behind `wire:`.
+///
+/// # Errors
+/// As [`Input::mailbox`].
+pub(super) fn scope(input: &Input, index: usize, shell: &Shell) -> Result<Scope, Error> {
+    match input.word(index) {
+        Some(word) if word.contains(['*', '%']) && !word.starts_with(RAW) => {
+            if input.has("recursive") {
+                return Err(input.command.misuse(
+                    "--recursive is for one mailbox and all below it; a pattern such as user.* says itself what it matches",
+                ));
+            }
+            Ok(Scope::Many(Reach::Pattern(MailboxName::pattern(word)?)))
+        }
+        _ => {
+            let mailbox = input.mailbox(index, shell)?;
+            Ok(if input.has("recursive") {
+                Scope::Many(Reach::Subtree(mailbox))
+            } else {
+                Scope::One(mailbox)
+            })
+        }
+    }
+}
+
+/// Finds the mailboxes; before many are changed, whoever sits at the terminal is asked. `None`: they said no.
+///
+/// # Errors
+/// The listing failed, or there are none.
+pub(super) fn find(
+    shell: &mut Shell,
+    command: &Command,
+    reach: &Reach,
+    yes: bool,
+) -> Result<Option<Found>, Error> {
+    let found = shell.session()?.find(reach)?;
+    let count = found.mailboxes.len();
+    let asks = command.flow == Flow::Changes && shell.settings.interactive && !yes && count > 1;
+    if asks && let [first, .., last] = &found.mailboxes[..] {
+        let question = format!(
+            "{} will change {count} mailboxes, from {} to {}. Go on? (yes/no) ",
+            command.name, first.name, last.name
+        );
+        if !ask(&question) {
+            complain("nothing was changed");
+            return Ok(None);
+        }
+    }
+    Ok(Some(found))
+}
+
+/// Tells of names that are no mailboxes.
+pub(super) fn tell_skipped(skipped: usize) {
+    match skipped {
+        0 => {}
+        1 => complain("1 name without a mailbox (\\Noselect, \\NonExistent) was passed over"),
+        more => complain(&format!(
+            "{more} names without a mailbox (\\Noselect, \\NonExistent) were passed over"
+        )),
+    }
+}
+
+/// Does something to every mailbox of `reach`: `make` gives the requests for one of them, `row` what is shown of each request, and `tell`
+/// reports its reply. A failure is a row of its own, and the others go on.
+pub(super) fn each<R, K>(
+    input: &Input,
+    reach: Reach,
+    make: impl Fn(&MailboxName) -> Vec<(R, K)> + 'static,
+    row: impl Fn(&K) -> Vec<Cell<'_>> + 'static,
+    tell: impl FnMut(&K, R::Reply, &mut Report) + 'static,
+) -> Result<Step, Error>
+where
+    R: Request,
+    K: 'static,
+{
+    let command = input.command;
+    let yes = input.has("yes");
+    let mut tell = tell;
+    alone(move |shell, out| {
+        let Some(found) = find(shell, command, &reach, yes)? else {
+            return Ok(());
+        };
+        let skipped = found.skipped;
+        let requests: Vec<(R, K)> = found
+            .mailboxes
+            .iter()
+            .flat_map(|mailbox| make(&mailbox.name))
+            .collect();
+        drop(found);
+        let mut tally = Tally::of(requests.len());
+        let mut progress = Progress::new(requests.len());
+        let sent = shell.session()?.run_each(requests, |key, result| {
+            progress.step();
+            match result {
+                Ok(reply) => tell(&key, reply, out),
+                Err(error) => tally.fail(row(&key), error, out),
+            }
+        });
+        progress.end();
+        tell_skipped(skipped);
+        // What came in between is graver than what failed before it.
+        sent.and(tally.verdict())
+    })
+}
+
+/// The same for changes, whose reply is only that they are `done`.
+pub(super) fn change_each<R>(
+    input: &Input,
+    reach: Reach,
+    make: impl Fn(&MailboxName) -> Vec<R> + 'static,
+    row: fn(&R) -> Vec<Cell<'_>>,
+    done: &'static str,
+) -> Result<Step, Error>
+where
+    R: Request<Reply = ()> + Clone,
+{
+    each(
+        input,
+        reach,
+        move |mailbox| {
+            let requests = make(mailbox).into_iter();
+            requests.map(|request| (request.clone(), request)).collect()
+        },
+        row,
+        move |request, (), out| {
+            let mut cells = row(request);
+            cells.push((done, Value::Flag(true)));
+            out.row(&cells);
+        },
+    )
+}
