@@ -129,6 +129,9 @@ pub struct Cli {
     /// Carry on after a failing command, and sum up at the end
     #[arg(short, long)]
     keep_going: bool,
+    /// Send each command only when the one before it is answered
+    #[arg(long)]
+    no_pipeline: bool,
     /// Write what is said to the server and by it, with passwords masked, to a file or with - to stderr
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
@@ -273,6 +276,11 @@ impl Cli {
             allow_cleartext: yes(self.allow_cleartext),
             ..Profile::default()
         }
+    }
+
+    /// Whether commands are sent before those before them are answered.
+    pub fn pipeline(&self) -> bool {
+        !self.no_pipeline
     }
 
     /// Whether the password stands on the command line, for all to see.

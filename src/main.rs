@@ -75,6 +75,7 @@ fn run(cli: &Cli, idle: &Arc<AtomicBool>) -> Result<u8, Error> {
         trace: cli.trace().map(Path::to_owned),
         interrupt,
         interactive: scripts.is_empty(),
+        pipeline: cli.pipeline(),
     };
     let mut report = report(cli, &stack);
     let mut shell = Shell::new(settings);

@@ -28,7 +28,7 @@ pub fn escape(text: &str) -> Cow<'_, str> {
 }
 
 /// Whether all is printable ASCII. It looks at eight bytes at once: a listing has a million names, nearly all of them plain.
-fn is_plain(text: &[u8]) -> bool {
+pub(super) fn is_plain(text: &[u8]) -> bool {
     let all = |bytes: &[u8]| {
         bytes
             .iter()

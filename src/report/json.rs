@@ -38,16 +38,12 @@ impl Render for Lines {
                 Value::Number(number) => write!(out, "{number}")?,
                 Value::Flag(flag) => write!(out, "{flag}")?,
                 Value::Absent(_) => out.write_all(b"null")?,
-                Value::Words(words) => {
-                    out.write_all(b"[")?;
-                    for (at, word) in words.iter().enumerate() {
-                        if at > 0 {
-                            out.write_all(b",")?;
-                        }
-                        string(out, word)?;
-                    }
-                    out.write_all(b"]")?;
+                Value::Words(words) => array(out, words.iter().map(|word| &**word))?,
+                Value::Spaced(words) => {
+                    let words = String::from_utf8_lossy(words);
+                    array(out, words.split(' ').filter(|word| !word.is_empty()))?;
                 }
+                Value::Ascii(text) => string(out, &String::from_utf8_lossy(text))?,
             }
         }
         out.write_all(b"}")
@@ -70,6 +66,17 @@ impl Render for Lines {
             }
         }
     }
+}
+
+fn array<'a>(out: &mut dyn Write, words: impl Iterator<Item = &'a str>) -> io::Result<()> {
+    out.write_all(b"[")?;
+    for (at, word) in words.enumerate() {
+        if at > 0 {
+            out.write_all(b",")?;
+        }
+        string(out, word)?;
+    }
+    out.write_all(b"]")
 }
 
 fn string(out: &mut dyn Write, text: &str) -> io::Result<()> {

@@ -7,13 +7,16 @@ use comfy_table::{ContentArrangement, Table as Columns, presets};
 use imapadm::Error;
 use nu_ansi_term::Style;
 
-use super::escape::escape;
+use super::escape::{escape, is_plain};
 use super::{Cell, Place, Render, Value};
 
 /// A cell as people read it, safe to print.
 fn show<'a>(key: &'static str, value: &'a Value<'a>) -> Cow<'a, str> {
     match value {
         Value::Text(text) => escape(text),
+        Value::Spaced(words) | Value::Ascii(words) => {
+            Cow::Owned(escape(&String::from_utf8_lossy(words)).into_owned())
+        }
         Value::Number(number) => Cow::Owned(number.to_string()),
         Value::Flag(true) => Cow::Borrowed(key),
         Value::Flag(false) => Cow::Owned(format!("not {key}")),
@@ -43,7 +46,11 @@ impl Render for Tabs {
             if at > 0 {
                 self.line.push(b'\t');
             }
-            self.line.extend_from_slice(show(key, value).as_bytes());
+            match value {
+                Value::Ascii(text) => self.line.extend_from_slice(text),
+                Value::Spaced(words) if is_plain(words) => self.line.extend_from_slice(words),
+                value => self.line.extend_from_slice(show(key, value).as_bytes()),
+            }
         }
         self.line.push(b'\n');
         out.write_all(&self.line)

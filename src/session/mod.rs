@@ -323,10 +323,18 @@ impl Session {
             return;
         }
         while self.pipeline.bytes() > WINDOW {
-            if self.flush().is_err() || self.pump(None).is_err() {
+            if self.flush_to_wait().is_err() || self.pump(None).is_err() {
                 return;
             }
         }
+    }
+
+    /// Sends what is queued, unless there is a response to deal with first: commands that follow each other closely go out together.
+    fn flush_to_wait(&mut self) -> Result<(), Error> {
+        if self.out.is_empty() || self.link.framer.pending().contains(&b'\n') {
+            return Ok(());
+        }
+        self.flush()
     }
 
     /// Waits for the reply to a request.
@@ -451,7 +459,7 @@ impl Session {
             };
             // The sink is lent for one response at a time.
             let lent = sink.as_mut().map(|sink| (id, &mut **sink as Sink<'_>));
-            match self.flush().and_then(|()| self.pump(lent)) {
+            match self.flush_to_wait().and_then(|()| self.pump(lent)) {
                 Ok(_) => {}
                 Err(Error::Interrupted { .. }) if !in_grace && self.link.deadline.is_none() => {
                     in_grace = true;

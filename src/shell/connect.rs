@@ -9,9 +9,9 @@ use imapadm::auth::{Credentials, Kind, Method, Needs, Secret, SecretSource, netr
 use imapadm::net::{Certificate, TlsError};
 use imapadm::session::State;
 use imapadm::{Error, Session};
-use rustyline::config::Behavior;
 use secrecy::SecretString;
 
+use super::ask::ask;
 use super::{Shell, host, trace};
 use crate::config::{Origin, Plan, Profile, Stack};
 use crate::known::KnownServers;
@@ -108,6 +108,7 @@ impl Shell {
     /// Opens a session that nobody has logged in on.
     fn open(&self, plan: &Plan) -> Result<Session, Error> {
         let mut options = plan.options.clone();
+        options.pipeline = self.settings.pipeline;
         let server = options.address.to_string();
         let name = host(&options.address);
         let checked = options.tls.verify && options.tls.pin.is_none();
@@ -278,25 +279,5 @@ fn show(host: &str, error: &TlsError, certificate: &Certificate) {
     for line in text.lines() {
         // Nobody may be listening any more; the question then gets no answer.
         let _ = writeln!(io::stderr(), "{}", escape(line));
-    }
-}
-
-/// Asks a question on the terminal; only `yes` is yes.
-pub(super) fn ask(question: &str) -> bool {
-    let config = rustyline::Config::builder()
-        .behavior(Behavior::PreferTerm)
-        .build();
-    let Ok(mut editor) = rustyline::DefaultEditor::with_config(config) else {
-        return false;
-    };
-    loop {
-        match editor.readline(question) {
-            Ok(answer) => match answer.trim().to_lowercase().as_str() {
-                "yes" => return true,
-                "no" | "n" => return false,
-                _ => complain("please answer yes or no, written out"),
-            },
-            Err(_) => return false,
-        }
     }
 }

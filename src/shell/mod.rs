@@ -3,6 +3,7 @@
 //! Lives here: [`Shell`], which the commands work on, and how one command is found and read. Not here: how it connects (`connect`),
 //! sockets and protocol (the library), and how a report looks (`report`).
 
+mod ask;
 pub mod command;
 pub mod commands;
 mod complete;
@@ -38,6 +39,8 @@ pub struct Settings {
     pub interrupt: Interrupt,
     /// Whether somebody is there to be asked; a script never is.
     pub interactive: bool,
+    /// Whether commands are sent before those before them are answered.
+    pub pipeline: bool,
 }
 
 /// What the commands work on: the session, and how to make another.

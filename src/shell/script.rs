@@ -331,7 +331,7 @@ impl<'a> Runner<'a> {
             }
         };
         let waits = input.command.flow == Flow::Changes && !self.policy.keep_going;
-        if waits {
+        if waits || !self.shell.settings.pipeline {
             self.collect_all();
         }
         if self.stop.is_some() {

@@ -146,6 +146,14 @@ impl<'a> Cursor<'a> {
         self.byte(byte).ok_or(self.error(expected))
     }
 
+    /// Reads exactly these bytes, which the caller has read before: a long listing repeats itself.
+    #[inline]
+    pub fn same(&mut self, bytes: &[u8]) -> Option<()> {
+        self.rest()
+            .starts_with(bytes)
+            .then(|| self.at += bytes.len())
+    }
+
     /// Reads one space (RFC 3501 section 9, SP).
     #[inline]
     pub fn space(&mut self) -> Option<()> {

@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use imapadm::admin::mailbox::{Listed, Listing};
-use imapadm::auth::{Credentials, PasswordSource};
+use imapadm::auth::{Credentials, Kind, SecretSource};
 use imapadm::net::{Address, Security};
 use imapadm::{MailboxName, Options, Session};
 
@@ -86,12 +86,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut options = Options::new(address);
     options.security = Security::None;
     let mut session = Session::open(options)?;
-    let credentials = Credentials {
-        user: "cyrus".into(),
-        authz: None,
-        password: PasswordSource::Environment.fetch("")?,
-    };
-    session.login(&credentials, None)?;
+    let password = SecretSource::Environment.fetch(Kind::Password, "")?;
+    session.login(&Credentials::password("cyrus", password), &[])?;
 
     let start = Instant::now();
     let mut mailboxes = Mailboxes::default();

@@ -1,14 +1,17 @@
 //! Rights: listacl, setacl, deleteacl, myrights, listrights.
 
 use imapadm::Error;
+use imapadm::admin::acl::{Acl, AclEntry, DeleteAcl, GetAcl, ListRights, MyRights, SetAcl};
 use imapadm::admin::mailbox::Reach;
 use imapadm::session::MailboxName;
-use imapadm::admin::acl::{Acl, AclEntry, DeleteAcl, GetAcl, ListRights, MyRights, SetAcl};
 
 use super::super::Shell;
 use super::super::command::{Argument, Command, Count, Flow, Input, Kind, Step};
 use super::many::{RECURSIVE, Scope, YES, change_each, each, scope};
-use super::{MAILBOXES, MAILBOXES_OR_SELECTED, MAILBOX, MAILBOX_OR_SELECTED, Tally, alone, submit, submit_all};
+use super::{
+    MAILBOX, MAILBOX_OR_SELECTED, MAILBOXES, MAILBOXES_OR_SELECTED, Tally, alone, submit,
+    submit_all,
+};
 use crate::report::{Cell, Report, Value};
 
 const IDENTIFIERS: Argument = Argument {

@@ -11,8 +11,8 @@ use super::super::Shell;
 use super::super::command::{Argument, Command, Count, Flag, Flow, Input, Kind, Step};
 use super::many::{self, RECURSIVE, Scope, YES, scope, tell_skipped};
 use super::{
-    MAILBOX, MAILBOX_OR_SELECTED, MAILBOXES, MAILBOXES_OR_SELECTED, PARTITION, PARTITION_FLAG, alone,
-    partition, submit,
+    MAILBOX, MAILBOX_OR_SELECTED, MAILBOXES, MAILBOXES_OR_SELECTED, PARTITION, PARTITION_FLAG,
+    alone, partition, submit,
 };
 use crate::report::progress::Progress;
 use crate::report::{Cell, Report, Value};
@@ -199,8 +199,15 @@ fn list(_: &mut Shell, input: &Input) -> Result<Step, Error> {
             let separator = found.separator.as_ref().map(std::slice::from_ref);
             let separator = separator.and_then(|byte| std::str::from_utf8(byte).ok());
             out.row(&[
-                ("mailbox", Value::Text(MailboxName::show(&found.mailbox))),
-                ("attributes", Value::Words(found.attributes().collect())),
+                (
+                    "mailbox",
+                    if MailboxName::is_shown_as_is(&found.mailbox) {
+                        Value::Ascii(&found.mailbox)
+                    } else {
+                        Value::Text(MailboxName::show(&found.mailbox))
+                    },
+                ),
+                ("attributes", Value::Spaced(found.raw_attributes())),
                 (
                     "separator",
                     separator.map_or(Value::Absent("none"), Value::str),
