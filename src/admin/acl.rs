@@ -6,7 +6,7 @@ use crate::error::{Error, Refusal};
 use crate::session::{
     Capabilities, Effect, Extension, Fit, IntoMailbox, MailboxName, Request, Session, State,
 };
-use crate::wire::cursor::ParseError;
+use crate::wire::cursor::{Cursor, ParseError};
 use crate::wire::encode::Encoder;
 use crate::wire::response::{Data, Status};
 
@@ -161,7 +161,7 @@ fn head<'a>(
     data: &Data<'a>,
     mailbox: &MailboxName,
     fit: Fit,
-) -> Result<Option<(MailboxName, crate::wire::cursor::Cursor<'a>)>, ParseError> {
+) -> Result<Option<(MailboxName, Cursor<'a>)>, ParseError> {
     let mut body = data.body;
     let name = body.expect_astring("a mailbox")?;
     if fit == Fit::Exact && !MailboxName::same(&name, mailbox.wire()) {
@@ -300,6 +300,16 @@ pub struct Rights {
     pub rights: String,
 }
 
+impl Rights {
+    /// Reads what stands behind `MYRIGHTS`.
+    pub(super) fn read(mut body: Cursor<'_>) -> Result<Self, ParseError> {
+        let mailbox = MailboxName::from_wire(&body.expect_astring("a mailbox")?);
+        body.expect_space()?;
+        let rights = String::from_utf8_lossy(&body.expect_astring("rights")?).into_owned();
+        Ok(Self { mailbox, rights })
+    }
+}
+
 /// MYRIGHTS (RFC 4314 section 3.5).
 #[derive(Debug, Clone)]
 pub struct MyRights {
@@ -338,12 +348,11 @@ impl Request for MyRights {
         if self.reply.is_some() || !data.is("MYRIGHTS") {
             return Ok(false);
         }
-        let Some((mailbox, mut body)) = head(data, &self.mailbox, fit)? else {
+        let rights = Rights::read(data.body)?;
+        if fit == Fit::Exact && !MailboxName::same(rights.mailbox.wire(), self.mailbox.wire()) {
             return Ok(false);
-        };
-        body.expect_space()?;
-        let rights = String::from_utf8_lossy(&body.expect_astring("rights")?).into_owned();
-        self.reply = Some(Rights { mailbox, rights });
+        }
+        self.reply = Some(rights);
         Ok(true)
     }
     fn finish(self, _: &Status<'_>, _: &mut State) -> Result<Rights, Error> {

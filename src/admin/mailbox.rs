@@ -194,8 +194,7 @@ pub struct Listed<'a> {
 
 impl<'a> Listed<'a> {
     /// Reads what stands behind `LIST` or `LSUB`; extended items (RFC 5258 section 3.3) are passed over.
-    #[cfg(test)]
-    fn read(body: Cursor<'a>) -> Result<Self, ParseError> {
+    pub(super) fn read(body: Cursor<'a>) -> Result<Self, ParseError> {
         Self::read_like(body, &mut Head::default())
     }
 
@@ -377,6 +376,31 @@ pub struct MailboxStatus {
     pub items: Vec<(String, u64)>,
 }
 
+impl MailboxStatus {
+    /// Reads what stands behind `STATUS`.
+    pub(super) fn read(mut body: Cursor<'_>) -> Result<Self, ParseError> {
+        let mailbox = body.expect_astring("a mailbox")?;
+        body.expect_space()?;
+        body.expect_open()?;
+        let mut items = Vec::new();
+        while body.close().is_none() {
+            let item = String::from_utf8_lossy(body.expect_atom()?).to_ascii_uppercase();
+            body.expect_space()?;
+            if ASKED.contains(&item.as_str()) {
+                items.push((item, body.expect_number()?));
+            } else {
+                // An item of an extension, whose value may be no number.
+                body.expect_value()?;
+            }
+            body.skip_spaces();
+        }
+        Ok(Self {
+            mailbox: MailboxName::from_wire(&mailbox),
+            items,
+        })
+    }
+}
+
 /// The items that STATUS is asked for, as far as the server has them.
 const ASKED: [&str; 6] = [
     "MESSAGES",
@@ -396,22 +420,10 @@ pub struct Status {
     reply: Option<MailboxStatus>,
 }
 
-impl Request for Status {
-    type Reply = MailboxStatus;
-    fn verb(&self) -> &'static str {
-        "STATUS"
-    }
-    fn effect(&self) -> Effect {
-        Effect::Read
-    }
-    fn write(&self, command: &mut Encoder<'_>) {
-        command
-            .atom("STATUS")
-            .space()
-            .astring(self.mailbox.wire())
-            .space()
-            .open()
-            .atom("MESSAGES");
+impl Status {
+    /// Writes the items in their parentheses, with a space in front.
+    pub(super) fn write_items(&self, command: &mut Encoder<'_>) {
+        command.space().open().atom("MESSAGES");
         if self.with_recent {
             command.space().atom("RECENT");
         }
@@ -423,33 +435,29 @@ impl Request for Status {
         }
         command.close();
     }
+}
+
+impl Request for Status {
+    type Reply = MailboxStatus;
+    fn verb(&self) -> &'static str {
+        "STATUS"
+    }
+    fn effect(&self) -> Effect {
+        Effect::Read
+    }
+    fn write(&self, command: &mut Encoder<'_>) {
+        command.atom("STATUS").space().astring(self.mailbox.wire());
+        self.write_items(command);
+    }
     fn take(&mut self, data: &Data<'_>, fit: Fit) -> Result<bool, ParseError> {
         if self.reply.is_some() || !data.is("STATUS") {
             return Ok(false);
         }
-        let mut body = data.body;
-        let mailbox = body.expect_astring("a mailbox")?;
-        if fit == Fit::Exact && !MailboxName::same(&mailbox, self.mailbox.wire()) {
+        let status = MailboxStatus::read(data.body)?;
+        if fit == Fit::Exact && !MailboxName::same(status.mailbox.wire(), self.mailbox.wire()) {
             return Ok(false);
         }
-        body.expect_space()?;
-        body.expect_open()?;
-        let mut items = Vec::new();
-        while body.close().is_none() {
-            let item = String::from_utf8_lossy(body.expect_atom()?).to_ascii_uppercase();
-            body.expect_space()?;
-            if ASKED.contains(&item.as_str()) {
-                items.push((item, body.expect_number()?));
-            } else {
-                // An item of an extension, whose value may be no number.
-                body.expect_value()?;
-            }
-            body.skip_spaces();
-        }
-        self.reply = Some(MailboxStatus {
-            mailbox: MailboxName::from_wire(&mailbox),
-            items,
-        });
+        self.reply = Some(status);
         Ok(true)
     }
     fn finish(self, _: &StatusResponse<'_>, _: &mut State) -> Result<MailboxStatus, Error> {

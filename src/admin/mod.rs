@@ -8,6 +8,7 @@ pub mod acl;
 pub mod mailbox;
 pub mod message;
 pub mod metadata;
+pub mod overview;
 pub mod quota;
 pub mod server;
 pub mod subscription;

@@ -37,7 +37,7 @@ fn listacl(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
         Scope::Many(reach) => each(
             input,
             reach,
-            |mailbox| vec![(GetAcl::new(mailbox.clone()), mailbox.clone())],
+            |_, mailbox| Ok(vec![(GetAcl::new(mailbox.clone()), mailbox.clone())]),
             |mailbox| vec![("mailbox", Value::text(mailbox))],
             |_, acl, out| entries(&acl, out),
         ),
@@ -132,9 +132,27 @@ fn deleteacl(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
         Scope::One(mailbox) => mailbox,
         Scope::Many(reach) => {
             if identifiers.iter().any(|identifier| identifier == "*") {
-                return Err(input.command.misuse(
-                    "* for every identifier is for one mailbox at a time; name the identifiers",
-                ));
+                return each(
+                    input,
+                    reach,
+                    |session, mailbox| {
+                        let entries = session.removable_entries(mailbox)?.into_iter();
+                        let of_this = |entry: AclEntry| DeleteAcl {
+                            mailbox: mailbox.clone(),
+                            identifier: entry.identifier,
+                        };
+                        Ok(entries
+                            .map(of_this)
+                            .map(|request| (request.clone(), request))
+                            .collect())
+                    },
+                    entry,
+                    |request, (), out| {
+                        let mut cells = entry(request);
+                        cells.push(("deleted", Value::Flag(true)));
+                        out.row(&cells);
+                    },
+                );
             }
             let requests = move |mailbox: &MailboxName| {
                 let of_this = |identifier: &String| DeleteAcl {

@@ -3,7 +3,8 @@
 use std::ops::ControlFlow;
 
 use imapadm::Error;
-use imapadm::admin::mailbox::{Delete, Deleted, Listing, Reach};
+use imapadm::admin::mailbox::{Delete, Deleted, Listing, MailboxStatus, Reach};
+use imapadm::admin::overview::{Overview, Wanted};
 use imapadm::admin::subscription::Subscribe;
 use imapadm::session::MailboxName;
 
@@ -159,12 +160,26 @@ fn rename(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
 pub static LIST: Command = Command {
     name: "listmailbox",
     aliases: &["list", "lm"],
-    flags: &[Flag {
-        name: "subscribed",
-        short: Some('s'),
-        value: None,
-        help: "only those you are subscribed to",
-    }],
+    flags: &[
+        Flag {
+            name: "subscribed",
+            short: Some('s'),
+            value: None,
+            help: "only those you are subscribed to",
+        },
+        Flag {
+            name: "status",
+            short: None,
+            value: None,
+            help: "with the counts of their messages",
+        },
+        Flag {
+            name: "myrights",
+            short: None,
+            value: None,
+            help: "with your own rights on them",
+        },
+    ],
     arguments: &[
         Argument {
             name: "PATTERN",
@@ -193,6 +208,19 @@ fn list(_: &mut Shell, input: &Input) -> Result<Step, Error> {
     };
     let pattern = MailboxName::pattern(input.word(0).unwrap_or("*"))?;
     let base = MailboxName::pattern(input.word(1).unwrap_or(""))?;
+    let wanted = Wanted {
+        status: input.has("status"),
+        rights: input.has("myrights"),
+    };
+    if wanted != Wanted::default() {
+        return alone(move |shell, out| {
+            out.sort();
+            let session = shell.session()?;
+            session.overview(of, &base, &pattern, wanted, |overview| {
+                told(&overview, wanted, out);
+            })
+        });
+    }
     alone(move |shell, out| {
         out.sort();
         shell.session()?.list_each(of, &base, &pattern, |found| {
@@ -218,6 +246,56 @@ fn list(_: &mut Shell, input: &Input) -> Result<Step, Error> {
     })
 }
 
+/// The row of a mailbox of which more than its name is told.
+fn told(overview: &Overview, wanted: Wanted, out: &mut Report) {
+    let mailbox = &overview.mailbox;
+    let mut cells: Vec<Cell<'_>> = vec![
+        ("mailbox", Value::text(&mailbox.name)),
+        (
+            "attributes",
+            Value::Words(
+                mailbox
+                    .attributes
+                    .iter()
+                    .map(|name| name.as_str().into())
+                    .collect(),
+            ),
+        ),
+        (
+            "separator",
+            mailbox
+                .separator
+                .map_or(Value::Absent("none"), |byte| Value::text(char::from(byte))),
+        ),
+    ];
+    if wanted.status {
+        cells.extend(counts(overview.status.as_ref()));
+    }
+    if wanted.rights {
+        let rights = overview.rights.as_deref();
+        cells.push(("rights", rights.map_or(Value::Absent("-"), Value::str)));
+    }
+    out.row(&cells);
+}
+
+/// The counts of a mailbox, every one at its place, also where the server leaves some out.
+fn counts(status: Option<&MailboxStatus>) -> [Cell<'static>; 6] {
+    [
+        "messages",
+        "recent",
+        "unseen",
+        "uidnext",
+        "uidvalidity",
+        "size",
+    ]
+    .map(|key| {
+        let mut items = status.into_iter().flat_map(|status| &status.items);
+        let number = items.find(|(item, _)| item.eq_ignore_ascii_case(key));
+        let value = number.map_or(Value::Absent("-"), |(_, number)| Value::Number(*number));
+        (key, value)
+    })
+}
+
 pub static STATUS: Command = Command {
     name: "status",
     aliases: &["stat"],
@@ -234,24 +312,7 @@ fn status(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     let request = shell.session()?.status_request(mailbox)?;
     submit(shell, request, |status, out| {
         let mut cells: Vec<Cell<'_>> = vec![("mailbox", Value::text(&status.mailbox))];
-        for key in [
-            "messages",
-            "recent",
-            "unseen",
-            "uidnext",
-            "uidvalidity",
-            "size",
-        ] {
-            let number = status
-                .items
-                .iter()
-                .find(|(item, _)| item.eq_ignore_ascii_case(key));
-            // Every column at its place, also where the server leaves an item out.
-            cells.push((
-                key,
-                number.map_or(Value::Absent("-"), |(_, number)| Value::Number(*number)),
-            ));
-        }
+        cells.extend(counts(Some(&status)));
         out.row(&cells);
     })
 }
@@ -296,7 +357,7 @@ fn subscription(shell: &mut Shell, input: &Input, subscribed: bool) -> Result<St
         Scope::Many(reach) => many::each(
             input,
             reach,
-            move |mailbox| vec![(request(mailbox.clone()), mailbox.clone())],
+            move |_, mailbox| Ok(vec![(request(mailbox.clone()), mailbox.clone())]),
             move |mailbox| {
                 vec![
                     ("mailbox", Value::text(mailbox)),

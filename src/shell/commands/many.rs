@@ -3,9 +3,9 @@
 //! Lives here: which mailboxes that are, the question before many are changed, the pipeline over all of them, and the account at the end. Not
 //! here: what is done to each one (the commands say), nor how its progress looks (`report::progress`).
 
-use imapadm::Error;
 use imapadm::admin::mailbox::{Found, Reach};
 use imapadm::session::{MailboxName, RAW, Request};
+use imapadm::{Error, Session};
 
 use super::super::Shell;
 use super::super::ask::ask;
@@ -97,12 +97,12 @@ pub(super) fn tell_skipped(skipped: usize) {
     }
 }
 
-/// Does something to every mailbox of `reach`: `make` gives the requests for one of them, `row` what is shown of each request, and `tell`
-/// reports its reply. A failure is a row of its own, and the others go on.
+/// Does something to every mailbox of `reach`: `make` gives the requests for one of them, `row` what is shown of each request that failed,
+/// and `tell` reports the reply of one that did not. A failure is a row of its own, and the others go on.
 pub(super) fn each<R, K>(
     input: &Input,
     reach: Reach,
-    make: impl Fn(&MailboxName) -> Vec<(R, K)> + 'static,
+    make: impl Fn(&mut Session, &MailboxName) -> Result<Vec<(R, K)>, Error> + 'static,
     row: impl Fn(&K) -> Vec<Cell<'_>> + 'static,
     tell: impl FnMut(&K, R::Reply, &mut Report) + 'static,
 ) -> Result<Step, Error>
@@ -117,16 +117,22 @@ where
         let Some(found) = find(shell, command, &reach, yes)? else {
             return Ok(());
         };
-        let skipped = found.skipped;
-        let requests: Vec<(R, K)> = found
-            .mailboxes
-            .iter()
-            .flat_map(|mailbox| make(&mailbox.name))
-            .collect();
-        drop(found);
-        let mut tally = Tally::of(requests.len());
+        let session = shell.session()?;
+        let mut requests = Vec::with_capacity(found.mailboxes.len());
+        let mut unfit = Vec::new();
+        for mailbox in found.mailboxes {
+            match make(session, &mailbox.name) {
+                Ok(made) => requests.extend(made),
+                Err(error) if error.is_grave() => return Err(error),
+                Err(error) => unfit.push((mailbox.name, error)),
+            }
+        }
+        let mut tally = Tally::of(requests.len() + unfit.len());
+        for (mailbox, error) in unfit {
+            tally.fail(vec![("mailbox", Value::text(mailbox))], error, out);
+        }
         let mut progress = Progress::new(requests.len());
-        let sent = shell.session()?.run_each(requests, |key, result| {
+        let sent = session.run_each(requests, |key, result| {
             progress.step();
             match result {
                 Ok(reply) => tell(&key, reply, out),
@@ -134,7 +140,7 @@ where
             }
         });
         progress.end();
-        tell_skipped(skipped);
+        tell_skipped(found.skipped);
         // What came in between is graver than what failed before it.
         sent.and(tally.verdict())
     })
@@ -154,9 +160,9 @@ where
     each(
         input,
         reach,
-        move |mailbox| {
+        move |_, mailbox| {
             let requests = make(mailbox).into_iter();
-            requests.map(|request| (request.clone(), request)).collect()
+            Ok(requests.map(|request| (request.clone(), request)).collect())
         },
         row,
         move |request, (), out| {

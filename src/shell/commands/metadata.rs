@@ -1,6 +1,7 @@
 //! Metadata: getmetadata, setmetadata, and the short names of entries.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use imapadm::Error;
 use imapadm::admin::metadata::{Depth, GetMetadata, Metadata, PRIVATE, SHARED};
@@ -8,7 +9,8 @@ use imapadm::session::MailboxName;
 
 use super::super::Shell;
 use super::super::command::{Argument, Command, Count, Flag, Flow, Input, Kind, Step};
-use super::{MAILBOX, submit};
+use super::many::{RECURSIVE, Scope, YES, each, scope};
+use super::{MAILBOXES, submit};
 use crate::report::{Report, Value};
 
 /// A short name, the path it stands for, and under what setmetadata puts it.
@@ -97,16 +99,19 @@ impl Typed {
 pub static GETMETADATA: Command = Command {
     name: "getmetadata",
     aliases: &["getmd"],
-    flags: &[Flag {
-        name: "depth",
-        short: None,
-        value: Some("0|1|infinity"),
-        help: "also the entries right below those named, or all below",
-    }],
+    flags: &[
+        Flag {
+            name: "depth",
+            short: None,
+            value: Some("0|1|infinity"),
+            help: "also the entries right below those named, or all below",
+        },
+        RECURSIVE,
+    ],
     arguments: &[
         Argument {
             count: Count::Optional,
-            ..MAILBOX
+            ..MAILBOXES
         },
         Argument {
             name: "ENTRY",
@@ -114,7 +119,7 @@ pub static GETMETADATA: Command = Command {
             count: Count::Any,
         },
     ],
-    summary: "show metadata of a mailbox or the server",
+    summary: "show metadata of mailboxes or the server",
     details: "Without MAILBOX, or with '', the server's. ENTRY is a path, or short: admin, comment, expire, motd, news2mail, pop3showafter, \
               sharedseen, shutdown, sieve, specialuse, squat; it is looked for under /shared (for all) and /private (yours), unless it begins \
               with one. Without ENTRY, everything that has a value. A value is unknown where the server does not say. Bytes that are no UTF-8 show as \\xNN.",
@@ -123,13 +128,33 @@ pub static GETMETADATA: Command = Command {
 };
 
 fn getmetadata(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
-    // Not the selected one: without a mailbox it is the server that is asked.
-    let mailbox = MailboxName::pattern(input.word(0).unwrap_or_default())?;
-    let wanted = Wanted::read(input)?;
-    let request = wanted.request(mailbox)?;
-    submit(shell, request, move |metadata, out| {
-        wanted.report(&metadata, out);
-    })
+    let wanted = Rc::new(Wanted::read(input)?);
+    match place_scope(input, shell)? {
+        Scope::One(mailbox) => {
+            let request = wanted.request(mailbox)?;
+            submit(shell, request, move |metadata, out| {
+                wanted.report(&metadata, out);
+            })
+        }
+        Scope::Many(reach) => {
+            let asked = Rc::clone(&wanted);
+            each(
+                input,
+                reach,
+                move |_, mailbox| Ok(vec![(asked.request(mailbox.clone())?, mailbox.clone())]),
+                |mailbox| vec![("mailbox", Value::text(mailbox))],
+                move |_, metadata, out| wanted.report(&metadata, out),
+            )
+        }
+    }
+}
+
+/// What the first word stands for. Not the selected mailbox: without a word, or with an empty one, it is the server.
+fn place_scope(input: &Input, shell: &Shell) -> Result<Scope, Error> {
+    match input.word(0) {
+        None | Some("") => Ok(Scope::One(MailboxName::pattern("")?)),
+        Some(_) => scope(input, 0, shell),
+    }
 }
 
 /// What is asked of each mailbox.
@@ -248,14 +273,18 @@ fn show(value: &[u8]) -> Cow<'_, str> {
 pub static SETMETADATA: Command = Command {
     name: "setmetadata",
     aliases: &["setmd"],
-    flags: &[Flag {
-        name: "private",
-        short: None,
-        value: None,
-        help: "put it under /private, where only you see it",
-    }],
+    flags: &[
+        Flag {
+            name: "private",
+            short: None,
+            value: None,
+            help: "put it under /private, where only you see it",
+        },
+        RECURSIVE,
+        YES,
+    ],
     arguments: &[
-        MAILBOX,
+        MAILBOXES,
         Argument {
             name: "ENTRY",
             kind: Kind::Entry,
@@ -267,7 +296,7 @@ pub static SETMETADATA: Command = Command {
             count: Count::One,
         },
     ],
-    summary: "set metadata of a mailbox or the server",
+    summary: "set metadata of mailboxes or the server",
     details: "MAILBOX '' is the server. ENTRY is a path or a short name, as in getmetadata: comment and specialuse go under /private, all else \
               under /shared, unless it begins with one. The value none removes it. What Cyrus and Dovecot keep differs: Cyrus knows only its own \
               entries, Dovecot keeps any.",
@@ -276,7 +305,6 @@ pub static SETMETADATA: Command = Command {
 };
 
 fn setmetadata(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
-    let mailbox = MailboxName::pattern(input.word(0).unwrap_or_default())?;
     let word = input.word(1).unwrap_or_default();
     let typed = Typed::read(word, input.command)?;
     let entry = match (typed.under, input.has("private")) {
@@ -293,21 +321,41 @@ fn setmetadata(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
         .filter(|value| !value.eq_ignore_ascii_case("none"))
         .map(|value| value.as_bytes().to_vec());
     let entries = vec![(entry.clone(), value.clone())];
-    let request = shell
-        .session()?
-        .set_metadata_request(mailbox.clone(), entries)?;
-    submit(shell, request, move |(), out| {
+    let set = move |mailbox: &MailboxName, out: &mut Report| {
         let value = value.as_deref();
         out.row(&[
-            ("mailbox", place(&mailbox)),
-            ("entry", Value::str(entry)),
+            ("mailbox", place(mailbox)),
+            ("entry", Value::str(entry.as_str())),
             (
                 "value",
                 value.map_or(NONE, |value| Value::Text(show(value))),
             ),
             ("set", Value::Flag(true)),
         ]);
-    })
+    };
+    match place_scope(input, shell)? {
+        Scope::One(mailbox) => {
+            let request = shell
+                .session()?
+                .set_metadata_request(mailbox.clone(), entries)?;
+            submit(shell, request, move |(), out| set(&mailbox, out))
+        }
+        Scope::Many(reach) => each(
+            input,
+            reach,
+            move |session, mailbox| {
+                let request = session.set_metadata_request(mailbox.clone(), entries.clone())?;
+                Ok(vec![(request, mailbox.clone())])
+            },
+            |mailbox| {
+                vec![
+                    ("mailbox", Value::text(mailbox)),
+                    ("set", Value::Flag(false)),
+                ]
+            },
+            move |mailbox, (), out| set(mailbox, out),
+        ),
+    }
 }
 
 #[cfg(test)]

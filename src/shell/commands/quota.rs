@@ -45,7 +45,7 @@ fn listquota(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     each(
         input,
         reach,
-        |mailbox| vec![(GetQuotaRoot::new(mailbox.clone()), mailbox.clone())],
+        |_, mailbox| Ok(vec![(GetQuotaRoot::new(mailbox.clone()), mailbox.clone())]),
         |mailbox| vec![("mailbox", Value::text(mailbox))],
         move |_, quotas, out| {
             for quota in &quotas {
@@ -204,12 +204,12 @@ fn setquota(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
             each(
                 input,
                 reach,
-                move |mailbox| {
+                move |_, mailbox| {
                     let request = SetQuota {
                         root: mailbox.clone(),
                         ..model.clone()
                     };
-                    vec![(request, mailbox.clone())]
+                    Ok(vec![(request, mailbox.clone())])
                 },
                 |mailbox| vec![("root", Value::text(mailbox)), ("set", Value::Flag(false))],
                 move |root, (), out| set(root, &limits, out),

@@ -1,0 +1,337 @@
+//! Listings that tell more of each mailbox than its name: its counts, and one's own rights on it.
+//!
+//! One LIST where the server has LIST-STATUS (RFC 5819) and LIST-MYRIGHTS (RFC 8440), else a listing and many requests in the pipeline. Not
+//! here: a plain listing (`mailbox`).
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+
+use crate::error::Error;
+use crate::session::{Effect, MailboxName, Request, Session, State};
+use crate::wire::cursor::ParseError;
+use crate::wire::encode::Encoder;
+use crate::wire::response::{Data, Status as StatusResponse};
+
+use super::acl::{MyRights, Rights};
+use super::mailbox::{Listed, Listing, Mailbox, MailboxStatus, Status};
+
+/// What is asked of each mailbox.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its counts ([`MailboxStatus`]).
+    pub status: bool,
+    /// The logged-in user's rights on it.
+    pub rights: bool,
+}
+
+/// A mailbox and what is told of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overview {
+    /// The mailbox.
+    pub mailbox: Mailbox,
+    /// Its counts, where they were asked for and the server tells them: not of names without a mailbox, nor without the right r.
+    pub status: Option<MailboxStatus>,
+    /// The logged-in user's rights, in the server's order, where they were asked for and the server tells them.
+    pub rights: Option<String>,
+}
+
+impl Overview {
+    fn new(mailbox: Mailbox) -> Self {
+        Self {
+            mailbox,
+            status: None,
+            rights: None,
+        }
+    }
+
+    /// Whether nothing more is to come for it.
+    fn is_whole(&self, wanted: Wanted) -> bool {
+        let told =
+            (self.status.is_some() || !wanted.status) && (self.rights.is_some() || !wanted.rights);
+        told || self.mailbox.is_only_a_name()
+    }
+}
+
+/// LIST with RETURN (RFC 5258); its responses are streamed.
+struct ListReturn {
+    of: Listing,
+    base: MailboxName,
+    pattern: MailboxName,
+    status: Option<Status>,
+    rights: bool,
+    special_use: bool,
+}
+
+impl Request for ListReturn {
+    type Reply = ();
+    fn verb(&self) -> &'static str {
+        "LIST"
+    }
+    fn effect(&self) -> Effect {
+        Effect::Read
+    }
+    fn unique(&self) -> bool {
+        // Nothing in a LIST response tells which LIST it answers.
+        true
+    }
+    fn alone(&self) -> bool {
+        // Its STATUS and MYRIGHTS responses look like those of other requests.
+        true
+    }
+    fn write(&self, command: &mut Encoder<'_>) {
+        command.atom("LIST").space();
+        if self.of == Listing::Subscribed {
+            command.open().atom("SUBSCRIBED").close().space();
+        }
+        command
+            .astring(self.base.wire())
+            .space()
+            .list_mailbox(self.pattern.wire())
+            .space()
+            .atom("RETURN")
+            .space()
+            .open()
+            .atom("SUBSCRIBED")
+            .space()
+            .atom("CHILDREN");
+        if self.special_use {
+            command.space().atom("SPECIAL-USE");
+        }
+        if self.rights {
+            command.space().atom("MYRIGHTS");
+        }
+        if let Some(status) = &self.status {
+            command.space().atom("STATUS");
+            status.write_items(command);
+        }
+        command.close();
+    }
+    fn finish(self, _: &StatusResponse<'_>, _: &mut State) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Mailboxes that wait for what is still to be told of them, in the order of the listing.
+struct Waiting<F> {
+    wanted: Wanted,
+    overviews: VecDeque<Overview>,
+    each: F,
+}
+
+impl<F: FnMut(Overview)> Waiting<F> {
+    /// Takes a response if it is part of the listing.
+    fn take(&mut self, data: &Data<'_>) -> Result<bool, ParseError> {
+        if data.is("LIST") {
+            let mailbox = Listed::read(data.body)?.to_mailbox();
+            self.overviews.push_back(Overview::new(mailbox));
+        } else if data.is("STATUS") && self.wanted.status {
+            let status = MailboxStatus::read(data.body)?;
+            let Some(overview) = self.of(&status.mailbox) else {
+                return Ok(false);
+            };
+            overview.status = Some(status);
+        } else if data.is("MYRIGHTS") && self.wanted.rights {
+            let rights = Rights::read(data.body)?;
+            let Some(overview) = self.of(&rights.mailbox) else {
+                return Ok(false);
+            };
+            overview.rights = Some(rights.rights);
+        } else {
+            return Ok(false);
+        }
+        while self
+            .overviews
+            .front()
+            .is_some_and(|overview| overview.is_whole(self.wanted))
+        {
+            self.hand_out();
+        }
+        // One that is told nothing (no right to) must not hold up all that come behind it: servers answer for a mailbox before the next.
+        while self.overviews.len() > MOST_WAITING {
+            self.hand_out();
+        }
+        Ok(true)
+    }
+
+    /// The newest one of that name: servers tell of a mailbox right behind its LIST response.
+    fn of(&mut self, mailbox: &MailboxName) -> Option<&mut Overview> {
+        self.overviews
+            .iter_mut()
+            .rev()
+            .find(|overview| MailboxName::same(overview.mailbox.name.wire(), mailbox.wire()))
+    }
+
+    fn hand_out(&mut self) {
+        if let Some(overview) = self.overviews.pop_front() {
+            (self.each)(overview);
+        }
+    }
+}
+
+/// Mailboxes of which something may still be told; a server that tells it later than this is not listened to any more.
+const MOST_WAITING: usize = 1_000;
+
+impl Session {
+    /// Calls `each` for every mailbox of a listing, with what is `wanted` of it; in one round trip where the server can do that.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list).
+    pub fn overview(
+        &mut self,
+        of: Listing,
+        base: &MailboxName,
+        pattern: &MailboxName,
+        wanted: Wanted,
+        each: impl FnMut(Overview),
+    ) -> Result<(), Error> {
+        let capabilities = self.capabilities()?;
+        let revision2 = capabilities.has("IMAP4rev2");
+        let extended = capabilities.has("LIST-EXTENDED") || revision2;
+        let with_status = !wanted.status || capabilities.has("LIST-STATUS") || revision2;
+        let with_rights = !wanted.rights || capabilities.has("LIST-MYRIGHTS");
+        let special_use = capabilities.has("SPECIAL-USE");
+        if !extended || !with_status || !with_rights {
+            return self.overview_by_pipeline(of, base, pattern, wanted, each);
+        }
+        let status = match wanted.status {
+            true => Some(self.status_request(pattern.clone())?),
+            false => None,
+        };
+        let request = ListReturn {
+            of,
+            base: base.clone(),
+            pattern: pattern.clone(),
+            status,
+            rights: wanted.rights,
+            special_use,
+        };
+        let mut waiting = Waiting {
+            wanted,
+            overviews: VecDeque::new(),
+            each,
+        };
+        let result = self.stream(request, &mut |data| waiting.take(data));
+        while !waiting.overviews.is_empty() {
+            waiting.hand_out();
+        }
+        result
+    }
+
+    /// The same for servers that have only STATUS and MYRIGHTS.
+    fn overview_by_pipeline(
+        &mut self,
+        of: Listing,
+        base: &MailboxName,
+        pattern: &MailboxName,
+        wanted: Wanted,
+        mut each: impl FnMut(Overview),
+    ) -> Result<(), Error> {
+        let mut all = Vec::new();
+        self.list_each(of, base, pattern, |listed| {
+            all.push(Overview::new(listed.to_mailbox()));
+            ControlFlow::Continue(())
+        })?;
+        let mailboxes = |all: &[Overview]| -> Vec<(MailboxName, usize)> {
+            let real = all.iter().enumerate();
+            real.filter(|(_, overview)| !overview.mailbox.is_only_a_name())
+                .map(|(at, overview)| (overview.mailbox.name.clone(), at))
+                .collect()
+        };
+        let mut grave = None;
+        if wanted.status {
+            let mut requests = Vec::new();
+            for (mailbox, at) in mailboxes(&all) {
+                requests.push((self.status_request(mailbox)?, at));
+            }
+            self.run_each(requests, |at, result| match result {
+                Ok(status) => all[at].status = Some(status),
+                Err(error) if error.is_grave() => grave = Some(error),
+                // As with LIST-STATUS: what may not be told is left out.
+                Err(_) => {}
+            })?;
+        }
+        if wanted.rights && grave.is_none() {
+            let requests = mailboxes(&all)
+                .into_iter()
+                .map(|(mailbox, at)| (MyRights::new(mailbox), at));
+            self.run_each(requests, |at, result| match result {
+                Ok(rights) => all[at].rights = Some(rights.rights),
+                Err(error) if error.is_grave() => grave = Some(error),
+                Err(_) => {}
+            })?;
+        }
+        match grave {
+            Some(error) => Err(error),
+            None => {
+                all.into_iter().for_each(&mut each);
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::response::{Response, Untagged, parse};
+
+    /// What is handed out after each of the lines, and at the end.
+    fn handed_out(wanted: Wanted, lines: &[&str]) -> Vec<(String, Option<u64>, Option<String>)> {
+        let mut out = Vec::new();
+        let mut waiting = Waiting {
+            wanted,
+            overviews: VecDeque::new(),
+            each: |overview: Overview| {
+                let messages = overview.status.map(|status| status.items[0].1);
+                out.push((overview.mailbox.name.to_string(), messages, overview.rights));
+            },
+        };
+        for line in lines {
+            match parse(line.as_bytes()).unwrap() {
+                Response::Untagged(Untagged::Data(data)) => {
+                    waiting.take(&data).unwrap();
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        while !waiting.overviews.is_empty() {
+            waiting.hand_out();
+        }
+        out
+    }
+
+    #[test]
+    fn what_is_told_comes_in_any_order_or_not_at_all() {
+        let both = Wanted {
+            status: true,
+            rights: true,
+        };
+        let out = handed_out(
+            both,
+            &[
+                "* LIST () \".\" a",
+                "* STATUS a (MESSAGES 1)",
+                "* MYRIGHTS a lrs",
+                "* LIST (\\Noselect) \".\" b",
+                "* LIST () \".\" c",
+                "* LIST () \".\" d",
+                "* MYRIGHTS d lr",
+                "* MYRIGHTS c l",
+                "* STATUS d (MESSAGES 4)",
+                "* STATUS elsewhere (MESSAGES 9)",
+            ],
+        );
+        let row = |name: &str, messages, rights: Option<&str>| {
+            (name.to_owned(), messages, rights.map(str::to_owned))
+        };
+        assert_eq!(
+            out,
+            [
+                row("a", Some(1), Some("lrs")),
+                row("b", None, None),
+                row("c", None, Some("l")),
+                row("d", Some(4), Some("lr")),
+            ]
+        );
+    }
+}
