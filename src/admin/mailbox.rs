@@ -15,6 +15,7 @@ use crate::wire::encode::Encoder;
 use crate::wire::response::{Data, Status as StatusResponse};
 use crate::wire::utf7;
 
+use super::mailboxes::Mailboxes;
 use super::{has, is_denied, is_missing};
 
 /// CREATE (RFC 3501 section 6.3.3), with a partition on Cyrus.
@@ -193,6 +194,14 @@ pub struct Listed<'a> {
 }
 
 impl<'a> Listed<'a> {
+    pub(super) fn new(mailbox: Cow<'a, [u8]>, separator: Option<u8>, attributes: &'a [u8]) -> Self {
+        Self {
+            mailbox,
+            separator,
+            attributes,
+        }
+    }
+
     /// Reads what stands behind `LIST` or `LSUB`; extended items (RFC 5258 section 3.3) are passed over.
     pub(super) fn read(body: Cursor<'a>) -> Result<Self, ParseError> {
         Self::read_like(body, &mut Head::default())
@@ -919,6 +928,35 @@ impl Session {
             },
         )?;
         Ok(found)
+    }
+
+    /// A listing in one compact collection, in the server's order.
+    ///
+    /// # Errors
+    /// As [`list`](Self::list); [`Error::Usage`] for more than it can hold, which is 4 GiB of names.
+    pub fn list_compact(
+        &mut self,
+        of: Listing,
+        base: &MailboxName,
+        pattern: &MailboxName,
+    ) -> Result<Mailboxes, Error> {
+        let mut mailboxes = Mailboxes::new();
+        let mut fits = true;
+        self.list_each(of, base, pattern, |listed| {
+            fits = mailboxes.push(listed);
+            if fits {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        })?;
+        if fits {
+            Ok(mailboxes)
+        } else {
+            Err(Error::Usage(
+                "the listing is too long to be kept; list a part of it".into(),
+            ))
+        }
     }
 
     /// Calls `each` for every mailbox of a listing as it comes in, so that a million of them never stand in memory.

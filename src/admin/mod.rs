@@ -6,6 +6,7 @@
 
 pub mod acl;
 pub mod mailbox;
+pub mod mailboxes;
 pub mod message;
 pub mod metadata;
 pub mod overview;

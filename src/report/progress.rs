@@ -2,10 +2,11 @@
 //!
 //! Not here: what is being done.
 
+use std::fmt;
 use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// What takes less than this shows nothing.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -28,9 +29,15 @@ impl Progress {
         );
         // A template that does not parse would be a fault of this line; the bar then looks as indicatif has it.
         if let Ok(style) =
-            ProgressStyle::with_template("{bar:30} {pos} of {len}, {per_sec}, {eta} left")
+            ProgressStyle::with_template("{bar:30} {pos} of {len}, {rate}/s, {eta} left")
         {
-            bar.set_style(style);
+            bar.set_style(style.with_key(
+                "rate",
+                |state: &ProgressState, out: &mut dyn fmt::Write| {
+                    // Nothing is to be done about a bar that can't be drawn.
+                    let _ = write!(out, "{:.0}", state.per_sec());
+                },
+            ));
         }
         Self {
             bar,

@@ -534,8 +534,18 @@ impl Session {
         }
     }
 
-    /// Reads one response and deals with it.
-    fn pump(&mut self, sink: Option<(u64, Sink<'_>)>) -> Result<Event, Error> {
+    /// Reads one response and deals with it; with a sink, also those that the sink takes before it.
+    fn pump(&mut self, mut sink: Option<(u64, Sink<'_>)>) -> Result<Event, Error> {
+        loop {
+            if let Some(event) = self.pump_one(&mut sink)? {
+                return Ok(event);
+            }
+        }
+    }
+
+    /// Reads one response and deals with it; `None` if the sink took it. A long listing goes through here a million times.
+    #[inline]
+    fn pump_one(&mut self, sink: &mut Option<(u64, Sink<'_>)>) -> Result<Option<Event>, Error> {
         let frame = match self.link.receive() {
             Ok(frame) => frame,
             Err(error) if error.is_interrupt() => {
@@ -558,18 +568,18 @@ impl Session {
             Err(error) => {
                 self.pipeline.unreadable(&error, bytes);
                 self.state.stray(bytes, Some(&error));
-                return Ok(Event::Other);
+                return Ok(Some(Event::Other));
             }
         };
-        match response {
-            Response::Continuation(text) => Ok(Event::Continuation(text.to_vec())),
+        let event = match response {
+            Response::Continuation(text) => Event::Continuation(text.to_vec()),
             Response::Tagged { tag, status } => {
                 learn(&mut self.state, &status);
                 match self.pipeline.complete(tag, &status, &mut self.state) {
-                    Some(id) => Ok(Event::Completed(id)),
+                    Some(id) => Event::Completed(id),
                     None => {
                         self.state.stray(bytes, None);
-                        Ok(Event::Other)
+                        Event::Other
                     }
                 }
             }
@@ -581,17 +591,17 @@ impl Session {
                 {
                     heed(&mut self.state, &status);
                 }
-                Ok(Event::Other)
+                Event::Other
             }
             Response::Untagged(Untagged::Data(data)) => {
                 if let Some((id, sink)) = sink {
                     match sink(&data) {
-                        Ok(true) => return Ok(Event::Other),
+                        Ok(true) => return Ok(None),
                         Ok(false) => {}
                         Err(error) => {
-                            self.pipeline.damage(id, &error, bytes);
+                            self.pipeline.damage(*id, &error, bytes);
                             self.state.stray(bytes, Some(&error));
-                            return Ok(Event::Other);
+                            return Ok(Some(Event::Other));
                         }
                     }
                 }
@@ -601,9 +611,10 @@ impl Session {
                     Ok(_) => {}
                     Err(error) => self.state.stray(bytes, Some(&error)),
                 }
-                Ok(Event::Other)
+                Event::Other
             }
-        }
+        };
+        Ok(Some(event))
     }
 
     /// The connection is of no more use: ends everything that waits for it.

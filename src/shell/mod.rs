@@ -270,12 +270,12 @@ mod tests {
         let command = find("getmetadata").unwrap();
         assert_eq!(
             command.usage(),
-            "getmetadata [--depth 0|1|infinity] [MAILBOX] [ENTRY]..."
+            "getmetadata [--depth 0|1|infinity] [-r|--recursive] [MAILBOX|PATTERN] [ENTRY]..."
         );
         let name = |index| command.argument(index).map(|argument| argument.name);
         assert_eq!(
             [name(0), name(1), name(5)],
-            [Some("MAILBOX"), Some("ENTRY"), Some("ENTRY")]
+            [Some("MAILBOX|PATTERN"), Some("ENTRY"), Some("ENTRY")]
         );
         assert!(error("setmd user.bob comment").contains("lacks its VALUE"));
         assert!(error("setmd a comment b c").contains("one word too many"));
