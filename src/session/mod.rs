@@ -192,13 +192,18 @@ impl Session {
             return stopped;
         }
         if self.options.interrupt.raised() {
-            // What is under way is still heard of, if it comes soon.
+            // What is under way is still heard of, as long as the answers keep coming and nobody interrupts once more.
             let interrupt = self.options.interrupt.clone();
-            interrupt.clear();
             let before = self.link.deadline;
-            self.hurry(GRACE);
+            interrupt.clear();
             while !ahead.is_empty() {
-                self.tell(&mut ahead, 0, &mut each);
+                self.hurry(if interrupt.raised() {
+                    Duration::ZERO
+                } else {
+                    GRACE
+                });
+                let one_less = ahead.len() - 1;
+                self.tell(&mut ahead, one_less, &mut each);
             }
             self.link.deadline = before;
             interrupt.raise();

@@ -259,6 +259,8 @@ pub struct Runner<'a> {
     stop: Option<u8>,
     /// What is in flight is reported although no more may be run.
     tell_all: bool,
+    /// Whether nobody waits any more for what is in flight.
+    given_up: bool,
 }
 
 impl<'a> Runner<'a> {
@@ -276,6 +278,7 @@ impl<'a> Runner<'a> {
             failed: Vec::new(),
             stop: None,
             tell_all: false,
+            given_up: false,
         }
     }
 
@@ -417,14 +420,27 @@ impl<'a> Runner<'a> {
         if interrupt.raised() {
             // Down again, so that the answers to what is still in flight can be had, if they come soon.
             interrupt.clear();
+            self.given_up = self.stop == Some(status::INTERRUPTED);
             if let Some(session) = &mut self.shell.session {
-                session.hurry(LAST_WORDS);
+                session.hurry(if self.given_up {
+                    Duration::ZERO
+                } else {
+                    LAST_WORDS
+                });
             }
             if self.stop.is_none() {
-                complain("interrupted; no more is sent");
+                complain(
+                    "interrupted; no more is sent, and what was is waited for (once more gives up)",
+                );
             }
             self.stop = Some(status::INTERRUPTED);
             self.tell_all = true;
+        } else if self.stop == Some(status::INTERRUPTED)
+            && !self.given_up
+            && let Some(session) = &mut self.shell.session
+        {
+            // As long as answers keep coming, more of them are waited for.
+            session.hurry(LAST_WORDS);
         }
         if self.ahead.is_empty() {
             self.shell.let_go();
