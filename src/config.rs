@@ -5,19 +5,18 @@
 //! here: the command line's grammar (`cli`), and connecting (`shell`).
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use imapadm::auth::{Kind, Method, SecretSource};
+use imapadm::auth::{Kind, Method, Needs, SecretSource};
 use imapadm::net::{Address, Fingerprint, Interrupt, Security, Target, Timeouts, TlsOptions};
 use imapadm::{Error, Options};
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 use toml::de::{DeString, DeTable};
+
+use crate::own;
 
 /// How long to wait where nobody says.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -107,6 +106,30 @@ impl Profile {
             || self.cert.is_some()
             || self.tlskey.is_some()
             || self.pin.is_some()
+            || self.system_roots.is_some()
+            || self.tls_server_name.is_some()
+            || self.verify.is_some()
+    }
+
+    /// Whether it says which certificates are trusted.
+    pub fn says_whom_to_trust(&self) -> bool {
+        self.cafile.is_some()
+            || self.cadir.is_some()
+            || self.system_roots.is_some()
+            || self.pin.is_some()
+    }
+
+    /// What it says that may hold for a server it was not said for: nothing of secrets, and nothing that makes a connection less safe.
+    fn elsewhere(self) -> Self {
+        Self {
+            user: self.user,
+            cafile: self.cafile,
+            cadir: self.cadir,
+            system_roots: self.system_roots,
+            timeout: self.timeout,
+            format: self.format,
+            ..Self::default()
+        }
     }
 
     /// Whether it says where a secret comes from.
@@ -280,6 +303,15 @@ impl Stack {
         self.say(|p| p.format).unwrap_or(FormatName::Text)
     }
 
+    /// Of the first speaker who says anything of settings that belong together, what that one says of them.
+    fn first(&self, says: impl Fn(&Profile) -> bool) -> Profile {
+        let mut speakers = self.0.iter().map(|(_, profile)| profile);
+        speakers
+            .find(|profile| says(profile))
+            .cloned()
+            .unwrap_or_default()
+    }
+
     /// What it all comes to.
     ///
     /// # Errors
@@ -287,19 +319,27 @@ impl Stack {
     pub fn plan(&self, interrupt: &Interrupt) -> Result<Plan, Error> {
         let target = self.target()?;
         let (address, security) = target.settle(None);
+        // Whoever narrows what is trusted must not have it widened by another's settings; and a key is its certificate's.
+        let trust = self.first(Profile::says_whom_to_trust);
+        let own = self.first(|p| p.cert.is_some() || p.tlskey.is_some());
         let tls = TlsOptions {
             verify: self.say(|p| p.verify).unwrap_or(true),
-            cafile: self.say(|p| p.cafile.clone()),
-            cadir: self.say(|p| p.cadir.clone()),
-            system_roots: self.say(|p| p.system_roots).unwrap_or(false),
-            cert: self.say(|p| p.cert.clone()),
-            key: self.say(|p| p.tlskey.clone()),
+            cafile: trust.cafile,
+            cadir: trust.cadir,
+            system_roots: trust.system_roots.unwrap_or(false),
+            cert: own.cert,
+            key: own.tlskey,
             server_name: self.say(|p| p.tls_server_name.clone()),
-            pin: self.say(|p| p.pin),
+            pin: trust.pin,
             known: None,
         };
         let timeout = self.say(|p| p.timeout).unwrap_or(TIMEOUT);
         let auth = self.say(|p| p.auth.clone()).unwrap_or_default();
+        let user = self.say(|p| p.user.clone());
+        // What is said of another user, his secret above all, is not meant for this one.
+        let of_user = |profile: &Profile| profile.user.is_none() || profile.user == user;
+        let authz = self.say(|p| p.authz.clone().filter(|_| of_user(p)));
+        let secret = self.secret(&auth, of_user);
         Ok(Plan {
             options: Options {
                 security,
@@ -313,11 +353,30 @@ impl Stack {
                 interrupt: interrupt.clone(),
                 ..Options::new(address)
             },
-            user: self.say(|p| p.user.clone()),
-            authz: self.say(|p| p.authz.clone()),
-            secret: self.secret(&auth),
+            user,
+            // An empty one says: nobody else.
+            authz: authz.filter(|authz| !authz.is_empty()),
             auth,
+            secret,
         })
+    }
+
+    /// Who logs in, as far as anybody says.
+    pub fn user(&self) -> Option<String> {
+        self.say(|p| p.user.clone())
+    }
+
+    /// Forgets who was to log in by the options of `connect` and `authenticate`: somebody else is to.
+    pub fn forget_identity(&mut self) {
+        for (origin, profile) in &mut self.0 {
+            if *origin == Origin::Connect {
+                profile.user = None;
+                profile.authz = None;
+                profile.auth = None;
+                profile.password = None;
+                profile.token = None;
+            }
+        }
     }
 
     fn target(&self) -> Result<Target, Error> {
@@ -336,19 +395,20 @@ impl Stack {
         Ok(target)
     }
 
-    /// The secret of whoever first names one; of the two in one place, the token is for those who ask for such a mechanism.
-    fn secret(&self, auth: &[Method]) -> Option<(Kind, SecretSource)> {
-        let by_token = auth
-            .iter()
-            .any(|method| method.needs() == imapadm::auth::Needs::Token);
+    /// The secret of whoever first names one that the mechanisms can use; of two in one place, the password, unless only a token will do.
+    fn secret(
+        &self,
+        auth: &[Method],
+        of_user: impl Fn(&Profile) -> bool,
+    ) -> Option<(Kind, SecretSource)> {
+        let any =
+            |needs: Needs| auth.is_empty() || auth.iter().any(|method| method.needs() == needs);
         self.say(|profile| {
-            let password = profile.password.clone().map(|p| (Kind::Password, p));
-            let token = profile.token.clone().map(|t| (Kind::Token, t));
-            if by_token || password.is_none() {
-                token.or(password)
-            } else {
-                password
-            }
+            let password = profile.password.clone().filter(|_| any(Needs::Password));
+            let token = profile.token.clone().filter(|_| any(Needs::Token));
+            let password = password.map(|source| (Kind::Password, source));
+            let token = token.map(|source| (Kind::Token, source));
+            password.or(token).filter(|_| of_user(profile))
         })
     }
 
@@ -373,10 +433,29 @@ impl Stack {
                 _ => return None,
             })
         };
+        // As in `plan`: settings that belong together come from one speaker, and what is said of another user does not count.
+        let place =
+            |says: fn(&Profile) -> bool| self.0.iter().position(|(_, profile)| says(profile));
+        let trust = place(Profile::says_whom_to_trust);
+        let own = place(|p| p.cert.is_some() || p.tlskey.is_some());
+        let user = self.user();
+        let in_force = |name: &str, at: usize, profile: &Profile| match name {
+            "cafile" | "cadir" | "system-roots" | "pin" => trust == Some(at),
+            "cert" | "tlskey" => own == Some(at),
+            "authz" | "password" | "token" => profile.user.is_none() || profile.user == user,
+            _ => true,
+        };
         let rows = SETTINGS.iter().map(|(name, show)| {
-            let said = self.0.iter().find_map(|(origin, profile)| {
-                Some((show(profile)?, origin.words(profile.line(name))))
-            });
+            let said = self
+                .0
+                .iter()
+                .enumerate()
+                .find_map(|(at, (origin, profile))| {
+                    if !in_force(name, at, profile) {
+                        return None;
+                    }
+                    Some((show(profile)?, origin.words(profile.line(name))))
+                });
             match said {
                 Some((value, origin)) => Setting {
                     name,
@@ -412,33 +491,13 @@ impl Config {
             return Ok(Self::default());
         };
         let file = folder.join("imapadm").join("config.toml");
-        let unreadable = |error: io::Error| {
-            Error::Usage(format!(
-                "cannot read the configuration {}: {error}; check who may read it",
-                file.display()
-            ))
-        };
-        let text = match fs::read_to_string(&file) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(Self {
-                    file,
-                    ..Self::default()
-                });
-            }
-            result => result.map_err(unreadable)?,
-        };
-        let mode = fs::metadata(&file)
-            .map_err(unreadable)?
-            .permissions()
-            .mode();
         // It names commands to run and servers to give passwords to.
-        if mode & 0o022 != 0 {
-            return Err(Error::Usage(format!(
-                "the configuration {} can be written by others (its mode is {:04o}); make it yours alone: chmod go-w {0}",
-                file.display(),
-                mode & 0o7777
-            )));
-        }
+        let Some(text) = own::read(&file)? else {
+            return Ok(Self {
+                file,
+                ..Self::default()
+            });
+        };
         Self::read(&file, &text)
     }
 
@@ -532,16 +591,28 @@ pub fn at_start(
 }
 
 /// The speakers of a connection that is made inside the shell: what was said for it alone comes before what the program was started
-/// with, which may have been meant for another server.
+/// with. `started` is the server that the program was started with: what the command line says of that one's secrets and safety is not
+/// meant for another.
 pub fn inside(
     options: Profile,
-    server: Option<(Origin, Profile)>,
+    server: (Origin, Profile),
     command_line: Profile,
+    started: Option<&Stack>,
     config: &Config,
 ) -> Stack {
-    let mut layers = vec![(Origin::Connect, options)];
-    layers.extend(server);
-    layers.push((Origin::CommandLine, command_line));
+    let mut layers = vec![(Origin::Connect, options), server];
+    let here = |stack: &Stack| stack.target().ok().map(|target| target.settle(None).0);
+    let mut stack = Stack(layers.clone());
+    stack.0.push(config.defaults());
+    let elsewhere = started.is_some_and(|started| here(started) != here(&stack));
+    layers.push((
+        Origin::CommandLine,
+        if elsewhere {
+            command_line.elsewhere()
+        } else {
+            command_line
+        },
+    ));
     layers.push((Origin::Environment, Profile::environment()));
     layers.push(config.defaults());
     Stack(layers)
@@ -823,7 +894,7 @@ port = "imaps"
         );
         // Inside the shell the server's own settings are nearer.
         let server = config.server("work", None).unwrap();
-        let plan = inside(Profile::default(), Some(server), command_line, &config)
+        let plan = inside(Profile::default(), server, command_line, None, &config)
             .plan(&interrupt)
             .unwrap();
         assert_eq!(plan.options.security, Security::None);

@@ -5,17 +5,14 @@
 //! the shell asks.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use imapadm::Error;
 use imapadm::net::Fingerprint;
 
-/// More than anybody's servers by far.
-const LARGEST_FILE: u64 = 1024 * 1024;
-/// Permission bits that let others than the owner write.
-const OTHERS_WRITE: u32 = 0o022;
+use crate::own;
 
 /// The store of accepted certificates. It is read anew at each look, as another imapadm may have written to it.
 #[derive(Debug, Clone)]
@@ -49,7 +46,7 @@ impl KnownServers {
     /// # Errors
     /// A file that can't be read, that others may write, or that is damaged.
     pub fn lookup(&self, address: &str) -> Result<Option<Fingerprint>, Error> {
-        let text = self.read()?;
+        let text = own::read(&self.path)?.unwrap_or_default();
         let mut found = None;
         // Every line, not up to the one that is wanted: damage is to show whoever is looked for.
         for (number, line) in (1..).zip(text.lines()) {
@@ -78,7 +75,8 @@ impl KnownServers {
             )));
         }
         let mut kept = String::new();
-        for (number, line) in (1..).zip(self.read()?.lines()) {
+        let text = own::read(&self.path)?.unwrap_or_default();
+        for (number, line) in (1..).zip(text.lines()) {
             let replaced = self
                 .entry(number, line)?
                 .is_some_and(|(server, _)| server.eq_ignore_ascii_case(address));
@@ -123,37 +121,6 @@ impl KnownServers {
                 "its fingerprint is not sha256: and 64 hexadecimal digits",
             )),
         }
-    }
-
-    /// The file's text; empty if there is none.
-    fn read(&self) -> Result<String, Error> {
-        let path = self.path.display();
-        let unreadable =
-            |error: io::Error| Error::Usage(format!("cannot read {path}: {error}; check who may"));
-        let file = match File::open(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
-            result => result.map_err(unreadable)?,
-        };
-        let metadata = file.metadata().map_err(unreadable)?;
-        if metadata.mode() & OTHERS_WRITE != 0 {
-            return Err(Error::Usage(format!(
-                "others may write {path}, so what stands in it can't be trusted; look through it, then: chmod 600 {path}"
-            )));
-        }
-        let mut bytes = Vec::new();
-        file.take(LARGEST_FILE + 1)
-            .read_to_end(&mut bytes)
-            .map_err(unreadable)?;
-        if bytes.len() as u64 > LARGEST_FILE {
-            return Err(Error::Usage(format!(
-                "{path} is too large to be a list of servers; look into it, and remove it"
-            )));
-        }
-        String::from_utf8(bytes).map_err(|_| {
-            Error::Usage(format!(
-                "{path} is damaged: it is not UTF-8 text; correct or remove it"
-            ))
-        })
     }
 
     fn replace(&self, text: &str) -> io::Result<()> {
@@ -221,7 +188,7 @@ mod tests {
     }
 
     fn mode(path: &Path) -> u32 {
-        fs::metadata(path).unwrap().mode() & 0o777
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
     }
 
     #[test]
@@ -298,7 +265,7 @@ mod tests {
                 known.lookup("a:1").unwrap_err(),
                 known.remember("a:1", one).unwrap_err(),
             ] {
-                assert!(error.to_string().contains("chmod 600"), "{error}");
+                assert!(error.to_string().contains("chmod go-w"), "{error}");
             }
         }
     }

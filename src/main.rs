@@ -3,6 +3,7 @@
 mod cli;
 mod config;
 mod known;
+mod own;
 mod report;
 mod shell;
 
@@ -71,6 +72,7 @@ fn run(cli: &Cli, idle: &Arc<AtomicBool>) -> Result<u8, Error> {
     }
     let settings = Settings {
         command_line: cli.profile(),
+        started: named.then(|| stack.clone()),
         config,
         trace: cli.trace().map(Path::to_owned),
         interrupt,

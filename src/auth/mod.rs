@@ -48,7 +48,7 @@ pub enum AuthError {
     },
     /// No mechanism is left that carries another identity to act as.
     #[error(
-        "acting as another user needs one of SCRAM's mechanisms or PLAIN{}{}; log in as that user, or have the server's \
+        "acting as another user needs one of SCRAM's mechanisms, PLAIN, EXTERNAL or OAUTHBEARER{}{}; log in as that user, or have the server's \
          administrator enable one of them",
         if wanted.is_empty() { String::new() } else { format!(", not {}", wanted.join(" or ")) },
         offers(offered)

@@ -50,7 +50,12 @@ pub fn netrc(
         .map_err(unreadable)?;
     let text = std::str::from_utf8(&bytes)
         .map_err(|_| wrong("it is not UTF-8; convert it with `iconv -t utf-8`".into()))?;
-    let Some(entry) = find(text, host, user) else {
+    let entry = find(text, host, user).map_err(|line| {
+        wrong(format!(
+            "line {line} is not understood; write machine HOST login USER password PASSWORD, with a word that holds spaces, quotes or a # in double quotes"
+        ))
+    })?;
+    let Some(entry) = entry else {
         return Ok(None);
     };
     // Only a file that would be used has to be safe.
@@ -88,70 +93,90 @@ impl Entry<'_> {
 }
 
 /// The first entry that fits.
-fn find<'a>(text: &'a str, host: &str, user: Option<&str>) -> Option<Entry<'a>> {
-    let mut words = Words(text);
+///
+/// # Errors
+/// The number of a line that is not understood. Guessing could give one host's password to another.
+fn find<'a>(text: &'a str, host: &str, user: Option<&str>) -> Result<Option<Entry<'a>>, usize> {
+    let mut fitting = None;
     let mut entry: Option<Entry<'a>> = None;
-    loop {
-        let word = words.next();
-        if matches!(word, Some("machine" | "default") | None) {
-            if let Some(entry) = entry.take()
-                && entry.fits(host, user)
-            {
-                return Some(entry);
-            }
-            match word? {
-                "machine" => {
+    let mut in_macro = false;
+    let done = |entry: Option<Entry<'a>>| entry.filter(|entry| entry.fits(host, user));
+    for (number, line) in (1..).zip(text.lines()) {
+        if in_macro {
+            // It goes on to the next empty line.
+            in_macro = !line.trim().is_empty();
+            continue;
+        }
+        let mut words = Words(line);
+        while let Some(keyword) = words.next().transpose().map_err(|()| number)? {
+            // The value stands on its keyword's line, whatever it looks like.
+            let mut value = || words.next().and_then(Result::ok).ok_or(number);
+            match (keyword.text, &mut entry) {
+                _ if keyword.quoted => return Err(number),
+                (comment, _) if comment.starts_with('#') => break,
+                ("machine", _) => {
+                    let machine = Some(value()?.text);
+                    fitting = fitting.or(done(entry.take()));
                     entry = Some(Entry {
-                        machine: Some(words.next()?),
+                        machine,
                         ..Entry::default()
                     });
                 }
-                _ => entry = Some(Entry::default()),
+                ("default", _) => {
+                    fitting = fitting.or(done(entry.take()));
+                    entry = Some(Entry::default());
+                }
+                ("login", Some(entry)) if entry.login.is_none() => {
+                    entry.login = Some(value()?.text)
+                }
+                ("password", Some(entry)) if entry.password.is_none() => {
+                    entry.password = Some(value()?.text);
+                }
+                ("account", Some(_)) => drop(value()?),
+                ("macdef", _) => {
+                    value()?;
+                    in_macro = true;
+                }
+                _ => return Err(number),
             }
-            continue;
-        }
-        match (word, &mut entry) {
-            (Some("login"), Some(entry)) => entry.login = words.next(),
-            (Some("password"), Some(entry)) => entry.password = words.next(),
-            (Some("account"), Some(_)) => drop(words.next()),
-            (Some("macdef"), _) => words.skip_macro(),
-            // Words that nobody knows mean nothing.
-            _ => {}
         }
     }
+    Ok(fitting.or(done(entry)))
 }
 
-/// The words of the file: parted by spaces, in double quotes where they hold any; `#` begins a comment.
+/// A word of the file.
+struct Word<'a> {
+    text: &'a str,
+    quoted: bool,
+}
+
+/// The words of a line: parted by spaces, in double quotes where they hold any.
 struct Words<'a>(&'a str);
 
-impl<'a> Words<'a> {
-    /// A macro goes on to the next empty line.
-    fn skip_macro(&mut self) {
-        self.0 = self.0.split_once("\n\n").map_or("", |(_, rest)| rest);
-    }
-}
-
 impl<'a> Iterator for Words<'a> {
-    type Item = &'a str;
+    /// A quote that is not closed on its line is none.
+    type Item = Result<Word<'a>, ()>;
 
-    fn next(&mut self) -> Option<&'a str> {
-        loop {
-            self.0 = self.0.trim_start();
-            if !self.0.starts_with('#') {
-                break;
-            }
-            self.0 = self.0.split_once('\n').map_or("", |(_, rest)| rest);
+    fn next(&mut self) -> Option<Self::Item> {
+        let line = self.0.trim_start();
+        if line.is_empty() {
+            return None;
         }
-        if let Some(quoted) = self.0.strip_prefix('"')
-            && let Some((word, rest)) = quoted.split_once('"')
-        {
+        if let Some(quoted) = line.strip_prefix('"') {
+            let Some((text, rest)) = quoted.split_once('"') else {
+                self.0 = "";
+                return Some(Err(()));
+            };
             self.0 = rest;
-            return Some(word);
+            return Some(Ok(Word { text, quoted: true }));
         }
-        let end = self.0.find(char::is_whitespace).unwrap_or(self.0.len());
-        let (word, rest) = self.0.split_at(end);
+        let end = line.find(char::is_whitespace).unwrap_or(line.len());
+        let (text, rest) = line.split_at(end);
         self.0 = rest;
-        (!word.is_empty()).then_some(word)
+        Some(Ok(Word {
+            text,
+            quoted: false,
+        }))
     }
 }
 
@@ -162,12 +187,13 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
-    const FILE: &str = "# mine\nmachine mail.example.org login cyrus password s3cret\n\
+    const FILE: &str = "# mine\nmachine mail.example.org login cyrus password s3cret # for work\n\
         machine MAIL.example.org\n\tlogin bob\n\tpassword \"two words\"\nmacdef init\nmachine x password no\n\n\
-        machine bare password open default login anonymous password guest";
+        machine hash password #x\nmachine bare password open default login anonymous password guest";
 
     fn found(host: &str, user: Option<&str>) -> Option<(Option<&'static str>, &'static str)> {
-        find(FILE, host, user).and_then(|entry| Some((entry.login, entry.password?)))
+        let entry = find(FILE, host, user).unwrap()?;
+        Some((entry.login, entry.password?))
     }
 
     #[test]
@@ -176,19 +202,31 @@ mod tests {
         assert_eq!(found(host, None), Some((Some("cyrus"), "s3cret")));
         assert_eq!(found(host, Some("cyrus")), Some((Some("cyrus"), "s3cret")));
         assert_eq!(found(host, Some("bob")), Some((Some("bob"), "two words")));
+        assert_eq!(found("hash", None), Some((None, "#x")));
         assert_eq!(found("bare", Some("zoe")), Some((None, "open")));
         assert_eq!(found("x", Some("zoe")), None);
         assert_eq!(found("x", None), Some((Some("anonymous"), "guest")));
-        for odd in [
-            "",
-            "machine",
-            "machine a login",
-            "password x",
-            "machine a password",
-            "\"",
-            "macdef",
+        for nothing in ["", "# all is well\n", "machine a login", "macdef x"] {
+            assert!(!find(nothing, "a", None).is_ok_and(|entry| entry.is_some()));
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_gives_nobody_a_password() {
+        for (text, line) in [
+            // Without its value, the next machine would be taken for one.
+            (
+                "machine a login x password\nmachine b login y password z",
+                1,
+            ),
+            ("machine a password \"open\nmachine b password \"z", 1),
+            ("machine\na", 1),
+            ("machine a\npassword x password y", 2),
+            ("machine a user x password y", 1),
+            ("password x", 1),
+            ("machine a \"password\" x", 1),
         ] {
-            assert!(find(odd, "a", None).is_none(), "{odd}");
+            assert_eq!(find(text, "a", None).err(), Some(line), "{text}");
         }
     }
 

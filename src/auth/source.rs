@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
+use crate::net::words;
+
 /// What kind of secret is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -236,17 +238,6 @@ impl fmt::Display for Origin {
     }
 }
 
-/// An error of the system in its own words, without the number that Rust adds.
-fn words(error: &io::Error) -> String {
-    let mut text = error.to_string();
-    if error.raw_os_error().is_some()
-        && let Some(end) = text.rfind(" (os error")
-    {
-        text.truncate(end);
-    }
-    text
-}
-
 fn from_file(path: &Path, origin: Origin) -> Result<SecretString, SecretError> {
     let unreadable = |source| SecretError::Unreadable {
         origin: origin.clone(),
@@ -447,7 +438,7 @@ fn from_terminal(prompt: &str, origin: Origin) -> Result<SecretString, SecretErr
     // rpassword shows its prompt first: a password that is pasted or sent at once would be seen.
     let _quiet = Quiet::new();
     match rpassword::prompt_password(prompt).map(Zeroizing::new) {
-        Ok(text) if text.is_empty() => Err(SecretError::NotTyped),
+        Ok(text) if text.is_empty() => Err(SecretError::Empty { origin }),
         Ok(text) => Ok(SecretString::from(text.as_str())),
         Err(error) => Err(match error.kind() {
             io::ErrorKind::UnexpectedEof => SecretError::NotTyped,

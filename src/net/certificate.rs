@@ -153,8 +153,13 @@ impl Fingerprint {
     }
 }
 
+/// `sha256:` and the digits; with `#`, as openssl writes them: capitals in pairs, with colons.
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            let pairs: Vec<_> = self.0.iter().map(|byte| format!("{byte:02X}")).collect();
+            return f.write_str(&pairs.join(":"));
+        }
         f.write_str("sha256:")?;
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
@@ -177,7 +182,8 @@ pub struct FingerprintError {
     pub text: String,
 }
 
-/// Reads `sha256:` and 64 digits, or 32 pairs of digits with colons between them; capitals are as good.
+/// Reads 64 digits, or 32 pairs of digits with colons between them, behind `sha256:` or as openssl writes it behind
+/// `sha256 Fingerprint=`; capitals are as good.
 impl FromStr for Fingerprint {
     type Err = FingerprintError;
 
@@ -191,8 +197,14 @@ impl FromStr for Fingerprint {
 }
 
 fn digits(text: &str) -> Option<[u8; 32]> {
-    let (kind, digits) = text.split_once(':')?;
-    if !kind.eq_ignore_ascii_case("sha256") || !digits.is_ascii() {
+    let behind = |start: &str| {
+        let (head, digits) = text.split_at_checked(start.len())?;
+        head.eq_ignore_ascii_case(start).then_some(digits)
+    };
+    let digits = behind("sha256:")
+        .or_else(|| behind("sha256 Fingerprint="))
+        .unwrap_or(text);
+    if !digits.is_ascii() {
         return None;
     }
     // Pairs stand two apart, or three where a colon follows each but the last.

@@ -3,7 +3,7 @@
 //! What a user may write for a server is read in `address`; `connect` makes the connection and `stream` is the
 //! connection; `tls` reads certificates and keys, `verify` judges the server's, `certificate` says what stands in it,
 //! `tls_error` what went wrong; `wait` has the limits and the flag that Ctrl-C raises. Nothing here knows IMAP: when to say STARTTLS, and
-//! that what was read before it must be thrown away, is the session's business.
+//! that nothing may have been read beyond it, is the session's business.
 
 mod address;
 mod certificate;

@@ -159,7 +159,7 @@ impl Stream {
     /// Turns TLS on, right after connecting or after STARTTLS, within `timeouts.connect`.
     ///
     /// `host` is the name that the certificate must have, unless the options name another. The caller must not
-    /// have read bytes beyond the answer to STARTTLS, or must throw them away: they came in clear (RFC 9051
+    /// have read bytes beyond the answer to STARTTLS: they came in clear, perhaps from somebody in between (RFC 9051
     /// section 11.1).
     ///
     /// # Errors

@@ -155,8 +155,8 @@ pub enum TlsError {
     },
     /// The other side answered in clear.
     #[error(
-        "{host} does not speak TLS on this port, it answered in clear{}; connect without --tls (STARTTLS is \
-         then used if it is offered), or give the TLS port, mostly 993",
+        "{host} does not speak TLS on this port, it answered in clear{}; connect without --tls, so that STARTTLS is \
+         used, or give the TLS port, mostly 993",
         if said.is_empty() { String::new() } else { format!(" ({said:?})") }
     )]
     Plaintext {

@@ -77,9 +77,7 @@ impl Session {
             number: SESSIONS.fetch_add(1, Ordering::Relaxed),
         };
         session.greet()?;
-        // A Unix socket is as private as TLS, and has no name that a certificate could be for.
-        let wants_tls = session.options.security == Security::StartTls
-            && matches!(session.options.address, Address::Tcp { .. });
+        let wants_tls = session.options.security == Security::StartTls;
         let in_clear = !session.state.channel.private && !session.options.allow_cleartext;
         if session.state.authenticated && (wants_tls || in_clear) {
             // Whoever stands in between could greet so, and then answer for the server (RFC 9051 section 7.1.4).
@@ -185,18 +183,22 @@ impl Session {
         }
         if !self.link.framer.pending().is_empty() {
             // Whoever stands in between could have put it there, to be taken for the server's words inside of TLS.
-            self.link.close();
+            self.give_up("it was tampered with");
             return Err(self.insecure(
                 "more came in cleartext behind its OK to STARTTLS, as from somebody who tampers with the connection; find out who stands in between",
             ));
         }
         let options = &self.options;
-        self.link.start_tls(
+        let started = self.link.start_tls(
             options.address.host(),
             &options.tls,
             &options.timeouts,
             &options.interrupt,
-        )?;
+        );
+        if let Err(error) = started {
+            self.give_up("there is no TLS on it");
+            return Err(error.into());
+        }
         self.state.forget_cleartext();
         if let Some(stream) = self.link.stream() {
             self.state.channel = stream.info();
@@ -206,6 +208,12 @@ impl Session {
             Ok(_) => Ok(()),
             Err(error) => Err(self.broken_tls.take().map_or(error, Error::Tls)),
         }
+    }
+
+    /// The connection can't be trusted any more: nothing is said on it.
+    fn give_up(&mut self, why: &str) {
+        self.link.close();
+        self.over.get_or_insert_with(|| why.to_owned());
     }
 
     /// The capabilities before the login; a server that won't tell them can't be worked with.
@@ -300,7 +308,15 @@ impl Session {
                 Err(failure) => failure,
             };
             let other = if failure.is_binding_refused {
-                method.without_binding()
+                // Whoever made the list wants what stands behind it, if not the same without the binding.
+                let named = || {
+                    let behind = methods.iter().copied().skip_while(|other| *other != method);
+                    behind.skip(1).find(fits).filter(|_| !wanted.is_empty())
+                };
+                method
+                    .without_binding()
+                    .filter(|plain| methods.contains(plain))
+                    .or_else(named)
             } else if failure.is_refused && method == Method::External && !wanted.contains(&method)
             {
                 let next = |other: &Method| *other != method && fits(other);

@@ -70,11 +70,15 @@ pub struct Options {
 }
 
 impl Options {
-    /// The defaults for a server: STARTTLS, verified certificates, 30 s.
+    /// The defaults for a server: STARTTLS, verified certificates, 30 s. On a Unix socket no TLS: it is as private, and has no name
+    /// that a certificate could be for.
     pub fn new(address: Address) -> Self {
         Self {
+            security: match address {
+                Address::Tcp { .. } => Security::StartTls,
+                Address::Unix(_) => Security::None,
+            },
             address,
-            security: Security::StartTls,
             tls: TlsOptions::default(),
             timeouts: Timeouts::default(),
             allow_cleartext: false,

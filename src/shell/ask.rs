@@ -2,26 +2,37 @@
 //!
 //! Not here: the password, which is asked for by `imapadm::auth`.
 
+use imapadm::Error;
 use rustyline::config::Behavior;
+use rustyline::error::ReadlineError;
 
 use crate::report::complain;
 
 /// Asks a question on the terminal; only `yes` is yes.
-pub fn ask(question: &str) -> bool {
+///
+/// # Errors
+/// [`Error::Interrupted`] after Ctrl-C.
+pub fn ask(question: &str) -> Result<bool, Error> {
     let config = rustyline::Config::builder()
         .behavior(Behavior::PreferTerm)
         .build();
     let Ok(mut editor) = rustyline::DefaultEditor::with_config(config) else {
-        return false;
+        return Ok(false);
     };
     loop {
         match editor.readline(question) {
             Ok(answer) => match answer.trim().to_lowercase().as_str() {
-                "yes" => return true,
-                "no" | "n" => return false,
+                "yes" => return Ok(true),
+                "no" | "n" => return Ok(false),
                 _ => complain("please answer yes or no, written out"),
             },
-            Err(_) => return false,
+            Err(ReadlineError::Interrupted) => {
+                return Err(Error::Interrupted {
+                    verb: "the question",
+                    unknown: false,
+                });
+            }
+            Err(_) => return Ok(false),
         }
     }
 }

@@ -254,7 +254,12 @@ impl Command {
         let group = self.repeated().len();
         if group == 0 && plain.len() > self.arguments.len() {
             let extra = plain[self.arguments.len()].as_str();
-            let extra = if may_hold_secret(extra) { "…" } else { extra };
+            let line = [self.name, &plain.join(" ")].join(" ");
+            let extra = if may_hold_secret(extra) || may_hold_secret(&line) {
+                "…"
+            } else {
+                extra
+            };
             let hint = if extra.starts_with('-') {
                 "options stand in front"
             } else {
@@ -278,7 +283,7 @@ impl Command {
     }
 
     /// The option that a word names, also when abbreviated.
-    fn flag(&self, word: &str) -> Result<&'static Flag, Error> {
+    pub fn flag(&self, word: &str) -> Result<&'static Flag, Error> {
         let name = word.trim_start_matches('-');
         let mut letters = name.chars();
         if let (Some(letter), None, false) =

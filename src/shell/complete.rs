@@ -10,7 +10,7 @@ use imapadm::Session;
 use imapadm::admin::mailbox::Listing;
 use imapadm::session::MailboxName;
 
-use super::command::Kind;
+use super::command::{Command, Kind};
 use super::words::partial;
 use super::{Shell, commands, find};
 use crate::report::escape::escape;
@@ -71,15 +71,21 @@ pub fn complete(shell: &mut Shell, before: &str) -> (usize, Vec<Candidate>) {
             with_prefix(names.iter().map(String::as_str), &at.text),
         );
     }
-    let plain = words
-        .iter()
-        .skip_while(|word| word.starts_with('-'))
-        .count();
+    let Some(plain) = plain_words(command, words) else {
+        // What an option's value can be, nobody knows.
+        return (at.start, Vec::new());
+    };
     let candidates = match command.argument(plain).map(|argument| argument.kind) {
         Some(Kind::Command) => {
             with_prefix(commands::ALL.iter().map(|command| command.name), &at.text)
         }
-        Some(Kind::Server) => with_prefix(shell.settings.config.names(), &at.text),
+        Some(Kind::Server) => with_prefix(shell.settings.config.names(), &at.text)
+            .into_iter()
+            .map(|candidate| Candidate {
+                inserted: format!("{} ", quoted(&candidate.shown, at.quote, true)),
+                ..candidate
+            })
+            .collect(),
         Some(Kind::Rights) => with_prefix(
             ["none", "read", "post", "append", "write", "delete", "all"].into_iter(),
             &at.text,
@@ -92,6 +98,22 @@ pub fn complete(shell: &mut Shell, before: &str) -> (usize, Vec<Candidate>) {
         Some(Kind::Identifier | Kind::Word) | None => Vec::new(),
     };
     (at.start, candidates)
+}
+
+/// How many plain words there are, options and their values apart; `None` where the next word is an option's value.
+fn plain_words(command: &Command, words: &[String]) -> Option<usize> {
+    let mut rest = words.iter();
+    while let Some(word) = rest.next() {
+        if word == "--" || !word.starts_with('-') {
+            let behind = rest.filter(|word| *word != "--").count();
+            return Some(behind + usize::from(word != "--"));
+        }
+        let takes_value = command.flag(word).is_ok_and(|flag| flag.value.is_some());
+        if takes_value && !word.contains('=') {
+            rest.next()?;
+        }
+    }
+    Some(0)
 }
 
 /// The words of a fixed list that begin with what is typed, each with a space behind it.

@@ -4,15 +4,18 @@
 //! same connection. Not here: TLS and SASL themselves (the library), and who says what (`config`).
 
 use std::io::{self, Write as _};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
-use imapadm::auth::{Credentials, Kind, Method, Needs, Secret, SecretSource, netrc};
-use imapadm::net::{Certificate, TlsError};
+use imapadm::auth::{Credentials, Kind, Method, Needs, Secret, SecretError, SecretSource, netrc};
+use imapadm::net::{Certificate, Interrupt, Security, TlsError};
 use imapadm::session::State;
 use imapadm::{Error, Session};
 use secrecy::SecretString;
 
 use super::ask::ask;
-use super::{Shell, host, trace};
+use super::{Shell, trace};
 use crate::config::{Origin, Plan, Profile, Stack};
 use crate::known::KnownServers;
 use crate::report::complain;
@@ -20,6 +23,9 @@ use crate::report::escape::escape;
 
 /// How often a password is asked for.
 const TRIES: usize = 3;
+
+/// How long after Ctrl-C a wait for a secret ends.
+const SLICE: Duration = Duration::from_millis(100);
 
 impl Shell {
     /// What was said of the last connection.
@@ -38,7 +44,8 @@ impl Shell {
     /// Connects and logs in, in place of the session that there is.
     ///
     /// # Errors
-    /// Whatever keeps it from being connected or logged in; a session that there was goes on then.
+    /// Whatever keeps it from being connected or logged in. A session that there was goes on then, but not in a script: what comes behind it
+    /// was meant for another server.
     pub fn connect(&mut self, stack: Stack) -> Result<&State, Error> {
         self.replace(stack, true)
     }
@@ -46,7 +53,7 @@ impl Shell {
     /// Connects without logging in.
     ///
     /// # Errors
-    /// Whatever keeps it from being connected.
+    /// As [`connect`](Self::connect).
     pub fn connect_only(&mut self, stack: Stack) -> Result<&State, Error> {
         self.replace(stack, false)
     }
@@ -56,44 +63,110 @@ impl Shell {
         if self.session.is_none() {
             self.last = Some(stack.clone());
         }
-        let plan = stack.plan(&self.settings.interrupt)?;
-        let mut session = self.open(&plan)?;
-        if login && !session.state().is_authenticated() {
-            session = self.log_in(session, &plan)?;
-        }
-        self.disconnect();
-        self.last = Some(stack);
-        Ok(self.session.insert(session).state())
+        let session = self.new_session(&stack, login, 0);
+        self.become_session(session, stack)
     }
 
-    /// Logs in on the session that there is, or on a new one to the same server where that has to be.
+    /// A session of its own, logged in on if that is wanted, with an encryption of so many bits at least.
+    fn new_session(&mut self, stack: &Stack, login: bool, bits: u32) -> Result<Session, Error> {
+        let plan = stack.plan(&self.settings.interrupt)?;
+        let mut session = self.open(&plan)?;
+        check_strength(&session, bits)?;
+        if session.state().is_authenticated() {
+            if plan.user.is_some() || plan.authz.is_some() {
+                complain(
+                    "warning: the server takes the login for done (PREAUTH), so nobody is logged in by name; session shows who one is",
+                );
+            }
+        } else if login {
+            self.log_in(&mut session, &plan)?;
+        }
+        Ok(session)
+    }
+
+    /// Makes a new session the one that there is.
+    fn become_session(
+        &mut self,
+        session: Result<Session, Error>,
+        stack: Stack,
+    ) -> Result<&State, Error> {
+        match session {
+            Ok(session) => {
+                self.disconnect();
+                self.last = Some(stack);
+                Ok(self.session.insert(session).state())
+            }
+            Err(error) => {
+                if !self.settings.interactive {
+                    self.disconnect();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Logs in on the session that there is, or on a new one to the same server where that has to be; not with an encryption of less than
+    /// so many bits.
     ///
     /// # Errors
-    /// Nothing is connected, or whatever keeps it from being logged in.
-    pub fn authenticate(&mut self, options: Profile) -> Result<&State, Error> {
-        let stays = self.session()?.state();
-        let authenticated = stays.is_authenticated();
-        let another = options
-            .user
-            .as_deref()
-            .is_some_and(|user| stays.user() != Some(user));
-        let anew = options.says_of_tls();
-        let mut options = options;
-        if authenticated && another && self.settings.interactive && !options.has_secret() {
-            // The secret at hand is somebody else's.
-            options.password = Some(SecretSource::Prompt);
-        }
+    /// Nothing is connected, or whatever keeps it from being logged in. In a script, no session is left then.
+    pub fn authenticate(&mut self, mut options: Profile, bits: u32) -> Result<&State, Error> {
+        let authenticated = self.session()?.state().is_authenticated();
         let mut stack = self.last()?;
+        let before = stack.user().or_else(local_user);
+        stack.forget_identity();
+        let user = options.user.clone().or(stack.user());
+        if user.is_some() && user != before {
+            // Neither whom another one acted as nor his secret is meant for this one.
+            options.authz.get_or_insert_default();
+            if self.settings.interactive && !options.has_secret() {
+                options.password = Some(SecretSource::Prompt);
+            }
+        }
+        let anew = options.says_of_tls();
         stack.push(Origin::Connect, options);
         if anew || (authenticated && !self.leave()?) {
-            return self.connect(stack);
+            let session = self.new_session(&stack, true, bits);
+            return self.become_session(session, stack);
         }
         let plan = stack.plan(&self.settings.interrupt)?;
-        let session = self.session.take().ok_or(Error::NotConnected)?;
+        let mut session = self.session.take().ok_or(Error::NotConnected)?;
         self.cache.clear();
-        let session = self.log_in(session, &plan)?;
-        self.last = Some(stack);
-        Ok(self.session.insert(session).state())
+        let result = check_strength(&session, bits).and_then(|()| self.log_in(&mut session, &plan));
+        match result {
+            Ok(()) => {
+                self.last = Some(stack);
+                Ok(self.session.insert(session).state())
+            }
+            Err(error) => {
+                // Nobody is logged in on it, but somebody can be.
+                if self.settings.interactive && session.is_open() {
+                    self.session = Some(session);
+                } else {
+                    session.logout();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Encrypts the session that there is.
+    ///
+    /// # Errors
+    /// As [`Session::start_tls`].
+    pub fn start_tls(&mut self) -> Result<&State, Error> {
+        let session = self.session.as_mut().ok_or(Error::NotConnected)?;
+        session.start_tls()?;
+        warn_unchecked(session);
+        if let Some(last) = &mut self.last {
+            // A connection that has to be made anew is to be encrypted too.
+            let encrypted = Profile {
+                security: Some(Security::StartTls),
+                ..Profile::default()
+            };
+            last.push(Origin::Connect, encrypted);
+        }
+        self.session().map(|session| session.state())
     }
 
     /// Makes the session nobody's again, where the server can do that (RFC 8437).
@@ -110,8 +183,11 @@ impl Shell {
         let mut options = plan.options.clone();
         options.pipeline = self.settings.pipeline;
         let server = options.address.to_string();
-        let name = host(&options.address);
-        let checked = options.tls.verify && options.tls.pin.is_none();
+        let name = options.address.host().to_owned();
+        let tls = &options.tls;
+        // Who says whom to trust does not want to be told of certificates that somebody once accepted.
+        let by_default = tls.cafile.is_none() && tls.cadir.is_none() && tls.pin.is_none();
+        let checked = tls.verify && by_default && options.security != Security::None;
         // Without a home, as some services run, nothing is remembered.
         let known = KnownServers::of_user();
         if checked && let Ok(known) = &known {
@@ -138,14 +214,17 @@ impl Shell {
                 show(&name, error, certificate);
                 if !ask(&format!(
                     "Trust this certificate for {server} from now on? (yes/no) "
-                )) {
+                ))? {
                     return Err(Error::Insecure {
                         server,
                         why: "its certificate is not trusted; get it in a way you trust, and give it with --cafile or --pin"
                             .into(),
                     });
                 }
-                known?.remember(&server, certificate.fingerprint)?;
+                match known {
+                    Ok(known) => known.remember(&server, certificate.fingerprint)?,
+                    Err(error) => complain(&format!("it is trusted this once: {error}")),
+                }
                 options.tls.known = Some(certificate.fingerprint);
                 open(options)?
             }
@@ -160,42 +239,50 @@ impl Shell {
             }
             result => result?,
         };
-        if !plan.options.tls.verify && session.state().channel().tls.is_some() {
-            complain(&format!(
-                "warning: the certificate of {name} was not checked (--no-verify): anybody could answer in its place"
-            ));
-        }
+        warn_unchecked(&session);
         Ok(session)
     }
 
-    /// Logs in; a password that is asked for is asked for again when it was wrong.
-    fn log_in(&mut self, mut session: Session, plan: &Plan) -> Result<Session, Error> {
+    /// Logs in, with what is wanted in its order; a password that is asked for is asked for again when it was wrong.
+    fn log_in(&mut self, session: &mut Session, plan: &Plan) -> Result<(), Error> {
         let token = matches!(plan.secret, Some((Kind::Token, _)));
         let methods = session.login_methods(&plan.auth, plan.authz.is_some(), token)?;
-        let (bare, rest): (Vec<Method>, Vec<Method>) = methods
-            .into_iter()
-            .partition(|method| method.needs() == Needs::Nothing);
-        if !bare.is_empty() {
-            let credentials = Credentials {
-                user: plan.user.clone().unwrap_or_default(),
-                authz: plan.authz.clone(),
-                secret: Secret::None,
-            };
-            match session.login(&credentials, &bare) {
-                Ok(()) => return Ok(session),
-                // What TLS or the socket says of us did not do; a secret may.
-                Err(Error::Login { .. }) if plan.auth.is_empty() && !rest.is_empty() => {}
-                Err(error) => return Err(error),
-            }
+        let bare = |method: &Method| method.needs() == Needs::Nothing;
+        let mut refused = None;
+        for group in methods.chunk_by(|a, b| bare(a) == bare(b)) {
             if !session.is_open() {
-                session = self.open(plan)?;
+                *session = self.open(plan)?;
+            }
+            let result = if group.first().is_some_and(bare) {
+                let credentials = Credentials {
+                    user: plan.user.clone().unwrap_or_default(),
+                    authz: plan.authz.clone(),
+                    secret: Secret::None,
+                };
+                session.login(&credentials, group)
+            } else {
+                self.log_in_with_secret(session, plan, group)
+            };
+            match result {
+                // What one way did not do, the next one may.
+                Err(error @ Error::Login { .. }) => refused = Some(error),
+                result => return result,
             }
         }
-        let name = host(&plan.options.address);
+        refused.map_or(Ok(()), Err)
+    }
+
+    fn log_in_with_secret(
+        &mut self,
+        session: &mut Session,
+        plan: &Plan,
+        methods: &[Method],
+    ) -> Result<(), Error> {
+        let name = plan.options.address.host();
         let mut user = plan.user.clone();
         let (kind, source) = match plan.secret.clone() {
             Some(secret) => secret,
-            None => match in_netrc(&name, user.as_deref()) {
+            None => match in_netrc(name, user.as_deref()) {
                 Some((login, password)) => {
                     user = user.or(login);
                     (Kind::Password, SecretSource::Given(password))
@@ -213,7 +300,14 @@ impl Shell {
         };
         loop {
             tries -= 1;
-            let secret = source.fetch(kind, &prompt)?;
+            let secret = match fetch(&source, kind, &prompt, &self.settings.interrupt) {
+                // A key pressed too early.
+                Err(error @ Error::Password(SecretError::Empty { .. })) if tries > 0 => {
+                    complain(&error.to_string());
+                    continue;
+                }
+                result => result?,
+            };
             self.password = Some(secret.clone());
             let credentials = Credentials {
                 user: user.clone(),
@@ -223,15 +317,72 @@ impl Shell {
                     Kind::Token => Secret::Token(secret),
                 },
             };
-            match session.login(&credentials, &rest) {
-                Ok(()) => return Ok(session),
+            match session.login(&credentials, methods) {
+                Ok(()) => return Ok(()),
                 Err(error) if tries > 0 && may_be_mistyped(&error) => complain(&error.to_string()),
                 Err(error) => return Err(error),
             }
             if !session.is_open() {
-                session = self.open(plan)?;
+                *session = self.open(plan)?;
             }
         }
+    }
+}
+
+/// Fetches a secret, unless the user puts an end to the wait for it.
+fn fetch(
+    source: &SecretSource,
+    kind: Kind,
+    prompt: &str,
+    interrupt: &Interrupt,
+) -> Result<SecretString, Error> {
+    // At the prompt Ctrl-C is a key like others.
+    if matches!(source, SecretSource::Prompt | SecretSource::Given(_)) {
+        return Ok(source.fetch(kind, prompt)?);
+    }
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let source = source.clone();
+    let started = thread::Builder::new().name("secret".into()).spawn(move || {
+        // Whoever waited may have given up; a pipe that nobody writes to is then left to the end of the program.
+        let _ = sender.send(source.fetch(kind, ""));
+    });
+    started.map_err(|error| Error::Usage(format!("this machine has no thread left: {error}")))?;
+    loop {
+        match receiver.recv_timeout(SLICE) {
+            // A command gets the Ctrl-C too, and fails of it.
+            Ok(Err(_)) if interrupt.raised() => return Err(SecretError::Interrupted.into()),
+            Ok(secret) => return Ok(secret?),
+            Err(RecvTimeoutError::Timeout) if !interrupt.raised() => {}
+            Err(_) => return Err(SecretError::Interrupted.into()),
+        }
+    }
+}
+
+/// That the encryption has so many bits at least.
+fn check_strength(session: &Session, bits: u32) -> Result<(), Error> {
+    let have = session
+        .state()
+        .channel()
+        .tls
+        .as_ref()
+        .map_or(0, |tls| tls.bits);
+    if have < bits {
+        return Err(Error::Usage(format!(
+            "the connection's encryption has {have} bits and --minssf asks for {bits}; connect with --tls, or ask for less"
+        )));
+    }
+    Ok(())
+}
+
+/// Says so where anybody could be at the other end.
+fn warn_unchecked(session: &Session) {
+    let options = session.options();
+    let unchecked = !options.tls.verify && options.tls.pin.is_none();
+    if unchecked && session.state().channel().tls.is_some() {
+        complain(&format!(
+            "warning: the certificate of {} was not checked (--no-verify): anybody could answer in its place",
+            options.address.host()
+        ));
     }
 }
 
@@ -266,7 +417,7 @@ fn show(host: &str, error: &TlsError, certificate: &Certificate) {
     };
     let text = format!(
         "The certificate of {host} {why}, so nobody vouches for it:\n  \
-         subject      {}\n  issuer       {}\n  names        {}\n  valid        {} to {}\n  fingerprint  {}\n\
+         subject      {}\n  issuer       {}\n  names        {}\n  valid        {} to {}\n  fingerprint  {}\n               {:#}\n\
          Compare the fingerprint with what the server's administrator tells you, or with what stands on the server:\n  \
          openssl x509 -in CERTIFICATE -noout -fingerprint -sha256\n",
         certificate.subject,
@@ -274,6 +425,7 @@ fn show(host: &str, error: &TlsError, certificate: &Certificate) {
         certificate.names.join(", "),
         certificate.not_before,
         certificate.not_after,
+        certificate.fingerprint,
         certificate.fingerprint,
     );
     for line in text.lines() {

@@ -15,12 +15,12 @@ mod words;
 
 use std::path::PathBuf;
 
-use imapadm::net::{Address, Interrupt};
+use imapadm::net::Interrupt;
 use imapadm::session::MailboxName;
 use imapadm::{Error, Session};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::config::{Config, Profile, Stack};
+use crate::config::{self, Config, Origin, Profile, Stack};
 use crate::report::complain;
 use crate::report::escape::escape;
 use command::{Command, Input};
@@ -29,8 +29,10 @@ use complete::Cache;
 /// What the program was started with.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// What the command line says of every connection.
+    /// What the command line says of connections.
     pub command_line: Profile,
+    /// What is said of the server that the program was started with, if it was.
+    pub started: Option<Stack>,
     /// The configuration file.
     pub config: Config,
     /// Where the protocol is written to: a file, or `-` for stderr.
@@ -41,6 +43,19 @@ pub struct Settings {
     pub interactive: bool,
     /// Whether commands are sent before those before them are answered.
     pub pipeline: bool,
+}
+
+impl Settings {
+    /// All that is said of a connection that is made by a command.
+    pub fn inside(&self, options: Profile, server: (Origin, Profile)) -> Stack {
+        config::inside(
+            options,
+            server,
+            self.command_line.clone(),
+            self.started.as_ref(),
+            &self.config,
+        )
+    }
 }
 
 /// What the commands work on: the session, and how to make another.
@@ -138,20 +153,12 @@ impl Shell {
             .user()
             .map(|user| format!("{user}@"))
             .unwrap_or_default();
-        let host = host(&session.options().address);
+        let host = session.options().address.host();
         let selected = self
             .selected()
             .map(|mailbox| format!(":{mailbox}"))
             .unwrap_or_default();
         escape(&format!("{user}{host}{selected}> ")).into_owned()
-    }
-}
-
-/// The server's name without its port, as prompts show it.
-fn host(address: &Address) -> String {
-    match address {
-        Address::Tcp { host, .. } => host.clone(),
-        Address::Unix(path) => path.display().to_string(),
     }
 }
 

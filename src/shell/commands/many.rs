@@ -78,7 +78,7 @@ pub(super) fn find(
             "{} will change {count} mailboxes, from {} to {}. Go on? (yes/no) ",
             command.name, first.name, last.name
         );
-        if !ask(&question) {
+        if !ask(&question)? {
             complain("nothing was changed");
             return Ok(None);
         }

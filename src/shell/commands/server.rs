@@ -11,7 +11,7 @@ use imapadm::session::State;
 use super::super::Shell;
 use super::super::command::{Argument, Command, Count, Flag, Flow, Input, Kind, Step};
 use super::{alone, submit};
-use crate::config::{self, Origin, Profile, security_word};
+use crate::config::{Origin, Profile, security_word};
 use crate::report::{Report, Value};
 
 const OPTIONAL_SERVER: Argument = Argument {
@@ -60,6 +60,18 @@ const MECHANISMS: Flag = option(
     "LIST",
     "the mechanisms that will do, the best first",
 );
+const AUTH: Flag = option("auth", "LIST", "the same as --mechanisms");
+const PASSWORD_FD: Flag = option(
+    "password-fd",
+    "N",
+    "the file descriptor N gives the password",
+);
+const TOKEN_FILE: Flag = option("token-file", "FILE", "a bearer token is its first line");
+const TOKEN_COMMAND: Flag = option("token-command", "COMMAND", "it prints a bearer token");
+const SYSTEM_ROOTS: Flag = switch("system-roots", "trust the system's authorities too");
+const TLS_SERVER_NAME: Flag = option("tls-server-name", "NAME", "the name in the certificate");
+const NO_VERIFY: Flag = switch("no-verify", "accept any certificate");
+const ALLOW_CLEARTEXT: Flag = switch("allow-cleartext", "a password may cross a network so");
 const PASSWORD_FILE: Flag = option("password-file", "FILE", "the password is its first line");
 const PASSWORD_COMMAND: Flag = option("password-command", "COMMAND", "it prints the password");
 const TLS: Flag = switch("tls", "TLS from the start");
@@ -82,18 +94,26 @@ pub static CONNECT: Command = Command {
     flags: &[
         USER,
         AUTHZ,
+        AUTH,
         MECHANISMS,
         PASSWORD_FILE,
+        PASSWORD_FD,
         PASSWORD_COMMAND,
+        TOKEN_FILE,
+        TOKEN_COMMAND,
         TLS,
         STARTTLS_FLAG,
         NOTLS,
         CAFILE,
         CADIR,
         CAPATH,
+        SYSTEM_ROOTS,
         CERT,
         TLSKEY,
+        TLS_SERVER_NAME,
         PIN,
+        NO_VERIFY,
+        ALLOW_CLEARTEXT,
         switch("noauthenticate", "leave the login to authenticate"),
     ],
     arguments: &[OPTIONAL_SERVER, OPTIONAL_PORT],
@@ -113,15 +133,7 @@ fn connect(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     let login = !input.has("noauthenticate");
     alone(move |shell, out| {
         let stack = match server {
-            Some(server) => {
-                let settings = &shell.settings;
-                config::inside(
-                    options,
-                    Some(server),
-                    settings.command_line.clone(),
-                    &settings.config,
-                )
-            }
+            Some(server) => shell.settings.inside(options, server),
             None => {
                 let mut stack = shell.last()?;
                 stack.push(Origin::Connect, options);
@@ -155,6 +167,16 @@ fn profile(input: &Input) -> Result<Profile, Error> {
             .command
             .misuse("--tls, --starttls and --notls exclude each other"));
     }
+    let yes = |name: &str| input.has(name).then_some(true);
+    let descriptor = match input.option("password-fd").map(str::parse::<u32>) {
+        Some(Err(_)) => {
+            return Err(input
+                .command
+                .misuse("--password-fd is the number of an open file descriptor"));
+        }
+        Some(Ok(number)) => Some(number),
+        None => None,
+    };
     // cyradm's --tlskey is a file that holds the certificate too.
     let (cert, tlskey) = match (path("cert"), path("tlskey")) {
         (None, Some(both)) => (Some(both), None),
@@ -164,7 +186,7 @@ fn profile(input: &Input) -> Result<Profile, Error> {
         security: security.first().copied(),
         user: text("user"),
         authz: text("authz"),
-        auth: match input.option("mechanisms") {
+        auth: match input.option("auth").or(input.option("mechanisms")) {
             Some(list) => Some(Method::parse_list(list)?),
             None => None,
         },
@@ -179,9 +201,17 @@ fn profile(input: &Input) -> Result<Profile, Error> {
             ),
             None => None,
         },
+        system_roots: yes("system-roots"),
+        tls_server_name: text("tls-server-name"),
+        verify: input.has("no-verify").then_some(false),
+        allow_cleartext: yes("allow-cleartext"),
         password: path("password-file")
             .map(SecretSource::File)
+            .or(descriptor.map(SecretSource::Descriptor))
             .or(text("password-command").map(SecretSource::Command)),
+        token: path("token-file")
+            .map(SecretSource::File)
+            .or(text("token-command").map(SecretSource::Command)),
         ..Profile::default()
     })
 }
@@ -191,9 +221,13 @@ pub static AUTHENTICATE: Command = Command {
     aliases: &["auth", "login"],
     flags: &[
         AUTHZ,
+        AUTH,
         MECHANISMS,
         PASSWORD_FILE,
+        PASSWORD_FD,
         PASSWORD_COMMAND,
+        TOKEN_FILE,
+        TOKEN_COMMAND,
         option("minssf", "BITS", "refuse a weaker encryption than this"),
         option(
             "maxssf",
@@ -209,9 +243,13 @@ pub static AUTHENTICATE: Command = Command {
         CAFILE,
         CADIR,
         CAPATH,
+        SYSTEM_ROOTS,
         CERT,
         TLSKEY,
+        TLS_SERVER_NAME,
         PIN,
+        NO_VERIFY,
+        ALLOW_CLEARTEXT,
     ],
     arguments: &[OPTIONAL_USER],
     summary: "log in, also as another user",
@@ -233,20 +271,8 @@ fn authenticate(_: &mut Shell, input: &Input) -> Result<Step, Error> {
     };
     let least = bits("minssf")?.unwrap_or(0);
     bits("maxssf")?;
-    if least > 0 && options.says_of_tls() {
-        return Err(input.command.misuse(
-            "--minssf judges the connection that there is, and the options about TLS make another; connect with these first",
-        ));
-    }
     alone(move |shell, out| {
-        let tls = shell.session()?.state().channel().tls.as_ref();
-        let have = tls.map_or(0, |tls| tls.bits);
-        if have < least {
-            return Err(Error::Usage(format!(
-                "the connection's encryption has {have} bits and --minssf asks for {least}; connect with --tls, or ask for less"
-            )));
-        }
-        about(shell.authenticate(options)?, out);
+        about(shell.authenticate(options, least)?, out);
         Ok(())
     })
 }
@@ -279,9 +305,7 @@ pub static STARTTLS: Command = Command {
     flow: Flow::Reads,
     start: |_, _| {
         alone(|shell, out| {
-            let session = shell.session()?;
-            session.start_tls()?;
-            about(session.state(), out);
+            about(shell.start_tls()?, out);
             Ok(())
         })
     },
@@ -302,13 +326,17 @@ fn servers(shell: &mut Shell, out: &mut Report) -> Result<(), Error> {
     let settings = &shell.settings;
     for name in settings.config.names() {
         let server = settings.config.server(name, None)?;
-        let stack = config::inside(
-            Profile::default(),
-            Some(server),
-            settings.command_line.clone(),
-            &settings.config,
-        );
-        let plan = stack.plan(&settings.interrupt)?;
+        let plan = match settings
+            .inside(Profile::default(), server)
+            .plan(&settings.interrupt)
+        {
+            Ok(plan) => plan,
+            // The others can be connected to all the same.
+            Err(error) => {
+                out.row(&[("name", Value::str(name)), ("reason", Value::text(error))]);
+                continue;
+            }
+        };
         let (host, port) = match &plan.options.address {
             Address::Tcp { host, port } => (Value::text(host), Value::Number((*port).into())),
             Address::Unix(path) => (Value::text(path.display()), Value::Absent("-")),
