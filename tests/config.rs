@@ -225,8 +225,12 @@ fn the_file_is_shown_with_its_line() {
 fn the_command_line_goes_before_the_name_and_the_name_before_the_defaults() {
     let server = dovecot();
     let user = server.user();
+    // The name's password is its own user's.
     let run = knowing_both().args(["-u", &user, "-c", "session", "club"]);
-    run.run().ok().says(&format!("user\t{user}\n"));
+    run.env("IMAPADM_PASSWORD", &server.password)
+        .run()
+        .ok()
+        .says(&format!("user\t{user}\n"));
     let run = Imapadm::bare();
     let mut config = "[defaults]\nuser = \"nobody-at-all\"\nformat = \"json\"\n".to_owned();
     config.push_str(&named(&run, "club", server));

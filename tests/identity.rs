@@ -24,6 +24,13 @@ fn items<'a>(run: &'a Run, item: &str) -> Vec<&'a str> {
         .collect()
 }
 
+/// With a password that is everybody's, as it is nobody's in particular.
+fn everybody(server: &Server) -> Imapadm {
+    Imapadm::on(server)
+        .no_password()
+        .env("IMAPADM_PASSWORD", &server.password)
+}
+
 #[test]
 fn step_by_step_from_a_connection_to_a_login() {
     for server in [cyrus(), dovecot()] {
@@ -96,7 +103,7 @@ fn a_starttls_that_fails_is_followed_by_no_password() {
 #[test]
 fn one_becomes_another_user() {
     for server in [cyrus(), dovecot()] {
-        let run = Imapadm::on(server)
+        let run = everybody(server)
             .args(["--trace", "-"])
             .stdin("session\nauthenticate alice\nsession\nlogin --mechanisms PLAIN bob\nsession\n")
             .run()
@@ -140,7 +147,7 @@ fn who_cannot_become_another_is_told() {
 fn a_login_can_ask_for_so_much_encryption() {
     for server in [cyrus(), dovecot()] {
         let on = |tls: Option<&str>, options: &str| {
-            Imapadm::on(server)
+            everybody(server)
                 .args(tls)
                 .args([
                     "-c",
@@ -162,7 +169,7 @@ fn a_login_can_ask_for_so_much_encryption() {
 
 #[test]
 fn unauthenticate_is_for_servers_that_have_it() {
-    Imapadm::on(cyrus())
+    everybody(cyrus())
         .stdin("unauthenticate\nsession\nauthenticate alice\nsession\n")
         .run()
         .ok()
@@ -178,16 +185,47 @@ fn unauthenticate_is_for_servers_that_have_it() {
 }
 
 #[test]
-fn a_connection_that_fails_leaves_the_one_that_is() {
+fn another_users_password_is_not_tried() {
+    for server in [cyrus(), dovecot()] {
+        // Nobody is there to be asked for the right one.
+        Imapadm::on(server)
+            .args(["--trace", "-", "-c", "authenticate alice"])
+            .through(&["setsid", "--wait"])
+            .run()
+            .fails(6)
+            .complains("no terminal");
+        // Nor is whom one acted as carried over to another.
+        let run = Imapadm::on(server).args(["-c", "connect --user alice"]);
+        run.through(&["setsid", "--wait"]).run().fails(6);
+    }
+}
+
+#[test]
+fn what_fails_in_a_script_leaves_nobody_to_go_on_as() {
+    for server in [cyrus(), dovecot()] {
+        let run = Imapadm::on(server);
+        let wrong = run.file("wrong", "entirely wrong words\n");
+        let script = format!(
+            "authenticate --password-file {} alice\nsession\nconnect\nsession\n",
+            wrong.display()
+        );
+        let run = run.arg("--keep-going").stdin(script).run().fails(1);
+        assert_eq!(items(&run, "user"), [&server.admin], "{run}");
+        run.complains("line 2: session: not connected");
+    }
+}
+
+#[test]
+fn a_connection_that_fails_leaves_none_to_a_script() {
     for server in [cyrus(), dovecot()] {
         let script = format!(
-            "connect localhost:1\nsession\nconnect --tls localhost {}\nsession\n",
+            "connect localhost:1\nsession\nconnect localhost {}\nsession\nconnect --tls localhost {0}\nsession\n",
             server.imap
         );
         let run = Imapadm::on(server).arg("--keep-going").stdin(script).run();
-        assert_ne!(run.status, Some(0), "{run}");
-        let users = items(&run, "user");
-        assert_eq!(users, [&server.admin, &server.admin], "{run}");
+        // What comes behind it was meant for another server.
+        let run = run.fails(1).complains("lines 1, 2, 5, 6");
+        assert_eq!(items(&run, "user"), [&server.admin], "{run}");
     }
 }
 
@@ -196,11 +234,11 @@ fn connect_takes_its_own_options() {
     let (one, other) = (cyrus(), dovecot());
     // The first server's authority is not the second's, which has its own in the command.
     let script = format!(
-        "session\nserver --cafile {} --user alice --mechanisms SCRAM-SHA-1 localhost {}\nsession\n",
+        "session\nserver --cafile {} --user alice --auth SCRAM-SHA-1 localhost {}\nsession\n",
         other.ca.display(),
         other.imap
     );
-    let run = Imapadm::on(one).stdin(script).run().ok();
+    let run = everybody(one).stdin(script).run().ok();
     assert_eq!(items(&run, "user"), [&one.admin, "alice"], "{run}");
     assert_eq!(items(&run, "mechanism")[1], "SCRAM-SHA-1", "{run}");
     let script = format!("connect localhost {}\n", other.imap);

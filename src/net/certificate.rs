@@ -312,19 +312,18 @@ mod tests {
         assert_eq!(format!("{fingerprint:?}"), format!("Fingerprint({text})"));
         let colons = "SHA256:BA:78:16:BF:8F:01:CF:EA:41:41:40:DE:5D:AE:22:23:\
                       B0:03:61:A3:96:17:7A:9C:B4:10:FF:61:F2:00:15:AD";
-        for good in [text, &text.to_uppercase(), colons] {
+        let digits = text.strip_prefix("sha256:").unwrap();
+        let openssl = format!("sha256 Fingerprint={fingerprint:#}");
+        for good in [text, &text.to_uppercase(), colons, digits, &openssl] {
             assert_eq!(good.parse(), Ok(fingerprint), "{good}");
         }
-        let digits = text.strip_prefix("sha256:").unwrap();
         let sha1 = format!("sha1:{digits}");
         let dashes = colons.replace(':', "-").replacen('-', ":", 1);
         let short = &text[..text.len() - 1];
         let odd = text.replace('b', "+");
         let wide = format!("{}é", &text[..text.len() - 2]);
         let end = format!("{}:", &colons[..colons.len() - 1]);
-        for bad in [
-            "", "sha256:", digits, &sha1, &dashes, short, &odd, &wide, &end,
-        ] {
+        for bad in ["", "sha256:", &sha1, &dashes, short, &odd, &wide, &end] {
             let error = bad.parse::<Fingerprint>().unwrap_err();
             assert!(error.to_string().contains("-fingerprint -sha256"), "{bad}");
         }

@@ -308,15 +308,7 @@ impl Session {
                 Err(failure) => failure,
             };
             let other = if failure.is_binding_refused {
-                // Whoever made the list wants what stands behind it, if not the same without the binding.
-                let named = || {
-                    let behind = methods.iter().copied().skip_while(|other| *other != method);
-                    behind.skip(1).find(fits).filter(|_| !wanted.is_empty())
-                };
-                method
-                    .without_binding()
-                    .filter(|plain| methods.contains(plain))
-                    .or_else(named)
+                method.without_binding()
             } else if failure.is_refused && method == Method::External && !wanted.contains(&method)
             {
                 let next = |other: &Method| *other != method && fits(other);
