@@ -510,6 +510,15 @@ pub struct Found {
     pub skipped: usize,
 }
 
+/// That no mailbox matches a pattern.
+pub fn none_matches(pattern: &MailboxName) -> Error {
+    let wire = pattern.wire();
+    let text = utf7::decode(wire).unwrap_or(String::from_utf8_lossy(wire));
+    Error::NotListed {
+        mailbox: format!("that matches {text}"),
+    }
+}
+
 /// What became of one mailbox of a subtree.
 #[derive(Debug)]
 pub struct Deleted {
@@ -779,14 +788,10 @@ impl Session {
             }
         };
         if found.is_empty() {
-            return Err(Error::NotListed {
-                mailbox: match reach {
-                    Reach::Pattern(pattern) => {
-                        let wire = pattern.wire();
-                        let text = utf7::decode(wire).unwrap_or(String::from_utf8_lossy(wire));
-                        format!("that matches {text}")
-                    }
-                    Reach::Subtree(root) => root.to_string(),
+            return Err(match reach {
+                Reach::Pattern(pattern) => none_matches(pattern),
+                Reach::Subtree(root) => Error::NotListed {
+                    mailbox: root.to_string(),
                 },
             });
         }

@@ -161,6 +161,40 @@ fn check_writable(name: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// Reads the entries with their values, up to the closing parenthesis.
+fn read_entries(
+    body: &mut Cursor<'_>,
+    mut keep: impl FnMut(Entry, &Cursor<'_>) -> Result<(), ParseError>,
+) -> Result<(), ParseError> {
+    body.skip_spaces();
+    while body.close().is_none() {
+        let name = String::from_utf8_lossy(&body.expect_astring("an entry")?).into_owned();
+        body.expect_space()?;
+        let value = body.expect_nstring()?.map(std::borrow::Cow::into_owned);
+        keep(Entry { name, value }, body)?;
+        body.skip_spaces();
+    }
+    Ok(())
+}
+
+/// What stands behind `METADATA` in answer to LIST with RETURN (METADATA …) (RFC 9590): the mailbox and its entries; `None` for the news that
+/// something has changed.
+pub(super) fn read_listed(
+    mut body: Cursor<'_>,
+) -> Result<Option<(MailboxName, Vec<Entry>)>, ParseError> {
+    let mailbox = MailboxName::from_wire(&body.expect_astring("a mailbox")?);
+    body.expect_space()?;
+    if body.open().is_none() {
+        return Ok(None);
+    }
+    let mut entries = Vec::new();
+    read_entries(&mut body, |entry, _| {
+        entries.push(entry);
+        Ok(())
+    })?;
+    Ok(Some((mailbox, entries)))
+}
+
 /// Entries that one reply may have; a hostile server must not fill the memory. Cyrus has about fifty for a mailbox.
 const MOST_ENTRIES: usize = 10_000;
 /// Bytes of names and values that one reply may have.
@@ -334,14 +368,7 @@ impl Request for GetMetadata {
         if self.known_as.is_none() {
             self.known_as = Some(MailboxName::from_wire(&name));
         }
-        body.skip_spaces();
-        while body.close().is_none() {
-            let name = String::from_utf8_lossy(&body.expect_astring("an entry")?).into_owned();
-            body.expect_space()?;
-            let value = body.expect_nstring()?.map(std::borrow::Cow::into_owned);
-            self.keep(Entry { name, value }, &body)?;
-            body.skip_spaces();
-        }
+        read_entries(&mut body, |entry, body| self.keep(entry, body))?;
         Ok(true)
     }
     fn finish(self, ok: &Status<'_>, state: &mut State) -> Result<Metadata, Error> {

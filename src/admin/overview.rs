@@ -1,7 +1,7 @@
-//! Listings that tell more of each mailbox than its name: its counts, and one's own rights on it.
+//! Listings that tell more of each mailbox than its name: its counts, one's own rights on it, its metadata.
 //!
-//! One LIST where the server has LIST-STATUS (RFC 5819) and LIST-MYRIGHTS (RFC 8440), else a listing and many requests in the pipeline. Not
-//! here: a plain listing (`mailbox`).
+//! One LIST where the server has LIST-STATUS (RFC 5819), LIST-MYRIGHTS (RFC 8440) and LIST-METADATA (RFC 9590), else a listing and many requests
+//! in the pipeline. Not here: a plain listing (`mailbox`).
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
@@ -14,14 +14,17 @@ use crate::wire::response::{Data, Status as StatusResponse};
 
 use super::acl::{MyRights, Rights};
 use super::mailbox::{Listed, Listing, Mailbox, MailboxStatus, Status};
+use super::metadata::{GetMetadata, Metadata, read_listed};
 
 /// What is asked of each mailbox.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// Its counts ([`MailboxStatus`]).
     pub status: bool,
     /// The logged-in user's rights on it.
     pub rights: bool,
+    /// These entries of its metadata, such as `/shared/comment`.
+    pub metadata: Vec<String>,
 }
 
 /// A mailbox and what is told of it.
@@ -33,6 +36,8 @@ pub struct Overview {
     pub status: Option<MailboxStatus>,
     /// The logged-in user's rights, in the server's order, where they were asked for and the server tells them.
     pub rights: Option<String>,
+    /// Its metadata, where entries were asked for and the server tells them.
+    pub metadata: Option<Metadata>,
 }
 
 impl Overview {
@@ -41,13 +46,16 @@ impl Overview {
             mailbox,
             status: None,
             rights: None,
+            metadata: None,
         }
     }
 
     /// Whether nothing more is to come for it.
-    fn is_whole(&self, wanted: Wanted) -> bool {
-        let told =
-            (self.status.is_some() || !wanted.status) && (self.rights.is_some() || !wanted.rights);
+    fn is_whole(&self, wanted: &Wanted) -> bool {
+        let entries = self.metadata.as_ref().map_or(0, |told| told.entries.len());
+        let told = (self.status.is_some() || !wanted.status)
+            && (self.rights.is_some() || !wanted.rights)
+            && entries >= wanted.metadata.len();
         told || self.mailbox.is_only_a_name()
     }
 }
@@ -59,6 +67,7 @@ struct ListReturn {
     pattern: MailboxName,
     status: Option<Status>,
     rights: bool,
+    metadata: Vec<String>,
     special_use: bool,
 }
 
@@ -100,6 +109,16 @@ impl Request for ListReturn {
         if self.rights {
             command.space().atom("MYRIGHTS");
         }
+        if !self.metadata.is_empty() {
+            command.space().atom("METADATA").space().open();
+            for (at, entry) in self.metadata.iter().enumerate() {
+                if at > 0 {
+                    command.space();
+                }
+                command.astring(entry.as_bytes());
+            }
+            command.close();
+        }
         if let Some(status) = &self.status {
             command.space().atom("STATUS");
             status.write_items(command);
@@ -136,13 +155,29 @@ impl<F: FnMut(Overview)> Waiting<F> {
                 return Ok(false);
             };
             overview.rights = Some(rights.rights);
+        } else if data.is("METADATA") && !self.wanted.metadata.is_empty() {
+            let Some((mailbox, entries)) = read_listed(data.body)? else {
+                return Ok(false);
+            };
+            let most = self.wanted.metadata.len();
+            let Some(overview) = self.of(&mailbox) else {
+                return Ok(false);
+            };
+            let told = overview.metadata.get_or_insert_with(|| Metadata {
+                mailbox,
+                entries: Vec::new(),
+                longest: None,
+            });
+            told.entries.extend(entries);
+            // No more than was asked for can be an answer.
+            told.entries.truncate(most);
         } else {
             return Ok(false);
         }
         while self
             .overviews
             .front()
-            .is_some_and(|overview| overview.is_whole(self.wanted))
+            .is_some_and(|overview| overview.is_whole(&self.wanted))
         {
             self.hand_out();
         }
@@ -189,8 +224,9 @@ impl Session {
         let extended = capabilities.has("LIST-EXTENDED") || revision2;
         let with_status = !wanted.status || capabilities.has("LIST-STATUS") || revision2;
         let with_rights = !wanted.rights || capabilities.has("LIST-MYRIGHTS");
+        let with_metadata = wanted.metadata.is_empty() || capabilities.has("LIST-METADATA");
         let special_use = capabilities.has("SPECIAL-USE");
-        if !extended || !with_status || !with_rights {
+        if !extended || !with_status || !with_rights || !with_metadata {
             return self.overview_by_pipeline(of, base, pattern, wanted, each);
         }
         let status = match wanted.status {
@@ -203,6 +239,7 @@ impl Session {
             pattern: pattern.clone(),
             status,
             rights: wanted.rights,
+            metadata: wanted.metadata.clone(),
             special_use,
         };
         let mut waiting = Waiting {
@@ -260,6 +297,17 @@ impl Session {
                 Err(_) => {}
             })?;
         }
+        if !wanted.metadata.is_empty() && grave.is_none() {
+            let mut requests = Vec::new();
+            for (mailbox, at) in mailboxes(&all) {
+                requests.push((GetMetadata::new(mailbox, wanted.metadata.clone())?, at));
+            }
+            self.run_each(requests, |at, result| match result {
+                Ok(metadata) => all[at].metadata = Some(metadata),
+                Err(error) if error.is_grave() => grave = Some(error),
+                Err(_) => {}
+            })?;
+        }
         match grave {
             Some(error) => Err(error),
             None => {
@@ -305,6 +353,7 @@ mod tests {
         let both = Wanted {
             status: true,
             rights: true,
+            ..Wanted::default()
         };
         let out = handed_out(
             both,

@@ -211,13 +211,14 @@ fn list(_: &mut Shell, input: &Input) -> Result<Step, Error> {
     let wanted = Wanted {
         status: input.has("status"),
         rights: input.has("myrights"),
+        ..Wanted::default()
     };
     if wanted != Wanted::default() {
         return alone(move |shell, out| {
             out.sort();
             let session = shell.session()?;
-            session.overview(of, &base, &pattern, wanted, |overview| {
-                told(&overview, wanted, out);
+            session.overview(of, &base, &pattern, wanted.clone(), |overview| {
+                told(&overview, &wanted, out);
             })
         });
     }
@@ -247,7 +248,7 @@ fn list(_: &mut Shell, input: &Input) -> Result<Step, Error> {
 }
 
 /// The row of a mailbox of which more than its name is told.
-fn told(overview: &Overview, wanted: Wanted, out: &mut Report) {
+fn told(overview: &Overview, wanted: &Wanted, out: &mut Report) {
     let mailbox = &overview.mailbox;
     let mut cells: Vec<Cell<'_>> = vec![
         ("mailbox", Value::text(&mailbox.name)),

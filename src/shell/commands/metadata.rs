@@ -4,13 +4,15 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use imapadm::Error;
+use imapadm::admin::mailbox::{Listing, Reach, none_matches};
 use imapadm::admin::metadata::{Depth, GetMetadata, Metadata, PRIVATE, SHARED};
+use imapadm::admin::overview;
 use imapadm::session::MailboxName;
 
 use super::super::Shell;
 use super::super::command::{Argument, Command, Count, Flag, Flow, Input, Kind, Step};
-use super::many::{RECURSIVE, Scope, YES, each, scope};
-use super::{MAILBOXES, submit};
+use super::many::{RECURSIVE, Scope, YES, each, scope, tell_skipped};
+use super::{MAILBOXES, Tally, alone, submit};
 use crate::report::{Report, Value};
 
 /// A short name, the path it stands for, and under what setmetadata puts it.
@@ -136,6 +138,14 @@ fn getmetadata(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
                 wanted.report(&metadata, out);
             })
         }
+        // One LIST says it all where the server has LIST-METADATA.
+        Scope::Many(Reach::Pattern(pattern))
+            if wanted.named
+                && wanted.depth == Depth::Zero
+                && shell.session()?.capabilities()?.has("LIST-METADATA") =>
+        {
+            alone(move |shell, out| list_metadata(shell, &pattern, &wanted, out))
+        }
         Scope::Many(reach) => {
             let asked = Rc::clone(&wanted);
             each(
@@ -147,6 +157,48 @@ fn getmetadata(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
             )
         }
     }
+}
+
+/// The metadata of all mailboxes that match a pattern, by one LIST.
+fn list_metadata(
+    shell: &mut Shell,
+    pattern: &MailboxName,
+    wanted: &Wanted,
+    out: &mut Report,
+) -> Result<(), Error> {
+    let mut all = Vec::new();
+    let base = MailboxName::pattern("")?;
+    let told = overview::Wanted {
+        metadata: wanted.entries.clone(),
+        ..overview::Wanted::default()
+    };
+    shell
+        .session()?
+        .overview(Listing::All, &base, pattern, told, |overview| {
+            all.push(overview);
+        })?;
+    if all.is_empty() {
+        return Err(none_matches(pattern));
+    }
+    let names = all.len();
+    all.retain(|overview| !overview.mailbox.is_only_a_name());
+    let mut tally = Tally::of(all.len());
+    for overview in &all {
+        match &overview.metadata {
+            Some(metadata) => wanted.report(metadata, out),
+            None => {
+                let error = Error::Missing {
+                    verb: "LIST",
+                    missing: "METADATA",
+                    advice: "you may need the right r (read) on the mailbox; see what is there with myrights",
+                };
+                let row = vec![("mailbox", Value::text(&overview.mailbox.name))];
+                tally.fail(row, error, out);
+            }
+        }
+    }
+    tell_skipped(names - all.len());
+    tally.verdict()
 }
 
 /// What the first word stands for. Not the selected mailbox: without a word, or with an empty one, it is the server.
