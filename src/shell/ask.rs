@@ -5,8 +5,9 @@
 use rustyline::config::Behavior;
 
 use crate::report::complain;
+use crate::report::escape::escape;
 
-/// Asks a question on the terminal; only `yes` is yes.
+/// Asks a question on the terminal, which may hold names from a server; only `yes` is yes.
 pub fn ask(question: &str) -> bool {
     let config = rustyline::Config::builder()
         .behavior(Behavior::PreferTerm)
@@ -14,8 +15,9 @@ pub fn ask(question: &str) -> bool {
     let Ok(mut editor) = rustyline::DefaultEditor::with_config(config) else {
         return false;
     };
+    let question = escape(question);
     loop {
-        match editor.readline(question) {
+        match editor.readline(&*question) {
             Ok(answer) => match answer.trim().to_lowercase().as_str() {
                 "yes" => return true,
                 "no" | "n" => return false,
