@@ -218,6 +218,19 @@ pub enum Error {
         /// What failed first, and why.
         first: String,
     },
+    /// Many things were to be done in one command, and the user or the end of the connection stopped it half way; each that was sent was
+    /// reported on its own.
+    #[error("{}; {done} of {all} were done{}", how(.cause), rest(.cause, *.unknown))]
+    Stopped {
+        /// What stopped it: [`Error::Lost`], [`Error::Interrupted`].
+        cause: Box<Error>,
+        /// How many were done.
+        done: usize,
+        /// Of how many nobody knows.
+        unknown: usize,
+        /// How many there were to do.
+        all: usize,
+    },
 }
 
 /// What may be wrong with a login, by its mechanism.
@@ -243,10 +256,36 @@ fn outcome(unknown: bool) -> &'static str {
     }
 }
 
+/// What stopped something half way.
+fn how(cause: &Error) -> String {
+    match cause {
+        Error::Lost { cause, .. } => format!("the connection was lost: {cause}"),
+        Error::Interrupted { .. } => "interrupted".into(),
+        other => other.to_string(),
+    }
+}
+
+/// What became of those that were not done, and what to do next.
+fn rest(cause: &Error, unknown: usize) -> String {
+    let connect = if cause.ends_session() {
+        "connect again and "
+    } else {
+        ""
+    };
+    if unknown > 0 {
+        format!(
+            ", of {unknown} it is unknown whether they were done: {connect}look before repeating it"
+        )
+    } else {
+        format!(", the others were not: {connect}repeat it for those")
+    }
+}
+
 impl Error {
     /// Whose fault it is.
     pub fn fault(&self) -> Fault {
         match self {
+            Error::Stopped { cause, .. } => cause.fault(),
             Error::Usage(_)
             | Error::NotConnected
             | Error::NothingSelected
@@ -273,19 +312,21 @@ impl Error {
 
     /// Whether the user put an end to it (Ctrl-C, SIGTERM), at whatever stage.
     pub fn is_interrupt(&self) -> bool {
-        matches!(
-            self,
+        match self {
+            Error::Stopped { cause, .. } => cause.is_interrupt(),
             Error::Interrupted { .. }
-                | Error::Connect(ConnectError::Interrupted)
-                | Error::Tls(TlsError::Interrupted)
-                | Error::Password(SecretError::Interrupted)
-        )
+            | Error::Connect(ConnectError::Interrupted)
+            | Error::Tls(TlsError::Interrupted)
+            | Error::Password(SecretError::Interrupted) => true,
+            _ => false,
+        }
     }
 
     /// One word for programs, as in the JSON output's `error.kind`.
     pub fn kind(&self) -> &'static str {
         match self {
             error if error.is_interrupt() => "interrupted",
+            Error::Stopped { cause, .. } => cause.kind(),
             Error::Usage(_) => "usage",
             Error::NotConnected => "not-connected",
             Error::NothingSelected => "nothing-selected",
@@ -323,7 +364,9 @@ impl Error {
     pub fn is_unknown(&self) -> bool {
         matches!(
             self,
-            Error::Lost { unknown: true, .. } | Error::Interrupted { unknown: true, .. }
+            Error::Lost { unknown: true, .. }
+                | Error::Interrupted { unknown: true, .. }
+                | Error::Stopped { unknown: 1.., .. }
         )
     }
 
@@ -334,15 +377,61 @@ impl Error {
 
     /// Whether the connection is gone with it.
     pub fn ends_session(&self) -> bool {
-        matches!(
-            self,
-            Error::Lost { .. } | Error::LoginLost { .. } | Error::Auth(AuthError::Unproven { .. })
-        )
+        match self {
+            Error::Stopped { cause, .. } => cause.ends_session(),
+            Error::Lost { .. }
+            | Error::LoginLost { .. }
+            | Error::Auth(AuthError::Unproven { .. }) => true,
+            _ => false,
+        }
     }
 }
 
 impl From<EncodeError> for Error {
     fn from(error: EncodeError) -> Self {
         Error::Usage(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_stopped_half_way_says_how_much_was_done() {
+        let stopped = |cause, unknown| Error::Stopped {
+            cause: Box::new(cause),
+            done: 20,
+            unknown,
+            all: 100,
+        };
+        let interrupted = stopped(
+            Error::Interrupted {
+                verb: "SETACL",
+                unknown: false,
+            },
+            0,
+        );
+        assert_eq!(
+            interrupted.to_string(),
+            "interrupted; 20 of 100 were done, the others were not: repeat it for those"
+        );
+        assert_eq!(interrupted.kind(), "interrupted");
+        assert!(interrupted.is_grave() && !interrupted.is_unknown());
+        let lost = stopped(
+            Error::Lost {
+                verb: "SETACL",
+                cause: "it fell over".into(),
+                unknown: true,
+            },
+            7,
+        );
+        assert_eq!(
+            lost.to_string(),
+            "the connection was lost: it fell over; 20 of 100 were done, of 7 it is unknown whether they were done: connect again and \
+             look before repeating it"
+        );
+        assert_eq!((lost.kind(), lost.fault()), ("lost", Fault::Network));
+        assert!(lost.ends_session() && lost.is_unknown());
     }
 }

@@ -442,7 +442,8 @@ fn a_wildcard_in_a_mailboxs_name_is_part_of_the_name() {
         }
         raw.ok(&format!("SETMETADATA {other} (/shared/comment \"other\")"));
         // Cyrus would change all that fit.
-        let set = format!("setmetadata {} /shared/comment own", word(&odd));
+        let shown = format!("wire:{odd}");
+        let set = format!("setmetadata {} /shared/comment own", word(&shown));
         if place.is_cyrus() {
             place.fails(2, &set).is("usage", None).says("wildcards");
         } else {
@@ -453,10 +454,10 @@ fn a_wildcard_in_a_mailboxs_name_is_part_of_the_name() {
             Some("other")
         );
         assert_eq!(
-            place.rows(&format!("getmetadata {} /shared/comment", word(&odd))),
-            json!([{"mailbox": odd, "entry": "/shared/comment", "value": place.differs(None, Some("own"))}])
+            place.rows(&format!("getmetadata {} /shared/comment", word(&shown))),
+            json!([{"mailbox": shown, "entry": "/shared/comment", "value": place.differs(None, Some("own"))}])
         );
-        let all = word(&place.at("stx*"));
+        let all = word(&format!("wire:{}", place.at("stx*")));
         place
             .fails(1, &format!("getmetadata {all} /shared/comment"))
             .is("missing", None)

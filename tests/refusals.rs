@@ -439,7 +439,7 @@ fn a_limit_that_is_none_is_refused_before_sending() {
         for (typed, words) in [
             ("-5", "is no limit"),
             ("1.5G", "is no limit"),
-            ("lots", "usage: setquota ROOT LIMIT"),
+            ("lots", "ROOT|PATTERN LIMIT"),
             ("MESSAGE 10M", "no limit for MESSAGE"),
             ("STORAGE 10 MESSAGE", "lacks its limit"),
             ("STORAGE 10 storage 20", "named twice"),

@@ -696,7 +696,8 @@ impl Session {
         };
         mailboxes.sort_by_cached_key(|mailbox| (Reverse(depth(mailbox)), mailbox.name.clone()));
         let mut needed = HashSet::new();
-        let (mut gone, mut failed, mut first, mut grave) = (0, 0, None, None);
+        let (mut gone, mut failed, mut unknown) = (0, 0, 0);
+        let (mut first, mut grave) = (None, None);
         for level in mailboxes.chunk_by(|a, b| depth(a) == depth(b)) {
             let (blocked, free): (Vec<&Mailbox>, Vec<&Mailbox>) = level
                 .iter()
@@ -728,6 +729,7 @@ impl Session {
                     }
                     Err(error) => {
                         failed += 1;
+                        unknown += usize::from(error.is_unknown());
                         needed.extend(mailbox.name.parents(mailbox.separator));
                         first.get_or_insert_with(|| format!("{}: {error}", mailbox.name));
                     }
@@ -750,10 +752,18 @@ impl Session {
                     result,
                 });
             });
-            if let Some(error) = grave {
-                return Err(error);
+            // A lone failure is its own account.
+            if let Some(cause) = grave.take().or(sent.err()) {
+                return Err(match all {
+                    1 => cause,
+                    all => Error::Stopped {
+                        cause: Box::new(cause),
+                        done: gone,
+                        unknown,
+                        all,
+                    },
+                });
             }
-            sent?;
         }
         match first {
             None => Ok(gone),
@@ -780,6 +790,8 @@ impl Session {
                     },
                 )?;
                 found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+                // Some servers list INBOX twice; what is done to a mailbox is done once.
+                found.dedup_by(|a, b| a.name == b.name);
                 found
             }
             Reach::Subtree(root) => {
@@ -801,6 +813,51 @@ impl Session {
             skipped: all - found.len(),
             mailboxes: found,
         })
+    }
+
+    /// The same to be deleted: also those that the server would remove with them without being asked
+    /// ([`takes_all_below`](Self::takes_all_below)), though the pattern does not match them, so that every one is counted and told.
+    ///
+    /// # Errors
+    /// As [`find`](Self::find).
+    pub fn find_to_delete(&mut self, reach: &Reach) -> Result<Found, Error> {
+        let mut found = self.find(reach)?;
+        let Reach::Pattern(pattern) = reach else {
+            return Ok(found);
+        };
+        let roots: HashSet<MailboxName> = found
+            .mailboxes
+            .iter()
+            .filter(|mailbox| self.takes_all_below(&mailbox.name))
+            .map(|mailbox| mailbox.name.clone())
+            .collect();
+        // Behind a `*` at the end, all that is below what matches matches too.
+        if roots.is_empty() || pattern.wire().ends_with(b"*") {
+            return Ok(found);
+        }
+        let Some(separator) = self.separator_for(pattern)? else {
+            return Ok(found);
+        };
+        let below = MailboxName::from_wire(&[pattern.wire(), &[separator, b'*']].concat());
+        self.list_each(
+            Listing::All,
+            &MailboxName::from_wire(b""),
+            &below,
+            |listed| {
+                let mailbox = listed.to_mailbox();
+                let goes = mailbox
+                    .name
+                    .parents(Some(separator))
+                    .any(|parent| roots.contains(&parent));
+                if goes && !mailbox.is_only_a_name() {
+                    found.mailboxes.push(mailbox);
+                }
+                ControlFlow::Continue(())
+            },
+        )?;
+        found.mailboxes.sort_by(|a, b| a.name.cmp(&b.name));
+        found.mailboxes.dedup_by(|a, b| a.name == b.name);
+        Ok(found)
     }
 
     /// A mailbox and all below it, as the server lists them.

@@ -173,7 +173,16 @@ impl Session {
         let most = if self.options.pipeline { MOST_AHEAD } else { 0 };
         let mut ahead: VecDeque<(Ticket<R>, K)> = VecDeque::new();
         let mut stopped = Ok(());
+        let mut grave = false;
         for (request, key) in requests {
+            if grave {
+                // What `each` has heard of those before says nothing of this one.
+                stopped = self.check_open(request.verb()).and(Err(Error::Interrupted {
+                    verb: request.verb(),
+                    unknown: false,
+                }));
+                break;
+            }
             match self.submit(request) {
                 Ok(ticket) => ahead.push_back((ticket, key)),
                 Err(error) if error.is_grave() => {
@@ -182,15 +191,11 @@ impl Session {
                 }
                 // It was not sent; those before it are told of first.
                 Err(error) => {
-                    if self.tell(&mut ahead, 0, &mut each) {
-                        break;
-                    }
+                    grave = self.tell(&mut ahead, 0, &mut each);
                     each(key, Err(error));
                 }
             }
-            if self.tell(&mut ahead, most, &mut each) {
-                break;
-            }
+            grave |= self.tell(&mut ahead, most, &mut each);
         }
         if ahead.is_empty() {
             return stopped;

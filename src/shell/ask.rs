@@ -7,8 +7,9 @@ use rustyline::config::Behavior;
 use rustyline::error::ReadlineError;
 
 use crate::report::complain;
+use crate::report::escape::escape;
 
-/// Asks a question on the terminal; only `yes` is yes.
+/// Asks a question on the terminal, which may hold names from a server; only `yes` is yes.
 ///
 /// # Errors
 /// [`Error::Interrupted`] after Ctrl-C.
@@ -19,8 +20,9 @@ pub fn ask(question: &str) -> Result<bool, Error> {
     let Ok(mut editor) = rustyline::DefaultEditor::with_config(config) else {
         return Ok(false);
     };
+    let question = escape(question);
     loop {
-        match editor.readline(question) {
+        match editor.readline(&*question) {
             Ok(answer) => match answer.trim().to_lowercase().as_str() {
                 "yes" => return Ok(true),
                 "no" | "n" => return Ok(false),

@@ -238,6 +238,15 @@ impl Conn {
         self.line().unwrap_or_else(|| gone())
     }
 
+    /// Whether the client has sent more than was read of it. In clear only.
+    pub fn has_more(&mut self) -> bool {
+        let mut byte = [0];
+        self.socket.set_nonblocking(true).expect("a mode");
+        let waiting = self.socket.peek(&mut byte);
+        self.socket.set_nonblocking(false).expect("a mode");
+        !self.channel.buffer().is_empty() || matches!(waiting, Ok(1))
+    }
+
     /// The next line, split into its tag and the rest.
     #[track_caller]
     pub fn expect_command(&mut self) -> (String, String) {

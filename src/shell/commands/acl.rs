@@ -39,6 +39,7 @@ fn listacl(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
             reach,
             |_, mailbox| Ok(vec![(GetAcl::new(mailbox.clone()), mailbox.clone())]),
             |mailbox| vec![("mailbox", Value::text(mailbox))],
+            None,
             |_, acl, out| entries(&acl, out),
         ),
     }
@@ -147,6 +148,7 @@ fn deleteacl(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
                             .collect())
                     },
                     entry,
+                    Some(("deleted", false)),
                     |request, (), out| {
                         let mut cells = entry(request);
                         cells.push(("deleted", Value::Flag(true)));

@@ -91,7 +91,8 @@ fn delete_many(input: &Input, reach: Reach) -> Result<Step, Error> {
         if let Reach::Subtree(root) = &reach {
             shell.session()?.check_is_no_namespace(root)?;
         }
-        let Some(found) = many::find(shell, command, &reach, yes)? else {
+        let found = shell.session()?.find_to_delete(&reach)?;
+        let Some(found) = many::agreed(shell, command, found, yes)? else {
             return Ok(());
         };
         let skipped = found.skipped;
@@ -359,12 +360,8 @@ fn subscription(shell: &mut Shell, input: &Input, subscribed: bool) -> Result<St
             input,
             reach,
             move |_, mailbox| Ok(vec![(request(mailbox.clone()), mailbox.clone())]),
-            move |mailbox| {
-                vec![
-                    ("mailbox", Value::text(mailbox)),
-                    ("subscribed", Value::Flag(!subscribed)),
-                ]
-            },
+            |mailbox| vec![("mailbox", Value::text(mailbox))],
+            Some(("subscribed", !subscribed)),
             move |mailbox, (), out| row(mailbox, out),
         ),
     }

@@ -60,17 +60,16 @@ pub(super) fn scope(input: &Input, index: usize, shell: &Shell) -> Result<Scope,
     }
 }
 
-/// Finds the mailboxes; before many are changed, whoever sits at the terminal is asked. `None`: they said no.
+/// The mailboxes that were found; before many are changed, whoever sits at the terminal is asked. `None`: they said no.
 ///
 /// # Errors
-/// The listing failed, or there are none.
-pub(super) fn find(
-    shell: &mut Shell,
+/// They pressed Ctrl-C.
+pub(super) fn agreed(
+    shell: &Shell,
     command: &Command,
-    reach: &Reach,
+    found: Found,
     yes: bool,
 ) -> Result<Option<Found>, Error> {
-    let found = shell.session()?.find(reach)?;
     let count = found.mailboxes.len();
     let asks = command.flow == Flow::Changes && shell.settings.interactive && !yes && count > 1;
     if asks && let [first, .., last] = &found.mailboxes[..] {
@@ -97,13 +96,14 @@ pub(super) fn tell_skipped(skipped: usize) {
     }
 }
 
-/// Does something to every mailbox of `reach`: `make` gives the requests for one of them, `row` what is shown of each request that failed,
-/// and `tell` reports the reply of one that did not. A failure is a row of its own, and the others go on.
+/// Does something to every mailbox of `reach`: `make` gives the requests for one of them, `row` and the flag `undone` are what is shown of
+/// each request that failed, and `tell` reports the reply of one that did not. A failure is a row of its own, and the others go on.
 pub(super) fn each<R, K>(
     input: &Input,
     reach: Reach,
     make: impl Fn(&mut Session, &MailboxName) -> Result<Vec<(R, K)>, Error> + 'static,
     row: impl Fn(&K) -> Vec<Cell<'_>> + 'static,
+    undone: Option<(&'static str, bool)>,
     tell: impl FnMut(&K, R::Reply, &mut Report) + 'static,
 ) -> Result<Step, Error>
 where
@@ -114,7 +114,8 @@ where
     let yes = input.has("yes");
     let mut tell = tell;
     alone(move |shell, out| {
-        let Some(found) = find(shell, command, &reach, yes)? else {
+        let found = shell.session()?.find(&reach)?;
+        let Some(found) = agreed(shell, command, found, yes)? else {
             return Ok(());
         };
         let session = shell.session()?;
@@ -127,22 +128,47 @@ where
                 Err(error) => unfit.push((mailbox.name, error)),
             }
         }
-        let mut tally = Tally::of(requests.len() + unfit.len());
+        let all = requests.len() + unfit.len();
+        let mut tally = Tally::of(all);
+        let mut fail = |mut cells: Vec<Cell<'_>>, error, out: &mut Report| {
+            cells.extend(undone.map(|(key, is)| (key, Value::Flag(is))));
+            tally.fail(cells, error, out);
+        };
         for (mailbox, error) in unfit {
-            tally.fail(vec![("mailbox", Value::text(mailbox))], error, out);
+            fail(vec![("mailbox", Value::text(mailbox))], error, out);
         }
+        let (mut done, mut unknown) = (0, 0);
         let mut progress = Progress::new(requests.len());
         let sent = session.run_each(requests, |key, result| {
             progress.step();
             match result {
-                Ok(reply) => tell(&key, reply, out),
-                Err(error) => tally.fail(row(&key), error, out),
+                Ok(reply) => {
+                    done += 1;
+                    tell(&key, reply, out);
+                }
+                Err(error) => {
+                    unknown += usize::from(error.is_unknown());
+                    fail(row(&key), error, out);
+                }
             }
         });
         progress.end();
         tell_skipped(found.skipped);
-        // What came in between is graver than what failed before it.
-        sent.and(tally.verdict())
+        let cause = match (tally.verdict(), sent) {
+            (Err(grave), _) if grave.is_grave() => grave,
+            (_, Err(cause)) => cause,
+            (verdict, Ok(())) => return verdict,
+        };
+        // A lone failure is its own account.
+        Err(match all {
+            1 => cause,
+            all => Error::Stopped {
+                cause: Box::new(cause),
+                done,
+                unknown,
+                all,
+            },
+        })
     })
 }
 
@@ -165,6 +191,7 @@ where
             Ok(requests.map(|request| (request.clone(), request)).collect())
         },
         row,
+        Some((done, false)),
         move |request, (), out| {
             let mut cells = row(request);
             cells.push((done, Value::Flag(true)));

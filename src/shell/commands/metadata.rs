@@ -153,6 +153,7 @@ fn getmetadata(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
                 reach,
                 move |_, mailbox| Ok(vec![(asked.request(mailbox.clone())?, mailbox.clone())]),
                 |mailbox| vec![("mailbox", Value::text(mailbox))],
+                None,
                 move |_, metadata, out| wanted.report(&metadata, out),
             )
         }
@@ -399,12 +400,8 @@ fn setmetadata(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
                 let request = session.set_metadata_request(mailbox.clone(), entries.clone())?;
                 Ok(vec![(request, mailbox.clone())])
             },
-            |mailbox| {
-                vec![
-                    ("mailbox", Value::text(mailbox)),
-                    ("set", Value::Flag(false)),
-                ]
-            },
+            |mailbox| vec![("mailbox", Value::text(mailbox))],
+            Some(("set", false)),
             move |mailbox, (), out| set(mailbox, out),
         ),
     }

@@ -47,6 +47,7 @@ fn listquota(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
         reach,
         |_, mailbox| Ok(vec![(GetQuotaRoot::new(mailbox.clone()), mailbox.clone())]),
         |mailbox| vec![("mailbox", Value::text(mailbox))],
+        None,
         move |_, quotas, out| {
             for quota in &quotas {
                 if seen.insert(quota.root.clone()) {
@@ -211,7 +212,8 @@ fn setquota(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
                     };
                     Ok(vec![(request, mailbox.clone())])
                 },
-                |mailbox| vec![("root", Value::text(mailbox)), ("set", Value::Flag(false))],
+                |mailbox| vec![("root", Value::text(mailbox))],
+                Some(("set", false)),
                 move |root, (), out| set(root, &limits, out),
             )
         }
