@@ -5,6 +5,7 @@ mod certificates;
 mod config;
 mod connecting;
 mod fixtures;
+mod flow;
 mod ground;
 mod hostile;
 mod identity;

@@ -5,9 +5,12 @@
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg};
 use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
 use zeroize::Zeroizing;
@@ -27,8 +30,16 @@ const GOODBYE: Duration = Duration::from_secs(2);
 pub struct Stream {
     socket: Socket,
     tls: Option<Tls>,
+    queue: Queue,
     interrupt: Interrupt,
     limit: Duration,
+}
+
+/// What is to be sent and what of it the system, or TLS, has taken.
+#[derive(Default)]
+struct Queue {
+    bytes: Vec<u8>,
+    taken: usize,
 }
 
 /// TLS on a connection.
@@ -151,6 +162,7 @@ impl Stream {
         Ok(Stream {
             socket: connect::connect(address, timeouts.connect, interrupt)?,
             tls: None,
+            queue: Queue::default(),
             interrupt: interrupt.clone(),
             limit: timeouts.read,
         })
@@ -226,22 +238,42 @@ impl Stream {
     /// # Errors
     /// An [`IoError`].
     pub fn read_within(&mut self, buf: &mut [u8], limit: Duration) -> Result<usize, IoError> {
+        let interrupt = self.interrupt.clone();
+        self.read_until(buf, &mut Wait::new(&interrupt, limit))
+            .map_err(|stop| stop.into_io_error(limit))
+    }
+
+    /// Reads what has come, without waiting and without heeding the interrupt flag: `None` where nothing has.
+    ///
+    /// # Errors
+    /// An [`IoError`].
+    pub fn read_now(&mut self, buf: &mut [u8]) -> Result<Option<usize>, IoError> {
+        let undisturbed = Interrupt::new();
+        match self.read_until(buf, &mut Wait::new(&undisturbed, Duration::ZERO)) {
+            Ok(count) => Ok(Some(count)),
+            Err(Stop::Ended(_)) => Ok(None),
+            Err(stop) => Err(stop.into_io_error(Duration::ZERO)),
+        }
+    }
+
+    fn read_until(&mut self, buf: &mut [u8], wait: &mut Wait<'_>) -> Result<usize, Stop> {
         if buf.is_empty() {
             return Ok(0);
         }
-        let mut wait = Wait::new(&self.interrupt, limit);
-        let result = match &mut self.tls {
-            None => match self.socket.when_ready(&wait, |socket| socket.read(buf)) {
-                Ok(0) => return Err(IoError::Closed),
-                result => result,
+        match &mut self.tls {
+            None => match self.socket.when_ready(wait, |socket| socket.read(buf))? {
+                0 => Err(Stop::closed()),
+                count => Ok(count),
             },
-            Some(tls) => tls.read(&mut self.socket, buf, &mut wait),
-        };
-        result.map_err(|stop| stop.into_io_error(limit))
+            Some(tls) => tls.read(&mut self.socket, buf, wait),
+        }
     }
 
-    /// Sends all of it. The read limit applies to each part that the system takes, so a long literal over a slow
-    /// line does not time out as long as it moves. The interrupt flag is not heeded.
+    /// Sends all of it, and before that what is [queued](Self::queue). The read limit applies to each part that the system takes, so a long
+    /// literal over a slow line does not time out as long as it moves. The interrupt flag is not heeded.
+    ///
+    /// This is the way for secrets: no copy of them stays behind. It waits for the system to take them and reads nothing meanwhile, so
+    /// nothing should be under way whose answer could fill the connection.
     ///
     /// # Errors
     /// An [`IoError`]. What was sent is not known then.
@@ -249,11 +281,90 @@ impl Stream {
         // A command that is sent by half is worse than a late Ctrl-C.
         let undisturbed = Interrupt::new();
         let mut wait = Wait::new(&undisturbed, self.limit);
-        let result = match &mut self.tls {
-            None => self.socket.write_within(bytes, &mut wait),
-            Some(tls) => tls.write(&mut self.socket, bytes, &mut wait),
-        };
-        result.map_err(|stop| stop.into_io_error(self.limit))
+        self.send_queued(&mut wait)
+            .and_then(|()| match &mut self.tls {
+                None => self.socket.write_within(bytes, &mut wait),
+                Some(tls) => tls.write(&mut self.socket, bytes, &mut wait),
+            })
+            .map_err(|stop| stop.into_io_error(self.limit))
+    }
+
+    /// Takes bytes that [`push`](Self::push) then sends. No secrets: they stand in memory until they are overwritten.
+    pub fn queue(&mut self, bytes: &[u8]) {
+        self.queue.bytes.extend_from_slice(bytes);
+    }
+
+    /// Sends of what is [queued](Self::queue) as much as the system takes at once; `true` when that is all of it.
+    ///
+    /// Where it is not, the server may be waiting for its own words to be read: read them ([`read_now`](Self::read_now)), and
+    /// [`wait_ready`](Self::wait_ready) when there are none.
+    ///
+    /// # Errors
+    /// An [`IoError`]. What was sent is not known then.
+    pub fn push(&mut self) -> Result<bool, IoError> {
+        let undisturbed = Interrupt::new();
+        match self.send_queued(&mut Wait::new(&undisturbed, Duration::ZERO)) {
+            Ok(()) => Ok(true),
+            Err(Stop::Ended(_)) => Ok(false),
+            Err(stop) => Err(stop.into_io_error(Duration::ZERO)),
+        }
+    }
+
+    /// How many bytes of the queue neither the system nor TLS has taken.
+    pub fn queued(&self) -> usize {
+        self.queue.bytes.len() - self.queue.taken
+    }
+
+    fn send_queued(&mut self, wait: &mut Wait<'_>) -> Result<(), Stop> {
+        let queue = &mut self.queue;
+        loop {
+            if let Some(tls) = &mut self.tls {
+                tls.flush(&mut self.socket, wait)?;
+            }
+            let rest = queue.bytes.get(queue.taken..).unwrap_or_default();
+            if rest.is_empty() {
+                break;
+            }
+            let count = match &mut self.tls {
+                None => self.socket.when_ready(wait, |socket| socket.write(rest))?,
+                // As much as its buffer holds.
+                Some(tls) => tls.connection.writer().write(rest).map_err(Stop::Failed)?,
+            };
+            if count == 0 {
+                return Err(Stop::Failed(io::ErrorKind::WriteZero.into()));
+            }
+            queue.taken += count.min(rest.len());
+            wait.restart();
+        }
+        queue.bytes.clear();
+        queue.taken = 0;
+        Ok(())
+    }
+
+    /// Waits until something can be read or more can be sent, at most for `limit`: whether that came. The interrupt flag is not heeded.
+    ///
+    /// # Errors
+    /// [`IoError::Broken`] where the system can't wait.
+    pub fn wait_ready(&mut self, limit: Duration) -> Result<bool, IoError> {
+        let undisturbed = Interrupt::new();
+        let wait = Wait::new(&undisturbed, limit);
+        loop {
+            let slice = Timespec {
+                tv_sec: 0,
+                // A slice is less than a second.
+                tv_nsec: wait.slice().subsec_nanos().into(),
+            };
+            let mut waited = [PollFd::new(&self.socket, PollFlags::IN | PollFlags::OUT)];
+            match poll(&mut waited, Some(&slice)) {
+                Ok(0) | Err(rustix::io::Errno::INTR) => {
+                    if wait.check().is_err() {
+                        return Ok(false);
+                    }
+                }
+                Ok(_) => return Ok(true),
+                Err(error) => return Err(IoError::Broken(error.into())),
+            }
+        }
     }
 
     /// Sets which flag ends a wait.
@@ -410,6 +521,8 @@ pub(super) struct Socket {
     local: bool,
     /// The time limit set on the socket.
     slice: Duration,
+    /// Whether it does not block at all now, whatever that limit.
+    at_once: bool,
 }
 
 enum Kind {
@@ -435,13 +548,16 @@ impl Socket {
             peer,
             local,
             slice: Duration::ZERO,
+            at_once: false,
         };
         socket.set_slice(SLICE)?;
         Ok(socket)
     }
 
+    /// How long each step may block; zero is not at all.
     fn set_slice(&mut self, slice: Duration) -> io::Result<()> {
-        if slice != self.slice {
+        self.at_once = slice.is_zero();
+        if !self.at_once && slice != self.slice {
             let limit = Some(slice);
             match &self.kind {
                 Kind::Tcp(stream) => {
@@ -521,9 +637,28 @@ impl Socket {
     }
 }
 
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.kind {
+            Kind::Tcp(stream) => stream.as_fd(),
+            Kind::Unix(stream) => stream.as_fd(),
+        }
+    }
+}
+
+/// A dead connection must not end the program by a signal. Apple's sockets are told so when Rust makes them.
+#[cfg(not(target_vendor = "apple"))]
+const AT_ONCE: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
+#[cfg(target_vendor = "apple")]
+const AT_ONCE: SendFlags = SendFlags::DONTWAIT;
+
 impl Read for Socket {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.acknowledge_at_once();
+        if self.at_once {
+            let (count, _) = recv(&*self, buf, RecvFlags::DONTWAIT)?;
+            return Ok(count);
+        }
         match &mut self.kind {
             Kind::Tcp(stream) => stream.read(buf),
             Kind::Unix(stream) => stream.read(buf),
@@ -533,6 +668,9 @@ impl Read for Socket {
 
 impl Write for Socket {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if self.at_once {
+            return self.write_vectored(&[IoSlice::new(buf)]);
+        }
         match &mut self.kind {
             Kind::Tcp(stream) => stream.write(buf),
             Kind::Unix(stream) => stream.write(buf),
@@ -540,6 +678,10 @@ impl Write for Socket {
     }
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        if self.at_once {
+            let count = sendmsg(&*self, bufs, &mut SendAncillaryBuffer::default(), AT_ONCE)?;
+            return Ok(count);
+        }
         match &mut self.kind {
             Kind::Tcp(stream) => stream.write_vectored(bufs),
             Kind::Unix(stream) => stream.write_vectored(bufs),
@@ -658,8 +800,12 @@ impl Tls {
                 // This includes an end without close_notify, as many servers close.
                 Err(error) => return Err(Stop::Failed(error)),
             }
-            // An answer to a key update, say.
-            self.flush(socket, wait)?;
+            // An answer to a key update, say. What the system does not take at once must not keep from reading: it may be just that which the
+            // server waits for.
+            match self.flush(socket, wait) {
+                Err(Stop::Ended(Ended::TimedOut)) if wait.is_none() => {}
+                result => result?,
+            }
             let connection = &mut self.connection;
             socket.when_ready(wait, |socket| connection.read_tls(socket))?;
             wait.restart();
@@ -849,6 +995,41 @@ mod tests {
         stream.set_read_limit(ms(300));
         let error = stream.write_all(&vec![0; 64 << 20]).unwrap_err();
         assert!(matches!(error, IoError::TimedOut { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn what_is_queued_goes_out_as_far_as_there_is_room() {
+        let (mut stream, mut server) = pair();
+        assert!(stream.push().unwrap());
+        assert!(stream.wait_ready(ms(0)).unwrap(), "there is room");
+        stream.queue(&vec![7; 32 << 20]);
+        let start = Instant::now();
+        assert!(!stream.push().unwrap());
+        let left = stream.queued();
+        assert!(left > 0 && left < 32 << 20, "{left}");
+        assert!(!stream.wait_ready(ms(300)).unwrap(), "no room, no word");
+        assert!(start.elapsed() >= ms(300));
+        let mut buf = [0; 8];
+        assert_eq!(stream.read_now(&mut buf).unwrap(), None);
+        // Words that come end the wait, and are read although there is no room.
+        server.write_all(b"word").unwrap();
+        assert!(stream.wait_ready(ms(5000)).unwrap());
+        assert_eq!(stream.read_now(&mut buf).unwrap(), Some(4));
+        let reader = thread::spawn(move || {
+            let mut all = vec![0; (32 << 20) + 1];
+            server.read_exact(&mut all).unwrap();
+            (all.pop(), all.iter().all(|&byte| byte == 7))
+        });
+        while !stream.push().unwrap() {
+            assert!(stream.wait_ready(ms(5000)).unwrap());
+        }
+        assert_eq!(stream.queued(), 0);
+        // What is written behind comes behind, also while the queue is not empty.
+        stream.queue(b"");
+        stream.write_all(b"!").unwrap();
+        assert_eq!(reader.join().unwrap(), (Some(b'!'), true));
+        assert!(matches!(stream.read(&mut buf), Err(IoError::Closed)));
+        assert!(matches!(stream.read_now(&mut buf), Err(IoError::Closed)));
     }
 
     #[test]

@@ -104,8 +104,16 @@ impl<'a> Wait<'a> {
         }
     }
 
-    /// How long the next system call may take: at most a slice, never zero.
+    /// Whether it is none: what can't be done at once is not done.
+    pub(super) fn is_none(&self) -> bool {
+        self.limit.is_zero()
+    }
+
+    /// How long the next system call may take: at most a slice; zero only where there is to be [no wait](Self::is_none) at all.
     pub(super) fn slice(&self) -> Duration {
+        if self.is_none() {
+            return Duration::ZERO;
+        }
         self.left().clamp(Duration::from_millis(1), SLICE)
     }
 

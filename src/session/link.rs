@@ -89,6 +89,60 @@ impl Link {
         Ok(stream.write_all(bytes)?)
     }
 
+    /// Takes bytes without secrets, which [`push`](Self::push) then sends.
+    pub(super) fn queue(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        if let Some(trace) = &mut self.trace {
+            show_sent(trace, bytes, &[]);
+        }
+        self.stream.as_mut().ok_or(IoError::Closed)?.queue(bytes);
+        Ok(())
+    }
+
+    /// Sends of what is queued as much as the system takes at once; `true` when that is all of it.
+    pub(super) fn push(&mut self) -> Result<bool, LinkError> {
+        Ok(self.stream.as_mut().ok_or(IoError::Closed)?.push()?)
+    }
+
+    /// How many bytes of the queue are still here.
+    pub(super) fn queued(&self) -> usize {
+        self.stream.as_ref().map_or(0, Stream::queued)
+    }
+
+    /// Waits until something can be read or more can be sent, at most for `limit`: whether that came.
+    pub(super) fn wait_ready(&mut self, limit: Duration) -> Result<bool, LinkError> {
+        let stream = self.stream.as_mut().ok_or(IoError::Closed)?;
+        Ok(stream.wait_ready(limit)?)
+    }
+
+    /// The next whole response of those that have been read.
+    fn next(&mut self) -> Result<Option<Frame>, LinkError> {
+        let frame = self.framer.next_frame()?;
+        if let (Some(frame), Some(trace)) = (frame, &mut self.trace) {
+            let bytes = self.framer.bytes(frame);
+            if self.in_scram && is_signature(bytes) {
+                trace(Direction::Received, b"+ <secret>");
+            } else {
+                trace(Direction::Received, bytes);
+            }
+        }
+        Ok(frame)
+    }
+
+    /// One whole response if it has come, without waiting for it.
+    pub(super) fn try_receive(&mut self) -> Result<Option<Frame>, LinkError> {
+        loop {
+            if let Some(frame) = self.next()? {
+                return Ok(Some(frame));
+            }
+            let stream = self.stream.as_mut().ok_or(IoError::Closed)?;
+            let Some(count) = stream.read_now(self.framer.space())? else {
+                return Ok(None);
+            };
+            self.heard = Instant::now();
+            self.framer.filled(count);
+        }
+    }
+
     /// Waits for one whole response.
     pub(super) fn receive(&mut self) -> Result<Frame, LinkError> {
         loop {
@@ -98,15 +152,7 @@ impl Link {
             {
                 return Err(IoError::Interrupted.into());
             }
-            if let Some(frame) = self.framer.next_frame()? {
-                if let Some(trace) = &mut self.trace {
-                    let bytes = self.framer.bytes(frame);
-                    if self.in_scram && is_signature(bytes) {
-                        trace(Direction::Received, b"+ <secret>");
-                    } else {
-                        trace(Direction::Received, bytes);
-                    }
-                }
+            if let Some(frame) = self.next()? {
                 return Ok(frame);
             }
             let stream = self.stream.as_mut().ok_or(IoError::Closed)?;

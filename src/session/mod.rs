@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::net::{Address, Interrupt, Security, Timeouts, TlsOptions};
 use crate::wire::cursor::ParseError;
 use crate::wire::encode::{Encoder, Literals};
+use crate::wire::frame::Frame;
 use crate::wire::response::{self, Condition, Data, Response, Status, Untagged};
 
 pub use link::{Direction, Trace};
@@ -30,19 +31,24 @@ use crate::net::{IoError, TlsError};
 use link::{Link, LinkError};
 use pipeline::Pipeline;
 
-/// The bytes of unanswered commands that may be under way at once.
+/// The bytes of unanswered commands that may be under way at once: over a round trip of 20 ms as many as a fast server answers meanwhile.
 ///
-/// The socket buffers on the way hold at least this much, so a write never blocks against a server that in turn waits for
-/// its replies to be read.
-const WINDOW: usize = 32 * 1024;
+/// The buffers on the way need not hold that much, see [`Session::flush`].
+const WINDOW: usize = 256 * 1024;
 /// Commands are gathered up to this many bytes before they are written.
 const BATCH: usize = 8 * 1024;
 
 /// After this long without a word, a server may have ended the session.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// Requests of [`Session::run_each`] that may wait for their answers; their replies stand in memory until then.
-const MOST_AHEAD: usize = 500;
+/// Requests of [`Session::run_each`] that may wait for their answers.
+const MOST_AHEAD: usize = 5_000;
+
+/// The bytes of responses that may stand in memory before anybody asks for the replies that they make up; see [`Session::is_full`].
+const MOST_HELD: usize = 4 * 1024 * 1024;
+
+/// Responses that are dealt with between two tries to send the rest of a batch.
+const AT_A_TIME: usize = 1_000;
 
 /// How long an answer on its way is still waited for when the user interrupts.
 const GRACE: Duration = Duration::from_secs(1);
@@ -230,7 +236,7 @@ impl Session {
         most: usize,
         each: &mut impl FnMut(K, Result<R::Reply, Error>),
     ) -> bool {
-        while ahead.len() > most {
+        while ahead.len() > most || self.is_full() {
             let Some((ticket, key)) = ahead.pop_front() else {
                 break;
             };
@@ -242,6 +248,12 @@ impl Session {
             }
         }
         false
+    }
+
+    /// Whether so much of replies has come that nobody has asked for yet that more requests should wait until some of them are: a server
+    /// may answer each with megabytes, and they stand in memory until [`wait`](Self::wait) takes them.
+    pub fn is_full(&self) -> bool {
+        self.pipeline.held() > MOST_HELD
     }
 
     /// Does `work` as long as its answers come within `limit` altogether; what takes longer is given up on like something
@@ -274,6 +286,13 @@ impl Session {
     /// The session is over, the user has interrupted, the server lacks the extension, or an argument can't be sent; nothing of the
     /// request was sent then. What goes wrong later is with the ticket.
     pub fn submit<R: Request>(&mut self, request: R) -> Result<Ticket<R>, Error> {
+        let ticket = self.write(request)?;
+        self.make_room();
+        Ok(ticket)
+    }
+
+    /// Queues a request, or sends it where it can't be queued; reads no response that could be its own.
+    fn write<R: Request>(&mut self, request: R) -> Result<Ticket<R>, Error> {
         let verb = request.verb();
         self.make_ready(&request)
             .map_err(|error| unsent(verb, error))?;
@@ -303,7 +322,6 @@ impl Session {
         } else {
             request.sent(&mut self.state);
             self.pipeline.push(id, request, bytes);
-            self.make_room();
         }
         Ok(ticket)
     }
@@ -382,7 +400,7 @@ impl Session {
         request: R,
         sink: Sink<'_>,
     ) -> Result<R::Reply, Error> {
-        let ticket = self.submit(request)?;
+        let ticket = self.write(request)?;
         self.drive(ticket.id, Some(sink))?;
         self.wait(ticket)
     }
@@ -399,17 +417,66 @@ impl Session {
         Ok(())
     }
 
-    /// Sends what is queued.
+    /// Sends what is queued, dealing meanwhile with the replies that come.
+    ///
+    /// A server that can't get rid of its replies takes no more commands, so where the system takes no more, these replies are read, and
+    /// they go to their tickets; then it waits for either direction. So a write never waits for a server that waits for us, however small the
+    /// buffers on the way are and however long its replies.
+    ///
+    /// Ctrl-C is not heeded, as half a command may have been sent, after which nothing else can be said on the connection; but from then on
+    /// only what the server takes counts as a sign of life, not what it says.
     ///
     /// # Errors
-    /// The connection was lost.
+    /// The connection was lost, which it also is when neither direction moves within the time limit.
     pub fn flush(&mut self) -> Result<(), Error> {
         if self.out.is_empty() || self.over.is_some() {
             return Ok(());
         }
-        let result = self.link.send(&self.out, &[]);
+        let queued = self.link.queue(&self.out);
         self.out.clear();
-        result.map_err(|error| self.fail(&error))
+        let mut sent = queued.and_then(|()| self.link.push());
+        let limit = self.options.timeouts.read;
+        let mut moved = Instant::now();
+        let mut left = self.link.queued();
+        loop {
+            match sent {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(error) => return Err(self.lose(error)),
+            }
+            if self.link.queued() < left {
+                left = self.link.queued();
+                moved = Instant::now();
+            }
+            let rest = limit.saturating_sub(moved.elapsed());
+            self.deal_with_what_came(rest)?;
+            if !self.options.interrupt.raised() {
+                moved = moved.max(self.link.heard);
+            }
+            sent = if moved.elapsed() < limit {
+                self.link.push()
+            } else {
+                Err(IoError::TimedOut { after: limit }.into())
+            };
+        }
+    }
+
+    /// Deals with the responses that have come, and once there are none waits for more of them or for room to send, at most for `limit`.
+    ///
+    /// No streamed response goes by its sink here: the command that it answers is the last one written, and [`flush`](Self::flush) does
+    /// this only while the end of that has not been sent.
+    fn deal_with_what_came(&mut self, limit: Duration) -> Result<(), Error> {
+        for _ in 0..AT_A_TIME {
+            match self.link.try_receive() {
+                Ok(Some(frame)) => drop(self.deal(frame, &mut None)),
+                Ok(None) => {
+                    let waited = self.link.wait_ready(limit);
+                    return waited.map(drop).map_err(|error| self.lose(error));
+                }
+                Err(error) => return Err(self.lose(error)),
+            }
+        }
+        Ok(())
     }
 
     /// That a server offers an extension, asking for its capabilities if it has not told them.
@@ -557,7 +624,7 @@ impl Session {
         }
     }
 
-    /// Reads one response and deals with it; `None` if the sink took it. A long listing goes through here a million times.
+    /// Reads one response and deals with it; `None` if the sink took it.
     #[inline]
     fn pump_one(&mut self, sink: &mut Option<(u64, Sink<'_>)>) -> Result<Option<Event>, Error> {
         let frame = match self.link.receive() {
@@ -568,21 +635,21 @@ impl Session {
                     unknown: true,
                 });
             }
-            Err(error) => {
-                let lost = self.fail(&error);
-                if let LinkError::Io(error) = error {
-                    self.broken_tls = error.into_tls().ok();
-                }
-                return Err(lost);
-            }
+            Err(error) => return Err(self.lose(error)),
         };
+        Ok(self.deal(frame, sink))
+    }
+
+    /// Deals with one response; `None` if the sink took it. A long listing goes through here a million times.
+    #[inline]
+    fn deal(&mut self, frame: Frame, sink: &mut Option<(u64, Sink<'_>)>) -> Option<Event> {
         let bytes = self.link.framer.bytes(frame);
         let response = match response::parse(bytes) {
             Ok(response) => response,
             Err(error) => {
                 self.pipeline.unreadable(&error, bytes);
                 self.state.stray(bytes, Some(&error));
-                return Ok(Some(Event::Other));
+                return Some(Event::Other);
             }
         };
         let event = match response {
@@ -610,12 +677,12 @@ impl Session {
             Response::Untagged(Untagged::Data(data)) => {
                 if let Some((id, sink)) = sink {
                     match sink(&data) {
-                        Ok(true) => return Ok(None),
+                        Ok(true) => return None,
                         Ok(false) => {}
                         Err(error) => {
                             self.pipeline.damage(*id, &error, bytes);
                             self.state.stray(bytes, Some(&error));
-                            return Ok(Some(Event::Other));
+                            return Some(Event::Other);
                         }
                     }
                 }
@@ -628,7 +695,16 @@ impl Session {
                 Event::Other
             }
         };
-        Ok(Some(event))
+        Some(event)
+    }
+
+    /// [`fail`](Self::fail), keeping what TLS had to say.
+    fn lose(&mut self, error: LinkError) -> Error {
+        let lost = self.fail(&error);
+        if let LinkError::Io(error) = error {
+            self.broken_tls = error.into_tls().ok();
+        }
+        lost
     }
 
     /// The connection is of no more use: ends everything that waits for it.

@@ -80,6 +80,8 @@ struct InFlight {
     early: bool,
     /// It took a response at all.
     fed: bool,
+    /// Bytes of the responses that it took.
+    held: usize,
     /// Nobody waits for it any more (its user was interrupted): its answer is read and thrown away.
     abandoned: bool,
     work: Box<dyn Work>,
@@ -101,8 +103,10 @@ impl InFlight {
 pub(super) struct Pipeline {
     last: u64,
     queue: VecDeque<InFlight>,
-    outcomes: HashMap<u64, Outcome>,
+    /// Each with the bytes of the responses that it was made from.
+    outcomes: HashMap<u64, (Outcome, usize)>,
     bytes: usize,
+    held: usize,
 }
 
 impl Pipeline {
@@ -128,6 +132,7 @@ impl Pipeline {
             damage: None,
             early: false,
             fed: false,
+            held: 0,
             abandoned: false,
             work: Box::new(request),
         });
@@ -157,7 +162,14 @@ impl Pipeline {
     }
 
     pub(super) fn claim(&mut self, id: u64) -> Option<Outcome> {
-        self.outcomes.remove(&id)
+        let (outcome, held) = self.outcomes.remove(&id)?;
+        self.held -= held;
+        Some(outcome)
+    }
+
+    /// Bytes of the responses that replies were or will be made from which nobody has claimed yet.
+    pub(super) fn held(&self) -> usize {
+        self.held
     }
 
     /// The verb of a request in flight, and whether it may have changed something.
@@ -173,7 +185,7 @@ impl Pipeline {
         if let Some(entry) = self.queue.iter_mut().find(|entry| entry.id == id) {
             entry.abandoned = true;
         }
-        self.outcomes.remove(&id);
+        self.claim(id);
     }
 
     /// Offers an untagged response to the requests in flight: by name first, then by kind, oldest first.
@@ -185,6 +197,8 @@ impl Pipeline {
                 match entry.work.take(data, fit) {
                     Ok(true) => {
                         entry.fed = true;
+                        entry.held += response.len();
+                        self.held += response.len();
                         entry.early = at > 0;
                         return Ok(true);
                     }
@@ -239,6 +253,7 @@ impl Pipeline {
         self.bytes -= entry.bytes;
         if entry.abandoned {
             // Its user was told that it is unknown; the state must not follow what nobody saw.
+            self.held -= entry.held;
             return Some(id);
         }
         let reads = entry.effect == Effect::Read;
@@ -268,23 +283,22 @@ impl Pipeline {
                 Err(Error::Refused(Box::new(refusal)))
             }
         };
-        self.outcomes.insert(id, outcome);
+        self.outcomes.insert(id, (outcome, entry.held));
         Some(id)
     }
 
     /// The connection is gone: everything in flight ends with it, each saying whether it may have been done.
     pub(super) fn lose_all(&mut self, cause: &str) {
         for entry in self.queue.drain(..) {
+            self.held -= entry.held;
             if !entry.abandoned {
                 let unknown = entry.effect == Effect::Change;
-                self.outcomes.insert(
-                    entry.id,
-                    Err(Error::Lost {
-                        verb: entry.verb,
-                        cause: cause.to_owned(),
-                        unknown,
-                    }),
-                );
+                let lost = Error::Lost {
+                    verb: entry.verb,
+                    cause: cause.to_owned(),
+                    unknown,
+                };
+                self.outcomes.insert(entry.id, (Err(lost), 0));
             }
         }
         self.bytes = 0;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use imapadm::Error;
+use imapadm::{Error, Session};
 
 use super::command::{Collect, Flow, Input, Step};
 use super::{Shell, read, words};
@@ -87,7 +87,10 @@ impl Script {
     /// [`Error::Usage`] for a file that can't be read.
     pub fn open(source: Source) -> Result<Self, Error> {
         let (name, before, text) = match source {
-            Source::Stdin => (None, 0, Text::Stdin(BufReader::new(io::stdin()))),
+            Source::Stdin => {
+                let stdin = BufReader::with_capacity(READ_AHEAD, io::stdin());
+                (None, 0, Text::Stdin(stdin))
+            }
             Source::File(path) => {
                 let name = path.display().to_string();
                 let bytes = std::fs::read(&path).map_err(|error| {
@@ -190,6 +193,9 @@ impl Script {
     }
 }
 
+/// How much of stdin is read at once: wherever what is at hand ends, everything that is under way is waited for.
+const READ_AHEAD: usize = 256 * 1024;
+
 /// The longest line of a script, in bytes: an input without line ends must not fill the memory.
 const LONGEST_LINE: u64 = 1024 * 1024;
 
@@ -235,8 +241,8 @@ struct Started {
     collect: Result<Collect, Error>,
 }
 
-/// Commands that may be sent ahead before the oldest is collected; the session bounds their bytes besides.
-const MOST_AHEAD: usize = 1_000;
+/// Commands that may be sent ahead before the oldest is collected; the session bounds their bytes, and those of their replies, besides.
+const MOST_AHEAD: usize = 5_000;
 
 /// How long answers to what is in flight are waited for when the user interrupts a script.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -376,7 +382,8 @@ impl<'a> Runner<'a> {
         if failed && !self.policy.keep_going {
             self.collect_all();
         }
-        while self.ahead.len() > MOST_AHEAD {
+        let full = |shell: &Shell| shell.session.as_ref().is_some_and(Session::is_full);
+        while self.ahead.len() > MOST_AHEAD || (full(self.shell) && !self.ahead.is_empty()) {
             self.collect_one();
         }
     }

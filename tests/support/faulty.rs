@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use socket2::{Domain, Socket, Type};
 
 /// How long a script waits for the client.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -53,9 +54,25 @@ impl Faulty {
         Faulty::at("127.0.0.1".parse().expect("an address"), script)
     }
 
+    /// The same with connections that hold some KiB on either side, as over a bad line, where those of this machine hold megabytes.
+    pub fn narrow(script: impl Fn(&mut Conn) + Send + Sync + 'static) -> Faulty {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        // Short segments keep the client's own buffers small too; what is accepted has all of this from the listener.
+        socket.set_tcp_mss(536).expect("short segments");
+        socket.set_recv_buffer_size(2048).expect("a small buffer");
+        socket.set_send_buffer_size(2048).expect("a small buffer");
+        let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        socket.bind(&anywhere.into()).expect("a free port");
+        socket.listen(16).expect("a listener");
+        Faulty::on(socket.into(), script)
+    }
+
     /// The same on another address of this machine.
     pub fn at(ip: IpAddr, script: impl Fn(&mut Conn) + Send + Sync + 'static) -> Faulty {
-        let listener = TcpListener::bind((ip, 0)).expect("a free port");
+        Faulty::on(TcpListener::bind((ip, 0)).expect("a free port"), script)
+    }
+
+    fn on(listener: TcpListener, script: impl Fn(&mut Conn) + Send + Sync + 'static) -> Faulty {
         let address = listener.local_addr().expect("its address");
         let port = address.port();
         let shared = Arc::new(Shared {
