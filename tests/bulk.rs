@@ -27,7 +27,7 @@ use super::support::place::{
 use super::support::pty::Terminal;
 use super::support::raw::{Raw, message};
 use super::support::run::{Imapadm, Run, wait};
-use super::support::servers::unique;
+use super::support::servers::{Server, unique};
 
 /// What any reaction may take.
 const SOON: Duration = Duration::from_secs(20);
@@ -1945,4 +1945,24 @@ fn an_overview_holds_each_mailboxs_own_whatever_its_case_and_order() {
             row("b c", Some(3), Some("lrs")),
         ]
     );
+}
+
+#[test]
+fn places_that_outlast_what_was_below_them_go_too() {
+    // With this layout Dovecot keeps the folder of a mailbox that was never made.
+    let server = Server::start_dovecot(&["--layout", "fs"]);
+    let user = server.user();
+    let mut raw = Raw::login(&server, &user);
+    raw.ok("CREATE gap/in/between");
+    let run = Imapadm::on(&server)
+        .user(&user)
+        .stdin("deletemailbox -r gap\n")
+        .run()
+        .ok();
+    assert_eq!(
+        run.stdout,
+        "gap/in/between\tdeleted\ngap/in\tdeleted\ngap\tdeleted\n"
+    );
+    assert_eq!(run.stderr, "");
+    assert_eq!(listed(&mut raw, "gap*"), BTreeSet::new());
 }
