@@ -27,7 +27,7 @@ use super::support::place::{
 use super::support::pty::Terminal;
 use super::support::raw::{Raw, message};
 use super::support::run::{Imapadm, Run, wait};
-use super::support::servers::unique;
+use super::support::servers::{Server, unique};
 
 /// What any reaction may take.
 const SOON: Duration = Duration::from_secs(20);
@@ -1187,6 +1187,47 @@ fn a_listing_with_counts_and_rights_is_a_pipeline_where_the_server_has_nothing_b
     }
 }
 
+#[test]
+fn the_lists_that_are_to_be_emptied_are_asked_for_together() {
+    let server = Faulty::script(move |conn| {
+        conn.let_in(CAPABILITIES);
+        let mut held = Vec::new();
+        loop {
+            let (tag, command) = conn.expect_command();
+            if !command.contains("ACL ") {
+                conn.send(willing(&tag, &command, &numbered(30)));
+                continue;
+            }
+            held.push((tag, command));
+            // One of the lists may not be seen, so that there are only 29 entries to take off.
+            let wanted = if held[0].1.starts_with("GETACL") {
+                30
+            } else {
+                29
+            };
+            if held.len() == wanted {
+                for (tag, command) in held.drain(..) {
+                    conn.send(match command.as_str() {
+                        "GETACL m005" => format!("{tag} NO [NOPERM] not that one\r\n"),
+                        _ => willing(&tag, &command, &[]),
+                    });
+                }
+            }
+        }
+    });
+    let run = Imapadm::on_port(server.port)
+        .args(["--timeout", "10", "--format", "json"])
+        .args(["-c", "deleteacl 'm*' '*'"])
+        .run()
+        .fails(1)
+        .complains("1 of 30 failed");
+    let rows = &objects(&run)[0]["rows"];
+    assert_eq!(mailboxes(rows), numbered(30).into_iter().collect());
+    for row in rows.as_array().expect("rows") {
+        assert_eq!(row["deleted"], row["mailbox"] != "m005", "{row}");
+    }
+}
+
 /// A server that answers some of the commands of one name and then, to all that came and come, what the end says once it is let go on.
 fn stops_after(
     some: usize,
@@ -1952,4 +1993,24 @@ fn an_overview_holds_each_mailboxs_own_whatever_its_case_and_order() {
             row("b c", Some(3), Some("lrs")),
         ]
     );
+}
+
+#[test]
+fn places_that_outlast_what_was_below_them_go_too() {
+    // With this layout Dovecot keeps the folder of a mailbox that was never made.
+    let server = Server::start_dovecot(&["--layout", "fs"]);
+    let user = server.user();
+    let mut raw = Raw::login(&server, &user);
+    raw.ok("CREATE gap/in/between");
+    let run = Imapadm::on(&server)
+        .user(&user)
+        .stdin("deletemailbox -r gap\n")
+        .run()
+        .ok();
+    assert_eq!(
+        run.stdout,
+        "gap/in/between\tdeleted\ngap/in\tdeleted\ngap\tdeleted\n"
+    );
+    assert_eq!(run.stderr, "");
+    assert_eq!(listed(&mut raw, "gap*"), BTreeSet::new());
 }

@@ -578,14 +578,20 @@ impl Session {
     /// # Errors
     /// As [`get_acl`](Self::get_acl).
     pub fn removable_entries(&mut self, mailbox: impl IntoMailbox) -> Result<Vec<AclEntry>, Error> {
-        let mut entries = self.get_acl(mailbox)?.entries;
+        let acl = self.get_acl(mailbox)?;
+        Ok(self.removable_of(acl))
+    }
+
+    /// The same of a list that is at hand.
+    pub fn removable_of(&self, acl: Acl) -> Vec<AclEntry> {
+        let mut entries = acl.entries;
         // Dovecot shows the entries of its global ACL file with a `#`; they are no part of the mailbox's own list.
         if self.state().is_dovecot() {
             entries.retain(|entry| !entry.identifier.starts_with('#'));
         }
         let own = self.state().user();
         entries.sort_by_key(|entry| Some(entry.identifier.as_str()) == own);
-        Ok(entries)
+        entries
     }
 
     /// The logged-in user's rights on a mailbox, in the server's order (RFC 4314 section 3.5).

@@ -777,7 +777,18 @@ impl Session {
     /// # Errors
     /// [`Error::NotListed`] if there is none at all; else as [`list`](Self::list).
     pub fn find(&mut self, reach: &Reach) -> Result<Found, Error> {
-        let mut found: Vec<Mailbox> = match reach {
+        let mut found = self.find_names(reach)?;
+        let all = found.len();
+        found.retain(|mailbox| !mailbox.is_only_a_name());
+        Ok(Found {
+            skipped: all - found.len(),
+            mailboxes: found,
+        })
+    }
+
+    /// The names that a command is for, those without a mailbox too.
+    fn find_names(&mut self, reach: &Reach) -> Result<Vec<Mailbox>, Error> {
+        let found: Vec<Mailbox> = match reach {
             Reach::Pattern(pattern) => {
                 let mut found = Vec::new();
                 self.list_each(
@@ -807,24 +818,23 @@ impl Session {
                 },
             });
         }
-        let all = found.len();
-        found.retain(|mailbox| !mailbox.is_only_a_name());
-        Ok(Found {
-            skipped: all - found.len(),
-            mailboxes: found,
-        })
+        Ok(found)
     }
 
-    /// The same to be deleted: also those that the server would remove with them without being asked
-    /// ([`takes_all_below`](Self::takes_all_below)), though the pattern does not match them, so that every one is counted and told.
+    /// The same to be deleted. Of a pattern also those that the server would remove with them without being asked
+    /// ([`takes_all_below`](Self::takes_all_below)), though it does not match them, so that every one is counted and told. Of a subtree
+    /// also the names without a mailbox: they are part of what is to go, and some servers keep them when nothing is below them any more.
     ///
     /// # Errors
     /// As [`find`](Self::find).
     pub fn find_to_delete(&mut self, reach: &Reach) -> Result<Found, Error> {
-        let mut found = self.find(reach)?;
         let Reach::Pattern(pattern) = reach else {
-            return Ok(found);
+            return Ok(Found {
+                mailboxes: self.find_names(reach)?,
+                skipped: 0,
+            });
         };
+        let mut found = self.find(reach)?;
         let roots: HashSet<MailboxName> = found
             .mailboxes
             .iter()

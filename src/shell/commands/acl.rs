@@ -1,13 +1,13 @@
 //! Rights: listacl, setacl, deleteacl, myrights, listrights.
 
-use imapadm::Error;
 use imapadm::admin::acl::{Acl, AclEntry, DeleteAcl, GetAcl, ListRights, MyRights, SetAcl};
 use imapadm::admin::mailbox::Reach;
 use imapadm::session::MailboxName;
+use imapadm::{Error, Session};
 
 use super::super::Shell;
 use super::super::command::{Argument, Command, Count, Flow, Input, Kind, Step};
-use super::many::{RECURSIVE, Scope, YES, change_each, each, scope};
+use super::many::{Made, RECURSIVE, Scope, YES, change_each, each, each_of, scope};
 use super::{
     MAILBOX, MAILBOX_OR_SELECTED, MAILBOXES, MAILBOXES_OR_SELECTED, Tally, alone, submit,
     submit_all,
@@ -133,20 +133,10 @@ fn deleteacl(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
         Scope::One(mailbox) => mailbox,
         Scope::Many(reach) => {
             if identifiers.iter().any(|identifier| identifier == "*") {
-                return each(
+                return each_of(
                     input,
                     reach,
-                    |session, mailbox| {
-                        let entries = session.removable_entries(mailbox)?.into_iter();
-                        let of_this = |entry: AclEntry| DeleteAcl {
-                            mailbox: mailbox.clone(),
-                            identifier: entry.identifier,
-                        };
-                        Ok(entries
-                            .map(of_this)
-                            .map(|request| (request.clone(), request))
-                            .collect())
-                    },
+                    every_entry,
                     entry,
                     Some(("deleted", false)),
                     |request, (), out| {
@@ -194,6 +184,35 @@ fn deleteacl(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
         }
         tally.verdict()
     })
+}
+
+/// What takes every entry off the lists of mailboxes, once those have been asked for.
+fn every_entry(
+    session: &mut Session,
+    mailboxes: Vec<MailboxName>,
+) -> Result<Made<DeleteAcl, DeleteAcl>, Error> {
+    let lists = mailboxes
+        .into_iter()
+        .map(|mailbox| (GetAcl::new(mailbox.clone()), mailbox));
+    let mut told = Vec::new();
+    session.run_each(lists, |mailbox, result| told.push((mailbox, result)))?;
+    let mut made = Made::default();
+    for (mailbox, result) in told {
+        match result {
+            Ok(acl) => {
+                for AclEntry { identifier, .. } in session.removable_of(acl) {
+                    let request = DeleteAcl {
+                        mailbox: mailbox.clone(),
+                        identifier,
+                    };
+                    made.requests.push((request.clone(), request));
+                }
+            }
+            Err(error) if error.is_grave() => return Err(error),
+            Err(error) => made.unfit.push((mailbox, error)),
+        }
+    }
+    Ok(made)
 }
 
 /// The row of one entry that goes.

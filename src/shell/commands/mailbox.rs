@@ -108,9 +108,7 @@ fn delete_many(input: &Input, reach: Reach) -> Result<Step, Error> {
         };
         let result = shell.session()?.delete_found(found, told);
         progress.end();
-        if matches!(reach, Reach::Pattern(_)) {
-            tell_skipped(skipped);
-        }
+        tell_skipped(skipped);
         result
     })
 }

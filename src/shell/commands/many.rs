@@ -110,24 +110,59 @@ where
     R: Request,
     K: 'static,
 {
+    let make_all = move |session: &mut Session, mailboxes: Vec<MailboxName>| {
+        let mut made = Made::default();
+        for mailbox in mailboxes {
+            match make(session, &mailbox) {
+                Ok(requests) => made.requests.extend(requests),
+                Err(error) if error.is_grave() => return Err(error),
+                Err(error) => made.unfit.push((mailbox, error)),
+            }
+        }
+        Ok(made)
+    };
+    each_of(input, reach, make_all, row, undone, tell)
+}
+
+/// What is to be sent, with what belongs to each.
+pub(super) struct Made<R, K> {
+    pub(super) requests: Vec<(R, K)>,
+    /// Mailboxes for which there is no request, and why.
+    pub(super) unfit: Vec<(MailboxName, Error)>,
+}
+
+impl<R, K> Default for Made<R, K> {
+    fn default() -> Self {
+        Self {
+            requests: Vec::new(),
+            unfit: Vec::new(),
+        }
+    }
+}
+
+/// As [`each`], where the requests for all mailboxes are made together: something has to be asked about every one first.
+pub(super) fn each_of<R, K>(
+    input: &Input,
+    reach: Reach,
+    make: impl FnOnce(&mut Session, Vec<MailboxName>) -> Result<Made<R, K>, Error> + 'static,
+    row: impl Fn(&K) -> Vec<Cell<'_>> + 'static,
+    undone: Option<(&'static str, bool)>,
+    mut tell: impl FnMut(&K, R::Reply, &mut Report) + 'static,
+) -> Result<Step, Error>
+where
+    R: Request,
+    K: 'static,
+{
     let command = input.command;
     let yes = input.has("yes");
-    let mut tell = tell;
     alone(move |shell, out| {
         let found = shell.session()?.find(&reach)?;
         let Some(found) = agreed(shell, command, found, yes)? else {
             return Ok(());
         };
         let session = shell.session()?;
-        let mut requests = Vec::with_capacity(found.mailboxes.len());
-        let mut unfit = Vec::new();
-        for mailbox in found.mailboxes {
-            match make(session, &mailbox.name) {
-                Ok(made) => requests.extend(made),
-                Err(error) if error.is_grave() => return Err(error),
-                Err(error) => unfit.push((mailbox.name, error)),
-            }
-        }
+        let mailboxes = found.mailboxes.into_iter();
+        let Made { requests, unfit } = make(session, mailboxes.map(|found| found.name).collect())?;
         let all = requests.len() + unfit.len();
         let mut tally = Tally::of(all);
         let mut fail = |mut cells: Vec<Cell<'_>>, error, out: &mut Report| {
