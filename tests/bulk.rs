@@ -1498,7 +1498,7 @@ fn whoever_sits_at_a_terminal_is_asked_before_many_are_changed() {
             });
             terminal.type_("\x03");
             terminal.wait_until("second refusal", SOON, |screen| {
-                screen.matches("nothing was changed").count() == 2
+                screen.contains("interrupted before the question was answered")
             });
             assert_eq!(received(&server, verb), Vec::<String>::new());
             terminal.type_(&format!("{line}\r"));

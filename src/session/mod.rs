@@ -42,7 +42,7 @@ const BATCH: usize = 8 * 1024;
 const IDLE: Duration = Duration::from_secs(1);
 
 /// Requests of [`Session::run_each`] that may wait for their answers.
-const MOST_AHEAD: usize = 5_000;
+const MOST_AHEAD: usize = 500;
 
 /// The bytes of responses that may stand in memory before anybody asks for the replies that they make up; see [`Session::is_full`].
 const MOST_HELD: usize = 4 * 1024 * 1024;
@@ -211,14 +211,17 @@ impl Session {
             let interrupt = self.options.interrupt.clone();
             let before = self.link.deadline;
             interrupt.clear();
+            let mut patience = GRACE;
             while !ahead.is_empty() {
-                self.hurry(if interrupt.raised() {
-                    Duration::ZERO
-                } else {
-                    GRACE
-                });
+                if interrupt.raised() {
+                    patience = Duration::ZERO;
+                }
+                self.hurry(patience);
                 let one_less = ahead.len() - 1;
-                self.tell(&mut ahead, one_less, &mut each);
+                if self.tell(&mut ahead, one_less, &mut each) {
+                    // Nothing came for so long: nothing more is waited for.
+                    patience = Duration::ZERO;
+                }
             }
             self.link.deadline = before;
             interrupt.raise();

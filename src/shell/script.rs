@@ -415,6 +415,14 @@ impl<'a> Runner<'a> {
         let result = collect.and_then(|collect| collect(self.shell, self.report));
         self.report.end(result.as_ref().err());
         self.shell.pass_on_notices();
+        // Nothing came for as long as the last words are waited for.
+        let silent = result.as_ref().is_err_and(Error::is_interrupt);
+        if silent && self.stop == Some(status::INTERRUPTED) {
+            self.given_up = true;
+            if let Some(session) = &mut self.shell.session {
+                session.hurry(Duration::ZERO);
+            }
+        }
         match result {
             Ok(()) => self.done += 1,
             Err(error) => self.fail(place.clone(), &typed, &error),
