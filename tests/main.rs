@@ -1,6 +1,7 @@
 //! The tests against running servers: one program, so that it is linked once and starts each server once.
 
 mod certificates;
+mod compression;
 mod config;
 mod connecting;
 mod fixtures;

@@ -61,6 +61,7 @@ impl Shell {
         if login && !session.state().is_authenticated() {
             session = self.log_in(session, &plan)?;
         }
+        warn_of_no_compression(&session);
         self.disconnect();
         self.last = Some(stack);
         Ok(self.session.insert(session).state())
@@ -92,13 +93,18 @@ impl Shell {
         let session = self.session.take().ok_or(Error::NotConnected)?;
         self.cache.clear();
         let session = self.log_in(session, &plan)?;
+        warn_of_no_compression(&session);
         self.last = Some(stack);
         Ok(self.session.insert(session).state())
     }
 
     /// Makes the session nobody's again, where the server can do that (RFC 8437).
     fn leave(&mut self) -> Result<bool, Error> {
-        match self.session()?.unauthenticate() {
+        let session = self.session()?;
+        if session.state().channel().compressed {
+            return Ok(false);
+        }
+        match session.unauthenticate() {
             Ok(()) => Ok(true),
             Err(Error::Unsupported { .. } | Error::Refused(_)) => Ok(false),
             Err(error) => Err(error),
@@ -232,6 +238,15 @@ impl Shell {
                 session = self.open(plan)?;
             }
         }
+    }
+}
+
+/// That the session goes on without what was asked for.
+fn warn_of_no_compression(session: &Session) {
+    if let Some(why) = session.state().uncompressed() {
+        complain(&format!(
+            "warning: nothing is compressed, as --compress asks for: {why}"
+        ));
     }
 }
 

@@ -8,6 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use flate2::Compression;
+use flate2::read::DeflateDecoder;
+use flate2::write::DeflateEncoder;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use socket2::{Domain, Socket, Type};
 
@@ -42,6 +45,7 @@ pub struct Conn {
 
 enum Channel {
     Clear(TcpStream),
+    Deflated(DeflateDecoder<TcpStream>, DeflateEncoder<TcpStream>),
     Tls(Box<StreamOwned<ServerConnection, TcpStream>>),
 }
 
@@ -210,6 +214,15 @@ impl Conn {
         self.send(format!("{tag} OK {code} in\r\n"));
     }
 
+    /// Compresses both directions (RFC 4978) of a connection in clear.
+    pub fn start_deflate(&mut self) {
+        assert_eq!(self.channel.buffer(), b"", "the client spoke too early");
+        let socket = || self.socket.try_clone().expect("a second handle");
+        let sent = DeflateEncoder::new(socket(), Compression::default());
+        let channel = Channel::Deflated(DeflateDecoder::new(socket()), sent);
+        self.channel = BufReader::new(channel);
+    }
+
     /// What both ends of this TLS connection, and nobody else, can derive (RFC 9266 section 2).
     pub fn tls_exporter(&mut self) -> [u8; 32] {
         let Channel::Tls(tls) = self.channel.get_mut() else {
@@ -321,6 +334,7 @@ impl Read for Channel {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         match self {
             Channel::Clear(socket) => socket.read(buffer),
+            Channel::Deflated(come, _) => come.read(buffer),
             Channel::Tls(tls) => tls.read(buffer),
         }
     }
@@ -330,12 +344,14 @@ impl Write for Channel {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         match self {
             Channel::Clear(socket) => socket.write(bytes),
+            Channel::Deflated(_, sent) => sent.write(bytes),
             Channel::Tls(tls) => tls.write(bytes),
         }
     }
     fn flush(&mut self) -> std::io::Result<()> {
         match self {
             Channel::Clear(socket) => socket.flush(),
+            Channel::Deflated(_, sent) => sent.flush(),
             Channel::Tls(tls) => tls.flush(),
         }
     }
