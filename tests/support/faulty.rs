@@ -8,9 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use flate2::Compression;
-use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
+use flate2::{Compression, Decompress, FlushDecompress};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use socket2::{Domain, Socket, Type};
 
@@ -45,8 +44,15 @@ pub struct Conn {
 
 enum Channel {
     Clear(TcpStream),
-    Deflated(DeflateDecoder<TcpStream>, DeflateEncoder<TcpStream>),
+    Deflated(Inflating, DeflateEncoder<TcpStream>),
     Tls(Box<StreamOwned<ServerConnection, TcpStream>>),
+}
+
+/// Reads a deflate stream. flate2's own reader waits for more bytes while it still has some to give.
+struct Inflating {
+    socket: TcpStream,
+    come: Decompress,
+    buffer: Vec<u8>,
 }
 
 /// What a script unwinds with when the client has gone: that ends the script, and is no failure.
@@ -219,7 +225,7 @@ impl Conn {
         assert_eq!(self.channel.buffer(), b"", "the client spoke too early");
         let socket = || self.socket.try_clone().expect("a second handle");
         let sent = DeflateEncoder::new(socket(), Compression::default());
-        let channel = Channel::Deflated(DeflateDecoder::new(socket()), sent);
+        let channel = Channel::Deflated(Inflating::new(socket()), sent);
         self.channel = BufReader::new(channel);
     }
 
@@ -327,6 +333,37 @@ impl Conn {
     /// Sends no more, but still reads.
     pub fn close_sending(&mut self) {
         let _ = self.socket.shutdown(Shutdown::Write);
+    }
+}
+
+impl Inflating {
+    fn new(socket: TcpStream) -> Inflating {
+        Inflating {
+            socket,
+            come: Decompress::new(false),
+            buffer: Vec::new(),
+        }
+    }
+}
+
+impl Read for Inflating {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            let before = (self.come.total_in(), self.come.total_out());
+            self.come
+                .decompress(&self.buffer, buffer, FlushDecompress::None)?;
+            self.buffer
+                .drain(..(self.come.total_in() - before.0) as usize);
+            let made = (self.come.total_out() - before.1) as usize;
+            if made > 0 {
+                return Ok(made);
+            }
+            let mut more = [0; 4096];
+            match self.socket.read(&mut more)? {
+                0 => return Ok(0),
+                count => self.buffer.extend_from_slice(&more[..count]),
+            }
+        }
     }
 }
 
