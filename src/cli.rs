@@ -116,6 +116,9 @@ pub struct Cli {
     /// [default: 30]
     #[arg(long, value_name = "SECONDS", value_parser = read_seconds)]
     timeout: Option<Duration>,
+    /// Compress what is sent and what comes, where the server can (COMPRESS=DEFLATE)
+    #[arg(long)]
+    compress: bool,
     /// The hierarchy separator, for a server that won't say
     #[arg(long, value_name = "CHARACTER", value_parser = read_separator)]
     separator: Option<u8>,
@@ -274,6 +277,7 @@ impl Cli {
             timeout: self.timeout,
             format: self.format,
             allow_cleartext: yes(self.allow_cleartext),
+            compress: yes(self.compress),
             ..Profile::default()
         }
     }

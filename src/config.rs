@@ -74,6 +74,8 @@ pub struct Profile {
     pub format: Option<FormatName>,
     /// Whether a password may cross a network in cleartext.
     pub allow_cleartext: Option<bool>,
+    /// Whether what is sent and what comes is compressed.
+    pub compress: Option<bool>,
     /// The line of the file that each of its keys stands on.
     pub lines: BTreeMap<String, usize>,
 }
@@ -199,6 +201,7 @@ const SETTINGS: &[(&str, Show)] = &[
     ("allow-cleartext", |p| {
         p.allow_cleartext.map(|on| on.to_string())
     }),
+    ("compress", |p| p.compress.map(|on| on.to_string())),
 ];
 
 fn path(path: Option<&PathBuf>) -> Option<String> {
@@ -350,6 +353,7 @@ impl Stack {
                 },
                 allow_cleartext: self.say(|p| p.allow_cleartext).unwrap_or(false),
                 separator: self.say(|p| p.separator),
+                compress: self.say(|p| p.compress).unwrap_or(false),
                 interrupt: interrupt.clone(),
                 ..Options::new(address)
             },
@@ -426,7 +430,7 @@ impl Stack {
                 ("port", Some((Address::Tcp { port, .. }, _))) => port.to_string(),
                 ("security", Some((_, security))) => security_word(*security).into(),
                 ("security", None) => security_word(Security::StartTls).into(),
-                ("system-roots" | "allow-cleartext", _) => "false".into(),
+                ("system-roots" | "allow-cleartext" | "compress", _) => "false".into(),
                 ("verify", _) => "true".into(),
                 ("timeout", _) => TIMEOUT.as_secs().to_string(),
                 ("format", _) => "text".into(),
@@ -690,6 +694,7 @@ struct Table {
     timeout: Option<Duration>,
     format: Option<FormatName>,
     allow_cleartext: Option<bool>,
+    compress: Option<bool>,
 }
 
 impl Table {
@@ -738,6 +743,7 @@ impl Table {
             timeout: self.timeout,
             format: self.format,
             allow_cleartext: self.allow_cleartext,
+            compress: self.compress,
             lines: BTreeMap::new(),
         })
     }

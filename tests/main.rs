@@ -2,6 +2,7 @@
 
 mod bulk;
 mod certificates;
+mod compression;
 mod config;
 mod connecting;
 mod fixtures;

@@ -672,6 +672,7 @@ mod tests {
             peer: String::new(),
             tls: None,
             private: true,
+            compressed: false,
         };
         let mut state = State::new(String::new(), channel, None);
         state.greeting = greeting.into();

@@ -2,12 +2,13 @@
 //!
 //! What a user may write for a server is read in `address`; `connect` makes the connection and `stream` is the
 //! connection; `tls` reads certificates and keys, `verify` judges the server's, `certificate` says what stands in it,
-//! `tls_error` what went wrong; `wait` has the limits and the flag that Ctrl-C raises. Nothing here knows IMAP: when to say STARTTLS, and
-//! that nothing may have been read beyond it, is the session's business.
+//! `tls_error` what went wrong; `deflate` compresses; `wait` has the limits and the flag that Ctrl-C raises. Nothing here knows IMAP: when to
+//! say STARTTLS, and that nothing may have been read beyond it, is the session's business.
 
 mod address;
 mod certificate;
 mod connect;
+mod deflate;
 mod stream;
 mod tls;
 mod tls_error;

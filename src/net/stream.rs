@@ -1,13 +1,13 @@
-//! The connection itself: bytes in and out, over TCP or a Unix socket, in clear or in TLS, each wait limited.
+//! The connection itself: bytes in and out, over TCP or a Unix socket, in clear or in TLS, compressed or not, each wait limited.
 //!
-//! Not here: making the connection (`connect`), and what is trusted (`tls`, `verify`).
+//! Not here: making the connection (`connect`), what is trusted (`tls`, `verify`), and how bytes are compressed (`deflate`).
 
 use std::fmt;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg};
@@ -17,11 +17,15 @@ use zeroize::Zeroizing;
 
 use super::address::is_loopback;
 use super::connect::{self, ConnectError};
+use super::deflate::{Damaged, Deflate};
 use super::wait::{Ended, Interrupt, SLICE, Timeouts, Wait, seconds};
 use super::{Address, TlsError, TlsOptions};
 
 /// How long saying goodbye may take.
 const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Reads that inflate to nothing before a read that does not wait gives up.
+const MOST_EMPTY: usize = 64;
 
 /// A connection to a server: TCP or a Unix socket, with or without TLS.
 ///
@@ -30,6 +34,8 @@ const GOODBYE: Duration = Duration::from_secs(2);
 pub struct Stream {
     socket: Socket,
     tls: Option<Tls>,
+    /// Between all above and TLS or the socket below.
+    deflate: Option<Box<Deflate>>,
     queue: Queue,
     interrupt: Interrupt,
     limit: Duration,
@@ -61,6 +67,8 @@ pub struct Channel {
     pub tls: Option<TlsInfo>,
     /// Whether nobody on the network can listen: TLS, a Unix socket, or a loopback peer.
     pub private: bool,
+    /// Whether both directions are compressed (COMPRESS=DEFLATE, RFC 4978).
+    pub compressed: bool,
 }
 
 /// What TLS agreed on.
@@ -162,6 +170,7 @@ impl Stream {
         Ok(Stream {
             socket: connect::connect(address, timeouts.connect, interrupt)?,
             tls: None,
+            deflate: None,
             queue: Queue::default(),
             interrupt: interrupt.clone(),
             limit: timeouts.read,
@@ -260,13 +269,32 @@ impl Stream {
         if buf.is_empty() {
             return Ok(0);
         }
-        match &mut self.tls {
-            None => match self.socket.when_ready(wait, |socket| socket.read(buf))? {
+        let (socket, tls) = (&mut self.socket, &mut self.tls);
+        let mut read = |buf: &mut [u8], wait: &mut Wait<'_>| match tls {
+            None => match socket.when_ready(wait, |socket| socket.read(buf))? {
                 0 => Err(Stop::closed()),
                 count => Ok(count),
             },
-            Some(tls) => tls.read(&mut self.socket, buf, wait),
+            Some(tls) => tls.read(socket, buf, wait),
+        };
+        let Some(deflate) = &mut self.deflate else {
+            return read(buf, wait);
+        };
+        let (start, limit) = (Instant::now(), wait.left());
+        for times in 0.. {
+            match deflate.inflate(buf).map_err(Stop::damaged)? {
+                0 => {}
+                count => return Ok(count),
+            }
+            // What inflates to nothing is no sign of life, however much of it comes.
+            let over = start.elapsed() >= limit && !wait.is_none();
+            if over || (wait.is_none() && times > MOST_EMPTY) {
+                break;
+            }
+            let count = read(deflate.space(), wait)?;
+            deflate.filled(count);
         }
+        Err(Stop::Ended(Ended::TimedOut))
     }
 
     /// Sends all of it, and before that what is [queued](Self::queue). The read limit applies to each part that the system takes, so a long
@@ -281,6 +309,8 @@ impl Stream {
         // A command that is sent by half is worse than a late Ctrl-C.
         let undisturbed = Interrupt::new();
         let mut wait = Wait::new(&undisturbed, self.limit);
+        let stored = self.deflate.as_mut().map(|deflate| deflate.store(bytes));
+        let bytes = stored.as_ref().map_or(bytes, |stored| stored);
         self.send_queued(&mut wait)
             .and_then(|()| match &mut self.tls {
                 None => self.socket.write_within(bytes, &mut wait),
@@ -289,9 +319,31 @@ impl Stream {
             .map_err(|stop| stop.into_io_error(self.limit))
     }
 
-    /// Takes bytes that [`push`](Self::push) then sends. No secrets: they stand in memory until they are overwritten.
-    pub fn queue(&mut self, bytes: &[u8]) {
-        self.queue.bytes.extend_from_slice(bytes);
+    /// Takes bytes that [`push`](Self::push) then sends: on a compressed connection a batch that the server can inflate to its end. No
+    /// secrets: they stand in memory until they are overwritten.
+    ///
+    /// # Errors
+    /// [`IoError::Broken`] where they can't be compressed, which is not known to happen.
+    pub fn queue(&mut self, bytes: &[u8]) -> Result<(), IoError> {
+        match &mut self.deflate {
+            Some(deflate) => deflate
+                .compress(bytes, &mut self.queue.bytes)
+                .map_err(|error| IoError::Broken(error.into())),
+            None => {
+                self.queue.bytes.extend_from_slice(bytes);
+                Ok(())
+            }
+        }
+    }
+
+    /// Compresses both directions from here on (RFC 4978 section 3), right after the answer to COMPRESS. `early` is what was read behind that
+    /// answer: it is compressed already.
+    ///
+    /// [`queue`](Self::queue) compresses; [`write_all`](Self::write_all), the way for secrets, only wraps. A second time it does nothing.
+    pub fn start_deflate(&mut self, early: &[u8]) {
+        if self.deflate.is_none() {
+            self.deflate = Some(Box::new(Deflate::new(early)));
+        }
     }
 
     /// Sends of what is [queued](Self::queue) as much as the system takes at once; `true` when that is all of it.
@@ -401,6 +453,7 @@ impl Stream {
         Channel {
             peer: self.socket.peer.clone(),
             private: tls.is_some() || self.socket.local,
+            compressed: self.deflate.is_some(),
             tls,
         }
     }
@@ -465,6 +518,10 @@ enum Stop {
 impl Stop {
     fn closed() -> Self {
         Stop::Failed(io::ErrorKind::UnexpectedEof.into())
+    }
+
+    fn damaged(error: Damaged) -> Self {
+        Stop::Failed(io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
     fn into_io_error(self, limit: Duration) -> IoError {
@@ -853,7 +910,6 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
-    use std::time::Instant;
 
     const SOON: Timeouts = Timeouts {
         connect: Duration::from_secs(5),
@@ -936,7 +992,8 @@ mod tests {
             Channel {
                 peer: path.display().to_string(),
                 tls: None,
-                private: true
+                private: true,
+                compressed: false,
             }
         );
         stream.write_all(b"x").unwrap();
@@ -1002,7 +1059,7 @@ mod tests {
         let (mut stream, mut server) = pair();
         assert!(stream.push().unwrap());
         assert!(stream.wait_ready(ms(0)).unwrap(), "there is room");
-        stream.queue(&vec![7; 32 << 20]);
+        stream.queue(&vec![7; 32 << 20]).unwrap();
         let start = Instant::now();
         assert!(!stream.push().unwrap());
         let left = stream.queued();
@@ -1025,7 +1082,7 @@ mod tests {
         }
         assert_eq!(stream.queued(), 0);
         // What is written behind comes behind, also while the queue is not empty.
-        stream.queue(b"");
+        stream.queue(b"").unwrap();
         stream.write_all(b"!").unwrap();
         assert_eq!(reader.join().unwrap(), (Some(b'!'), true));
         assert!(matches!(stream.read(&mut buf), Err(IoError::Closed)));

@@ -94,8 +94,7 @@ impl Link {
         if let Some(trace) = &mut self.trace {
             show_sent(trace, bytes, &[]);
         }
-        self.stream.as_mut().ok_or(IoError::Closed)?.queue(bytes);
-        Ok(())
+        Ok(self.stream.as_mut().ok_or(IoError::Closed)?.queue(bytes)?)
     }
 
     /// Sends of what is queued as much as the system takes at once; `true` when that is all of it.
@@ -205,6 +204,14 @@ impl Link {
             self.framer.clear();
         }
         Ok(())
+    }
+
+    /// Compresses both directions; what has come behind the answer to COMPRESS is compressed already.
+    pub(super) fn start_deflate(&mut self) {
+        if let Some(stream) = &mut self.stream {
+            stream.start_deflate(self.framer.pending());
+            self.framer.clear();
+        }
     }
 
     pub(super) fn stream(&self) -> Option<&Stream> {

@@ -89,6 +89,9 @@ impl Session {
         if wants_tls {
             session.start_tls()?;
         }
+        if session.state.authenticated {
+            session.compress_if_wanted()?;
+        }
         Ok(session)
     }
 
@@ -304,7 +307,7 @@ impl Session {
         };
         loop {
             let failure = match self.try_method(method, credentials) {
-                Ok(()) => return Ok(()),
+                Ok(()) => return self.compress_if_wanted(),
                 Err(failure) => failure,
             };
             let other = if failure.is_binding_refused {
@@ -482,11 +485,50 @@ impl Session {
         Err(error.into())
     }
 
+    /// Compresses both directions from now on (COMPRESS=DEFLATE, RFC 4978), to the connection's end. After [`Options::compress`] this does
+    /// nothing more.
+    ///
+    /// # Errors
+    /// The server lacks it or refuses it, and the session goes on as it was; or the connection was lost.
+    pub fn compress(&mut self) -> Result<(), Error> {
+        if self.state.channel.compressed {
+            return Ok(());
+        }
+        self.run(Compress)?;
+        self.link.start_deflate();
+        if let Some(stream) = self.link.stream() {
+            self.state.channel = stream.info();
+        }
+        Ok(())
+    }
+
+    /// What [`Options::compress`] asks for; a server that can't do it is no reason to do without the session.
+    fn compress_if_wanted(&mut self) -> Result<(), Error> {
+        self.state.uncompressed = None;
+        if !self.options.compress {
+            return Ok(());
+        }
+        match self.compress() {
+            Err(error @ (Error::Unsupported { .. } | Error::Refused(_))) => {
+                self.state.uncompressed = Some(error.to_string());
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
     /// Makes the session nobody's again; somebody else can then log in on the same connection (UNAUTHENTICATE, RFC 8437).
     ///
     /// # Errors
-    /// The server lacks it, or refuses; the session is then as it was.
+    /// The server lacks it, or refuses; the session is then as it was. [`Error::Usage`] on a compressed connection: Cyrus 3.6 takes what
+    /// follows for uncompressed, and another server may not.
     pub fn unauthenticate(&mut self) -> Result<(), Error> {
+        if self.state.channel.compressed {
+            return Err(Error::Usage(
+                "the connection is compressed, and whether it stays so after UNAUTHENTICATE differs between servers; connect anew instead"
+                    .into(),
+            ));
+        }
         self.run(Unauthenticate)
     }
 
@@ -669,6 +711,36 @@ impl Request for Unauthenticate {
         state.forget_user();
         // Its OK may tell what is offered now (RFC 8437 section 4).
         super::learn(state, status);
+        Ok(())
+    }
+}
+
+/// COMPRESS (RFC 4978 section 3).
+struct Compress;
+
+impl Request for Compress {
+    type Reply = ();
+    fn verb(&self) -> &'static str {
+        "COMPRESS"
+    }
+    fn effect(&self) -> Effect {
+        Effect::Session
+    }
+    fn extension(&self) -> Option<Extension> {
+        Some(Extension {
+            name: "COMPRESS=DEFLATE",
+            implied_by: &[],
+            rfc: "RFC 4978",
+        })
+    }
+    fn alone(&self) -> bool {
+        // The bytes behind it are of another kind.
+        true
+    }
+    fn write(&self, command: &mut Encoder<'_>) {
+        command.atom("COMPRESS").space().atom("DEFLATE");
+    }
+    fn finish(self, _: &Status<'_>, _: &mut State) -> Result<(), Error> {
         Ok(())
     }
 }

@@ -71,6 +71,9 @@ pub struct Options {
     /// Whether [`Session::run_each`] sends requests before the ones before them are answered. Without, each waits its turn, for a server
     /// that can't stand it, or to find out whether it can.
     pub pipeline: bool,
+    /// Whether both directions are compressed once somebody is logged in (COMPRESS=DEFLATE, RFC 4978), where the server can do that. What
+    /// is compressed tells by its length something of what is in it, also to who can't read it for TLS; secrets are left out of it.
+    pub compress: bool,
     /// Ends a wait when it is raised.
     pub interrupt: Interrupt,
 }
@@ -90,6 +93,7 @@ impl Options {
             allow_cleartext: false,
             separator: None,
             pipeline: true,
+            compress: false,
             interrupt: Interrupt::new(),
         }
     }

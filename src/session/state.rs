@@ -190,6 +190,7 @@ pub struct State {
     pub(crate) authenticated: bool,
     pub(crate) selected: Option<Selected>,
     pub(crate) bye: Option<String>,
+    pub(crate) uncompressed: Option<String>,
     notices: VecDeque<Notice>,
     strays: VecDeque<Stray>,
     stray_count: u64,
@@ -215,6 +216,7 @@ impl State {
             authenticated: false,
             selected: None,
             bye: None,
+            uncompressed: None,
             notices: VecDeque::new(),
             strays: VecDeque::new(),
             stray_count: 0,
@@ -229,6 +231,11 @@ impl State {
     /// The connection: the peer's address, and TLS.
     pub fn channel(&self) -> &Channel {
         &self.channel
+    }
+
+    /// Why the connection is not compressed although [`Options::compress`](crate::Options::compress) asks for it. May hold the server's words.
+    pub fn uncompressed(&self) -> Option<&str> {
+        self.uncompressed.as_deref()
     }
 
     /// The words of the greeting. Untrusted.

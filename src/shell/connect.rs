@@ -92,6 +92,7 @@ impl Shell {
     ) -> Result<&State, Error> {
         match session {
             Ok(session) => {
+                warn_of_no_compression(&session);
                 self.disconnect();
                 self.last = Some(stack);
                 Ok(self.session.insert(session).state())
@@ -135,6 +136,7 @@ impl Shell {
         let result = check_strength(&session, bits).and_then(|()| self.log_in(&mut session, &plan));
         match result {
             Ok(()) => {
+                warn_of_no_compression(&session);
                 self.last = Some(stack);
                 Ok(self.session.insert(session).state())
             }
@@ -171,7 +173,11 @@ impl Shell {
 
     /// Makes the session nobody's again, where the server can do that (RFC 8437).
     fn leave(&mut self) -> Result<bool, Error> {
-        match self.session()?.unauthenticate() {
+        let session = self.session()?;
+        if session.state().channel().compressed {
+            return Ok(false);
+        }
+        match session.unauthenticate() {
             Ok(()) => Ok(true),
             Err(Error::Unsupported { .. } | Error::Refused(_)) => Ok(false),
             Err(error) => Err(error),
@@ -382,6 +388,15 @@ fn warn_unchecked(session: &Session) {
         complain(&format!(
             "warning: the certificate of {} was not checked (--no-verify): anybody could answer in its place",
             options.address.host()
+        ));
+    }
+}
+
+/// That the session goes on without what was asked for.
+fn warn_of_no_compression(session: &Session) {
+    if let Some(why) = session.state().uncompressed() {
+        complain(&format!(
+            "warning: nothing is compressed, as --compress asks for: {why}"
         ));
     }
 }

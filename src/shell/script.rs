@@ -372,14 +372,16 @@ impl<'a> Runner<'a> {
         name: String,
         collect: Result<Collect, Error>,
     ) {
-        let failed = collect.is_err();
+        // Where a command can't even be sent for a grave reason, none behind it can.
+        let over = |error: &Error| !self.policy.keep_going || error.is_grave();
+        let failed = collect.as_ref().is_err_and(over);
         self.ahead.push_back(Started {
             place: place.clone(),
             typed,
             name,
             collect,
         });
-        if failed && !self.policy.keep_going {
+        if failed {
             self.collect_all();
         }
         let full = |shell: &Shell| shell.session.as_ref().is_some_and(Session::is_full);

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use flate2::write::DeflateEncoder;
+use flate2::{Compression, Decompress, FlushDecompress};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use socket2::{Domain, Socket, Type};
 
@@ -42,7 +44,15 @@ pub struct Conn {
 
 enum Channel {
     Clear(TcpStream),
+    Deflated(Inflating, DeflateEncoder<TcpStream>),
     Tls(Box<StreamOwned<ServerConnection, TcpStream>>),
+}
+
+/// Reads a deflate stream. flate2's own reader waits for more bytes while it still has some to give.
+struct Inflating {
+    socket: TcpStream,
+    come: Decompress,
+    buffer: Vec<u8>,
 }
 
 /// What a script unwinds with when the client has gone: that ends the script, and is no failure.
@@ -210,6 +220,15 @@ impl Conn {
         self.send(format!("{tag} OK {code} in\r\n"));
     }
 
+    /// Compresses both directions (RFC 4978) of a connection in clear.
+    pub fn start_deflate(&mut self) {
+        assert_eq!(self.channel.buffer(), b"", "the client spoke too early");
+        let socket = || self.socket.try_clone().expect("a second handle");
+        let sent = DeflateEncoder::new(socket(), Compression::default());
+        let channel = Channel::Deflated(Inflating::new(socket()), sent);
+        self.channel = BufReader::new(channel);
+    }
+
     /// What both ends of this TLS connection, and nobody else, can derive (RFC 9266 section 2).
     pub fn tls_exporter(&mut self) -> [u8; 32] {
         let Channel::Tls(tls) = self.channel.get_mut() else {
@@ -326,10 +345,42 @@ impl Conn {
     }
 }
 
+impl Inflating {
+    fn new(socket: TcpStream) -> Inflating {
+        Inflating {
+            socket,
+            come: Decompress::new(false),
+            buffer: Vec::new(),
+        }
+    }
+}
+
+impl Read for Inflating {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            let before = (self.come.total_in(), self.come.total_out());
+            self.come
+                .decompress(&self.buffer, buffer, FlushDecompress::None)?;
+            self.buffer
+                .drain(..(self.come.total_in() - before.0) as usize);
+            let made = (self.come.total_out() - before.1) as usize;
+            if made > 0 {
+                return Ok(made);
+            }
+            let mut more = [0; 4096];
+            match self.socket.read(&mut more)? {
+                0 => return Ok(0),
+                count => self.buffer.extend_from_slice(&more[..count]),
+            }
+        }
+    }
+}
+
 impl Read for Channel {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         match self {
             Channel::Clear(socket) => socket.read(buffer),
+            Channel::Deflated(come, _) => come.read(buffer),
             Channel::Tls(tls) => tls.read(buffer),
         }
     }
@@ -339,12 +390,14 @@ impl Write for Channel {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         match self {
             Channel::Clear(socket) => socket.write(bytes),
+            Channel::Deflated(_, sent) => sent.write(bytes),
             Channel::Tls(tls) => tls.write(bytes),
         }
     }
     fn flush(&mut self) -> std::io::Result<()> {
         match self {
             Channel::Clear(socket) => socket.flush(),
+            Channel::Deflated(_, sent) => sent.flush(),
             Channel::Tls(tls) => tls.flush(),
         }
     }
