@@ -132,7 +132,9 @@ fn find<'a>(text: &'a str, host: &str, user: Option<&str>) -> Result<Option<Entr
                 ("password", Some(entry)) if entry.password.is_none() => {
                     entry.password = Some(value()?.text);
                 }
-                ("account", Some(_)) => drop(value()?),
+                ("account", Some(_)) => {
+                    value()?;
+                }
                 ("macdef", _) => {
                     value()?;
                     in_macro = true;
