@@ -139,8 +139,14 @@ fn mixed(place: &Place) -> String {
     script
 }
 
-/// Without how long Dovecot says that a command took.
-fn without_times(text: &str) -> String {
+/// Without what Dovecot tells of the moment: how long a command took, and whether a mailbox was opened since something came in.
+fn without_the_moment(text: &str) -> String {
+    let mut text = text.to_owned();
+    for mark in ["Marked", "UnMarked"] {
+        text = text
+            .replace(&format!(",\"\\\\{mark}\""), "")
+            .replace(&format!(" \\{mark}"), "");
+    }
     let parts = text.split(" secs)");
     parts
         .map(|part| match part.rsplit_once(" (") {
@@ -161,11 +167,15 @@ fn nothing_tells_how_far_ahead_commands_were_sent() {
         }
         let script = mixed(&place);
         assert_eq!(script.lines().count(), 640);
-        // What every run finds is what every run leaves.
-        place.imapadm().arg("-k").stdin(&*script).run().fails(1);
+        // What every run finds is what one to the end leaves.
+        let restore = || place.imapadm().arg("-k").stdin(&*script).run().fails(1);
+        restore();
         for keep_going in [&["-k"][..], &[]] {
             for format in ["text", "json"] {
                 let run = |more: &[&str]| {
+                    if keep_going.is_empty() {
+                        restore();
+                    }
                     let run = place
                         .imapadm()
                         .args(["--format", format])
@@ -180,7 +190,7 @@ fn nothing_tells_how_far_ahead_commands_were_sent() {
                     (&ahead.stderr, &patient.stderr),
                 ];
                 for (ahead, patient) in texts {
-                    let (ahead, patient) = (without_times(ahead), without_times(patient));
+                    let (ahead, patient) = (without_the_moment(ahead), without_the_moment(patient));
                     for (ahead, patient) in ahead.lines().zip(patient.lines()) {
                         assert_eq!(ahead, patient, "{format} {keep_going:?}");
                     }
