@@ -306,13 +306,35 @@ impl Stack {
         self.say(|p| p.format).unwrap_or(FormatName::Text)
     }
 
-    /// Of the first speaker who says anything of settings that belong together, what that one says of them.
-    fn first(&self, says: impl Fn(&Profile) -> bool) -> Profile {
-        let mut speakers = self.0.iter().map(|(_, profile)| profile);
-        speakers
-            .find(|profile| says(profile))
-            .cloned()
-            .unwrap_or_default()
+    /// The same without what is not in force, although it is said: `plan` acts on this, and `show` shows it.
+    fn in_force(&self) -> Self {
+        let mut said = self.clone();
+        let user = self.user();
+        let place =
+            |says: fn(&Profile) -> bool| self.0.iter().position(|(_, profile)| says(profile));
+        let trust = place(Profile::says_whom_to_trust);
+        let own = place(|p| p.cert.is_some() || p.tlskey.is_some());
+        for (at, (_, profile)) in said.0.iter_mut().enumerate() {
+            // Whoever narrows what is trusted must not have it widened by another's settings.
+            if trust != Some(at) {
+                profile.cafile = None;
+                profile.cadir = None;
+                profile.system_roots = None;
+                profile.pin = None;
+            }
+            // A key is its certificate's.
+            if own != Some(at) {
+                profile.cert = None;
+                profile.tlskey = None;
+            }
+            // What is said of another user, his secret above all, is not meant for this one.
+            if profile.user.is_some() && profile.user != user {
+                profile.authz = None;
+                profile.password = None;
+                profile.token = None;
+            }
+        }
+        said
     }
 
     /// What it all comes to.
@@ -320,29 +342,22 @@ impl Stack {
     /// # Errors
     /// [`Error::Usage`] if no server is named.
     pub fn plan(&self, interrupt: &Interrupt) -> Result<Plan, Error> {
-        let target = self.target()?;
-        let (address, security) = target.settle(None);
-        // Whoever narrows what is trusted must not have it widened by another's settings; and a key is its certificate's.
-        let trust = self.first(Profile::says_whom_to_trust);
-        let own = self.first(|p| p.cert.is_some() || p.tlskey.is_some());
+        let (address, security) = self.target()?.settle(None);
+        let said = self.in_force();
         let tls = TlsOptions {
-            verify: self.say(|p| p.verify).unwrap_or(true),
-            cafile: trust.cafile,
-            cadir: trust.cadir,
-            system_roots: trust.system_roots.unwrap_or(false),
-            cert: own.cert,
-            key: own.tlskey,
-            server_name: self.say(|p| p.tls_server_name.clone()),
-            pin: trust.pin,
+            verify: said.say(|p| p.verify).unwrap_or(true),
+            cafile: said.say(|p| p.cafile.clone()),
+            cadir: said.say(|p| p.cadir.clone()),
+            system_roots: said.say(|p| p.system_roots).unwrap_or(false),
+            cert: said.say(|p| p.cert.clone()),
+            key: said.say(|p| p.tlskey.clone()),
+            server_name: said.say(|p| p.tls_server_name.clone()),
+            pin: said.say(|p| p.pin),
             known: None,
         };
-        let timeout = self.say(|p| p.timeout).unwrap_or(TIMEOUT);
-        let auth = self.say(|p| p.auth.clone()).unwrap_or_default();
-        let user = self.say(|p| p.user.clone());
-        // What is said of another user, his secret above all, is not meant for this one.
-        let of_user = |profile: &Profile| profile.user.is_none() || profile.user == user;
-        let authz = self.say(|p| p.authz.clone().filter(|_| of_user(p)));
-        let secret = self.secret(&auth, of_user);
+        let timeout = said.say(|p| p.timeout).unwrap_or(TIMEOUT);
+        let auth = said.say(|p| p.auth.clone()).unwrap_or_default();
+        let authz = said.say(|p| p.authz.clone());
         Ok(Plan {
             options: Options {
                 security,
@@ -351,17 +366,17 @@ impl Stack {
                     connect: timeout,
                     read: timeout,
                 },
-                allow_cleartext: self.say(|p| p.allow_cleartext).unwrap_or(false),
-                separator: self.say(|p| p.separator),
-                compress: self.say(|p| p.compress).unwrap_or(false),
+                allow_cleartext: said.say(|p| p.allow_cleartext).unwrap_or(false),
+                separator: said.say(|p| p.separator),
+                compress: said.say(|p| p.compress).unwrap_or(false),
                 interrupt: interrupt.clone(),
                 ..Options::new(address)
             },
-            user,
+            user: said.user(),
             // An empty one says: nobody else.
             authz: authz.filter(|authz| !authz.is_empty()),
+            secret: said.secret(&auth),
             auth,
-            secret,
         })
     }
 
@@ -400,11 +415,7 @@ impl Stack {
     }
 
     /// The secret of whoever first names one that the mechanisms can use; of two in one place, the password, unless only a token will do.
-    fn secret(
-        &self,
-        auth: &[Method],
-        of_user: impl Fn(&Profile) -> bool,
-    ) -> Option<(Kind, SecretSource)> {
+    fn secret(&self, auth: &[Method]) -> Option<(Kind, SecretSource)> {
         let any =
             |needs: Needs| auth.is_empty() || auth.iter().any(|method| method.needs() == needs);
         self.say(|profile| {
@@ -412,7 +423,7 @@ impl Stack {
             let token = profile.token.clone().filter(|_| any(Needs::Token));
             let password = password.map(|source| (Kind::Password, source));
             let token = token.map(|source| (Kind::Token, source));
-            password.or(token).filter(|_| of_user(profile))
+            password.or(token)
         })
     }
 
@@ -437,29 +448,11 @@ impl Stack {
                 _ => return None,
             })
         };
-        // As in `plan`: settings that belong together come from one speaker, and what is said of another user does not count.
-        let place =
-            |says: fn(&Profile) -> bool| self.0.iter().position(|(_, profile)| says(profile));
-        let trust = place(Profile::says_whom_to_trust);
-        let own = place(|p| p.cert.is_some() || p.tlskey.is_some());
-        let user = self.user();
-        let in_force = |name: &str, at: usize, profile: &Profile| match name {
-            "cafile" | "cadir" | "system-roots" | "pin" => trust == Some(at),
-            "cert" | "tlskey" => own == Some(at),
-            "authz" | "password" | "token" => profile.user.is_none() || profile.user == user,
-            _ => true,
-        };
+        let said = self.in_force();
         let rows = SETTINGS.iter().map(|(name, show)| {
-            let said = self
-                .0
-                .iter()
-                .enumerate()
-                .find_map(|(at, (origin, profile))| {
-                    if !in_force(name, at, profile) {
-                        return None;
-                    }
-                    Some((show(profile)?, origin.words(profile.line(name))))
-                });
+            let said = said.0.iter().find_map(|(origin, profile)| {
+                Some((show(profile)?, origin.words(profile.line(name))))
+            });
             match said {
                 Some((value, origin)) => Setting {
                     name,
@@ -506,7 +499,7 @@ impl Config {
     }
 
     fn read(file: &Path, text: &str) -> Result<Self, Error> {
-        let written: File = toml::from_str(text).map_err(|error| {
+        let wrong_at = |error: toml::de::Error| {
             let at = error.span().map_or(0, |span| span.start.min(text.len()));
             let before = text.get(..at).unwrap_or_default();
             let line = before.matches('\n').count() + 1;
@@ -516,8 +509,10 @@ impl Config {
                 file.display(),
                 error.message().trim_end().replace('\n', ", ")
             ))
-        })?;
-        let lines = lines(text);
+        };
+        let table = DeTable::parse(text).map_err(wrong_at)?;
+        let lines = lines(text, table.get_ref());
+        let written = File::deserialize(toml::Deserializer::from(table)).map_err(wrong_at)?;
         let folder = file.parent().unwrap_or(Path::new("/"));
         let wrong = |place: &str, error: &Error| {
             Error::Usage(format!("{}, [{place}]: {error}", file.display()))
@@ -633,10 +628,7 @@ struct File {
 }
 
 /// The line of every key, by table.
-fn lines(text: &str) -> BTreeMap<String, BTreeMap<String, usize>> {
-    let Ok(file) = DeTable::parse(text) else {
-        return BTreeMap::new();
-    };
+fn lines(text: &str, file: &DeTable<'_>) -> BTreeMap<String, BTreeMap<String, usize>> {
     let line = |at: usize| text.get(..at).unwrap_or_default().matches('\n').count() + 1;
     let keys = |table: &DeTable<'_>| {
         let of = |(key, _): (&Spanned<DeString<'_>>, _)| {
@@ -645,7 +637,7 @@ fn lines(text: &str) -> BTreeMap<String, BTreeMap<String, usize>> {
         table.iter().map(of).collect::<BTreeMap<_, _>>()
     };
     let mut all = BTreeMap::new();
-    for (name, value) in file.get_ref() {
+    for (name, value) in file {
         let (name, Some(table)) = (name.get_ref(), value.get_ref().as_table()) else {
             continue;
         };
