@@ -82,7 +82,7 @@ fn run(cli: &Cli, idle: &Arc<AtomicBool>) -> Result<u8, Error> {
     let mut report = report(cli, &stack);
     let mut shell = Shell::new(settings);
     if named {
-        shell.connect(stack)?;
+        shell.connect(stack, true)?;
     }
     if scripts.is_empty() {
         return Ok(shell::editor::interact(shell, &mut report));

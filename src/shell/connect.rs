@@ -41,24 +41,12 @@ impl Shell {
         })
     }
 
-    /// Connects and logs in, in place of the session that there is.
+    /// Connects, and logs in if that is wanted, in place of the session that there is.
     ///
     /// # Errors
     /// Whatever keeps it from being connected or logged in. A session that there was goes on then, but not in a script: what comes behind it
     /// was meant for another server.
-    pub fn connect(&mut self, stack: Stack) -> Result<&State, Error> {
-        self.replace(stack, true)
-    }
-
-    /// Connects without logging in.
-    ///
-    /// # Errors
-    /// As [`connect`](Self::connect).
-    pub fn connect_only(&mut self, stack: Stack) -> Result<&State, Error> {
-        self.replace(stack, false)
-    }
-
-    fn replace(&mut self, stack: Stack, login: bool) -> Result<&State, Error> {
+    pub fn connect(&mut self, stack: Stack, login: bool) -> Result<&State, Error> {
         // The session that there is stays until the new one stands.
         if self.session.is_none() {
             self.last = Some(stack.clone());
@@ -84,7 +72,7 @@ impl Shell {
         Ok(session)
     }
 
-    /// Makes a new session the one that there is.
+    /// Makes a session that is logged in the one that there is; in a script, none is left of one that failed.
     fn become_session(
         &mut self,
         session: Result<Session, Error>,
@@ -135,11 +123,7 @@ impl Shell {
         self.cache.clear();
         let result = check_strength(&session, bits).and_then(|()| self.log_in(&mut session, &plan));
         match result {
-            Ok(()) => {
-                warn_of_no_compression(&session);
-                self.last = Some(stack);
-                Ok(self.session.insert(session).state())
-            }
+            Ok(()) => self.become_session(Ok(session), stack),
             Err(error) => {
                 // Nobody is logged in on it, but somebody can be.
                 if self.settings.interactive && session.is_open() {

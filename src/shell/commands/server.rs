@@ -88,34 +88,56 @@ const PIN: Flag = option(
     "the only certificate that will do, sha256:HEX",
 );
 
+const MINSSF: Flag = option("minssf", "BITS", "refuse a weaker encryption than this");
+const MAXSSF: Flag = option(
+    "maxssf",
+    "BITS",
+    "taken for cyradm's sake; TLS encrypts, SASL never does",
+);
+const SERVICE: Flag = option(
+    "service",
+    "NAME",
+    "taken for cyradm's sake; the service is imap",
+);
+
+/// The options that say how to connect and as whom, which [`profile`] reads; with the command's own before, between and behind them.
+macro_rules! connection_flags {
+    ([$($before:expr),*] [$($between:expr),*] [$($behind:expr),*]) => {
+        &[
+            $($before,)*
+            AUTHZ,
+            AUTH,
+            MECHANISMS,
+            PASSWORD_FILE,
+            PASSWORD_FD,
+            PASSWORD_COMMAND,
+            TOKEN_FILE,
+            TOKEN_COMMAND,
+            $($between,)*
+            NOTLS,
+            CAFILE,
+            CADIR,
+            CAPATH,
+            SYSTEM_ROOTS,
+            CERT,
+            TLSKEY,
+            TLS_SERVER_NAME,
+            PIN,
+            NO_VERIFY,
+            ALLOW_CLEARTEXT,
+            $($behind,)*
+        ]
+    };
+}
+
 pub static CONNECT: Command = Command {
     name: "connect",
     aliases: &["server", "servername"],
-    flags: &[
-        USER,
-        AUTHZ,
-        AUTH,
-        MECHANISMS,
-        PASSWORD_FILE,
-        PASSWORD_FD,
-        PASSWORD_COMMAND,
-        TOKEN_FILE,
-        TOKEN_COMMAND,
-        TLS,
-        STARTTLS_FLAG,
-        NOTLS,
-        CAFILE,
-        CADIR,
-        CAPATH,
-        SYSTEM_ROOTS,
-        CERT,
-        TLSKEY,
-        TLS_SERVER_NAME,
-        PIN,
-        NO_VERIFY,
-        ALLOW_CLEARTEXT,
-        switch("noauthenticate", "leave the login to authenticate"),
-    ],
+    flags: connection_flags!(
+        [USER]
+        [TLS, STARTTLS_FLAG]
+        [switch("noauthenticate", "leave the login to authenticate")]
+    ),
     arguments: &[OPTIONAL_SERVER, OPTIONAL_PORT],
     summary: "connect to a server and log in",
     details: "SERVER is one that the configuration names, or written as on the command line: host, host:port, imap://user@host, \
@@ -140,14 +162,15 @@ fn connect(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
                 stack
             }
         };
-        let state = if login {
-            shell.connect(stack)?
-        } else {
-            shell.connect_only(stack)?
-        };
-        about(state, out);
+        about(shell.connect(stack, login)?, out);
         Ok(())
     })
+}
+
+/// The number that an option has for its value; `what` says of which kind it has to be.
+fn number(input: &Input, name: &str, what: &str) -> Result<Option<u32>, Error> {
+    let number = input.option(name).map(str::parse).transpose();
+    number.map_err(|_| input.command.misuse(&format!("--{name} is {what}")))
 }
 
 /// What the options say of a connection.
@@ -168,15 +191,11 @@ fn profile(input: &Input) -> Result<Profile, Error> {
             .misuse("--tls, --starttls and --notls exclude each other"));
     }
     let yes = |name: &str| input.has(name).then_some(true);
-    let descriptor = match input.option("password-fd").map(str::parse::<u32>) {
-        Some(Err(_)) => {
-            return Err(input
-                .command
-                .misuse("--password-fd is the number of an open file descriptor"));
-        }
-        Some(Ok(number)) => Some(number),
-        None => None,
-    };
+    let descriptor = number(
+        input,
+        "password-fd",
+        "the number of an open file descriptor",
+    )?;
     // cyradm's --tlskey is a file that holds the certificate too.
     let (cert, tlskey) = match (path("cert"), path("tlskey")) {
         (None, Some(both)) => (Some(both), None),
@@ -219,38 +238,11 @@ fn profile(input: &Input) -> Result<Profile, Error> {
 pub static AUTHENTICATE: Command = Command {
     name: "authenticate",
     aliases: &["auth", "login"],
-    flags: &[
-        AUTHZ,
-        AUTH,
-        MECHANISMS,
-        PASSWORD_FILE,
-        PASSWORD_FD,
-        PASSWORD_COMMAND,
-        TOKEN_FILE,
-        TOKEN_COMMAND,
-        option("minssf", "BITS", "refuse a weaker encryption than this"),
-        option(
-            "maxssf",
-            "BITS",
-            "taken for cyradm's sake; TLS encrypts, SASL never does",
-        ),
-        option(
-            "service",
-            "NAME",
-            "taken for cyradm's sake; the service is imap",
-        ),
-        NOTLS,
-        CAFILE,
-        CADIR,
-        CAPATH,
-        SYSTEM_ROOTS,
-        CERT,
-        TLSKEY,
-        TLS_SERVER_NAME,
-        PIN,
-        NO_VERIFY,
-        ALLOW_CLEARTEXT,
-    ],
+    flags: connection_flags!(
+        []
+        [MINSSF, MAXSSF, SERVICE]
+        []
+    ),
     arguments: &[OPTIONAL_USER],
     summary: "log in, also as another user",
     details: "Who is logged in already is logged out first; the connection stays where the server can do that (UNAUTHENTICATE, RFC 8437), \
@@ -262,15 +254,8 @@ pub static AUTHENTICATE: Command = Command {
 fn authenticate(_: &mut Shell, input: &Input) -> Result<Step, Error> {
     let mut options = profile(input)?;
     options.user = input.word(0).map(str::to_owned);
-    let bits = |name: &str| match input.option(name).map(str::parse::<u32>) {
-        Some(Err(_)) => Err(input
-            .command
-            .misuse(&format!("--{name} is a number of bits"))),
-        Some(Ok(bits)) => Ok(Some(bits)),
-        None => Ok(None),
-    };
-    let least = bits("minssf")?.unwrap_or(0);
-    bits("maxssf")?;
+    let least = number(input, "minssf", "a number of bits")?.unwrap_or(0);
+    number(input, "maxssf", "a number of bits")?;
     alone(move |shell, out| {
         about(shell.authenticate(options, least)?, out);
         Ok(())
