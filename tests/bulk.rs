@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -26,7 +25,7 @@ use super::support::place::{
 };
 use super::support::pty::Terminal;
 use super::support::raw::{Raw, message};
-use super::support::run::{Imapadm, Run, wait};
+use super::support::run::{Imapadm, Run, signal, wait};
 use super::support::servers::{Server, unique};
 
 /// What any reaction may take.
@@ -1268,14 +1267,6 @@ fn hang_up(conn: &mut Conn, farewell: &str) {
     loop {
         conn.expect_line();
     }
-}
-
-fn signal(child: &Child, name: &str) {
-    let status = Command::new("kill")
-        .args([format!("-{name}"), child.id().to_string()])
-        .stdin(Stdio::null())
-        .status();
-    assert!(status.expect("kill runs").success());
 }
 
 #[track_caller]

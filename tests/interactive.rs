@@ -571,9 +571,9 @@ fn ctrl_c_ends_a_command_that_hangs_and_the_session_goes_on() {
     assert_eq!(faulty.connections(), 1);
 }
 
-#[test]
-fn the_advice_after_ctrl_c_fits_a_session_that_goes_on() {
-    let faulty = Faulty::script(|conn| {
+/// A server that answers everything but what is about a mailbox whose name holds «slow».
+fn never_slow() -> Faulty {
+    Faulty::script(|conn| {
         let_in(conn);
         loop {
             let (tag, command) = conn.expect_command();
@@ -581,7 +581,12 @@ fn the_advice_after_ctrl_c_fits_a_session_that_goes_on() {
                 conn.send(usual(&tag, &command));
             }
         }
-    });
+    })
+}
+
+#[test]
+fn the_advice_after_ctrl_c_fits_a_session_that_goes_on() {
+    let faulty = never_slow();
     let keyboard = Keyboard::at(Imapadm::on_port(faulty.port));
     for (line, sent) in [("status slow", "STATUS slow"), ("dm slow", "DELETE slow")] {
         let before = keyboard.prompts();
@@ -598,15 +603,7 @@ fn the_advice_after_ctrl_c_fits_a_session_that_goes_on() {
 
 #[test]
 fn ctrl_c_ends_all_that_was_typed_with_the_command() {
-    let faulty = Faulty::script(|conn| {
-        let_in(conn);
-        loop {
-            let (tag, command) = conn.expect_command();
-            if !command.contains("slow") {
-                conn.send(usual(&tag, &command));
-            }
-        }
-    });
+    let faulty = never_slow();
     let keyboard = Keyboard::at(Imapadm::on_port(faulty.port));
     let before = keyboard.prompts();
     // A paste: after Ctrl-C nobody wants the rest of it to be done.

@@ -247,10 +247,7 @@ fn a_client_certificate_is_enough() {
         Imapadm::on(server)
             .user("alice")
             .args(auth.map(|auth| format!("--auth={auth}")))
-            .arg("--cert")
-            .arg(&server.client_cert)
-            .arg("--tlskey")
-            .arg(&server.client_key)
+            .certificate(server)
             .args(["-c", "session"])
             .run()
     };

@@ -55,11 +55,7 @@ fn alice(server: &Server, by: By) -> Imapadm {
             let file = run.file("token", format!("{token}\n"));
             run.arg("--token-file").arg(file)
         }
-        By::Certificate => run
-            .arg("--cert")
-            .arg(&server.client_cert)
-            .arg("--tlskey")
-            .arg(&server.client_key),
+        By::Certificate => run.certificate(server),
         By::Password | By::Nothing => run,
     }
 }
@@ -165,10 +161,7 @@ fn a_certificate_of_another_is_not_who_was_asked_for() {
     // certificate for who one is in every mechanism.)
     let server = cyrus();
     Imapadm::on(server)
-        .arg("--cert")
-        .arg(&server.client_cert)
-        .arg("--tlskey")
-        .arg(&server.client_key)
+        .certificate(server)
         .args(["-c", "session"])
         .run()
         .ok()

@@ -1,7 +1,7 @@
 //! Scripts: where they come from, what stops them, what they print, and how they end.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::support::faulty::Faulty;
 use super::support::raw::Raw;
-use super::support::run::{Imapadm, Run, wait};
+use super::support::run::{Imapadm, Run, signal, wait};
 use super::support::servers::{Server, cyrus, dovecot, unique};
 
 /// How long something may take that takes no time; what takes longer hangs.
@@ -662,14 +662,6 @@ fn two_thousand_commands_print_the_same_with_and_without_keep_going() {
         assert_eq!(patient, ahead, "line {number} of the output");
     }
     assert!(patient.len() >= 2_000, "{}", patient.len());
-}
-
-fn signal(child: &Child, name: &str) {
-    let status = Command::new("kill")
-        .args([format!("-{name}"), child.id().to_string()])
-        .stdin(Stdio::null())
-        .status();
-    assert!(status.expect("kill runs").success());
 }
 
 /// Waits until the server has read this.

@@ -142,6 +142,14 @@ impl Imapadm {
         self
     }
 
+    /// With the client certificate that this server's authority has signed.
+    pub fn certificate(self, server: &Server) -> Self {
+        self.arg("--cert")
+            .arg(&server.client_cert)
+            .arg("--tlskey")
+            .arg(&server.client_key)
+    }
+
     pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.args.push(arg.as_ref().to_owned());
         self
@@ -367,6 +375,15 @@ fn reading(mut pipe: impl Read + Send + 'static) -> thread::JoinHandle<String> {
         pipe.read_to_end(&mut bytes).expect("a readable pipe");
         String::from_utf8_lossy(&bytes).into_owned()
     })
+}
+
+/// Sends a signal, such as `INT`, to a run that was started.
+pub fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill")
+        .args([format!("-{name}"), child.id().to_string()])
+        .stdin(Stdio::null())
+        .status();
+    assert!(status.expect("kill runs").success());
 }
 
 /// Its status, or none when the time is up.
