@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::account::{Account, Outcome};
 use crate::auth::{AuthError, SecretError};
 use crate::net::{ConnectError, FileError, TlsError};
 use crate::wire::encode::EncodeError;
@@ -187,49 +188,39 @@ pub enum Error {
         advice: &'static str,
     },
     /// The connection ended while a command waited for its answer.
-    #[error("the connection was lost before {verb} was answered: {cause}; {}", outcome(*.unknown))]
+    #[error("{}", lost(.verb, .cause, *.outcome))]
     Lost {
         /// The command.
         verb: &'static str,
         /// How it ended: the words of the server's BYE, a time limit, the network's error.
         cause: String,
-        /// Whether the command may have been done all the same.
-        unknown: bool,
+        /// [`Outcome::NotSent`]; [`Outcome::Unknown`] where it may have been done; [`Outcome::Failed`] where it only reads.
+        outcome: Outcome,
     },
     /// The user interrupted a command that waited for its answer.
-    #[error("interrupted before {verb} was answered; {}", if *.unknown {
-        "it is unknown whether it was done: look before repeating it"
-    } else {
-        "it changed nothing"
-    })]
+    #[error("{}", interrupted(.verb, *.outcome))]
     Interrupted {
         /// The command.
         verb: &'static str,
-        /// Whether the command may have been done all the same.
-        unknown: bool,
+        /// As in [`Error::Lost`].
+        outcome: Outcome,
     },
     /// Several things were done in one command and some of them failed; each was reported on its own.
-    #[error("{failed} of {all} failed: {first}")]
+    #[error("{} of {} failed: {first}", .account.failed, .account.all())]
     Several {
-        /// How many failed.
-        failed: usize,
-        /// Of how many.
-        all: usize,
+        /// What became of them.
+        account: Account,
         /// What failed first, and why.
         first: String,
     },
     /// Many things were to be done in one command, and the user or the end of the connection stopped it half way; each that was sent was
     /// reported on its own.
-    #[error("{}; {done} of {all} were done{}", how(.cause), rest(.cause, *.unknown))]
+    #[error("{}; {} of {} were done{}", how(.cause), .account.done, .account.all(), rest(.cause, .account))]
     Stopped {
         /// What stopped it: [`Error::Lost`], [`Error::Interrupted`].
         cause: Box<Error>,
-        /// How many were done.
-        done: usize,
-        /// Of how many nobody knows.
-        unknown: usize,
-        /// How many there were to do.
-        all: usize,
+        /// What became of all that there was to do.
+        account: Account,
     },
 }
 
@@ -248,11 +239,28 @@ fn login_advice(mechanism: &str) -> &'static str {
     }
 }
 
-fn outcome(unknown: bool) -> &'static str {
-    if unknown {
-        "it is unknown whether it was done: connect again and look before repeating it"
-    } else {
-        "it changes nothing: connect again and repeat it"
+fn lost(verb: &str, cause: &str, outcome: Outcome) -> String {
+    match outcome {
+        Outcome::NotSent => format!(
+            "{verb} was not sent, because the connection was lost: {cause}; connect again and repeat it"
+        ),
+        Outcome::Unknown => format!(
+            "the connection was lost before {verb} was answered: {cause}; it is unknown whether it was done: connect again and look before \
+             repeating it"
+        ),
+        _ => format!(
+            "the connection was lost before {verb} was answered: {cause}; it changes nothing: connect again and repeat it"
+        ),
+    }
+}
+
+fn interrupted(verb: &str, outcome: Outcome) -> String {
+    match outcome {
+        Outcome::NotSent => format!("interrupted before {verb} was sent; it changed nothing"),
+        Outcome::Unknown => format!(
+            "interrupted before {verb} was answered; it is unknown whether it was done: look before repeating it"
+        ),
+        _ => format!("interrupted before {verb} was answered; it changed nothing"),
     }
 }
 
@@ -266,18 +274,30 @@ fn how(cause: &Error) -> String {
 }
 
 /// What became of those that were not done, and what to do next.
-fn rest(cause: &Error, unknown: usize) -> String {
+fn rest(cause: &Error, account: &Account) -> String {
     let connect = if cause.ends_session() {
         "connect again and "
     } else {
         ""
     };
-    if unknown > 0 {
+    let Account {
+        failed,
+        unknown,
+        not_sent,
+        ..
+    } = account;
+    let mut others = String::new();
+    for (count, what) in [(failed, "failed"), (not_sent, "not sent")] {
+        if *count > 0 {
+            others.push_str(&format!(", {count} {what}"));
+        }
+    }
+    if *unknown > 0 {
         format!(
-            ", of {unknown} it is unknown whether they were done: {connect}look before repeating it"
+            "{others}, of {unknown} it is unknown whether they were done: {connect}look before repeating it"
         )
     } else {
-        format!(", the others were not: {connect}repeat it for those")
+        format!("{others}: {connect}repeat it for those that were not done")
     }
 }
 
@@ -325,7 +345,17 @@ impl Error {
     /// One word for programs, as in the JSON output's `error.kind`.
     pub fn kind(&self) -> &'static str {
         match self {
+            Error::Lost {
+                outcome: Outcome::NotSent,
+                ..
+            }
+            | Error::Interrupted {
+                outcome: Outcome::NotSent,
+                ..
+            } => "not-sent",
             error if error.is_interrupt() => "interrupted",
+            Error::Stopped { cause, .. } if cause.is_interrupt() => "interrupted",
+            Error::Stopped { cause, .. } if cause.ends_session() => "lost",
             Error::Stopped { cause, .. } => cause.kind(),
             Error::Usage(_) => "usage",
             Error::NotConnected => "not-connected",
@@ -360,14 +390,30 @@ impl Error {
         }
     }
 
+    /// What became of what was asked for: of many things that were asked for together, the outcome that has to be looked into first.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Error::Lost { outcome, .. } | Error::Interrupted { outcome, .. } => *outcome,
+            Error::Stopped { account, .. } | Error::Several { account, .. }
+                if account.unknown > 0 =>
+            {
+                Outcome::Unknown
+            }
+            _ => Outcome::Failed,
+        }
+    }
+
+    /// The counts, where many things were asked for together.
+    pub fn account(&self) -> Option<&Account> {
+        match self {
+            Error::Stopped { account, .. } | Error::Several { account, .. } => Some(account),
+            _ => None,
+        }
+    }
+
     /// Whether what was asked may have been done all the same.
     pub fn is_unknown(&self) -> bool {
-        matches!(
-            self,
-            Error::Lost { unknown: true, .. }
-                | Error::Interrupted { unknown: true, .. }
-                | Error::Stopped { unknown: 1.., .. }
-        )
+        self.outcome() == Outcome::Unknown
     }
 
     /// Whether nothing that comes after it can go on: the connection is gone, or the user has put an end to it.
@@ -401,20 +447,23 @@ mod tests {
     fn what_was_stopped_half_way_says_how_much_was_done() {
         let stopped = |cause, unknown| Error::Stopped {
             cause: Box::new(cause),
-            done: 20,
-            unknown,
-            all: 100,
+            account: Account {
+                done: 20,
+                unknown,
+                not_sent: 80 - unknown,
+                ..Account::default()
+            },
         };
         let interrupted = stopped(
             Error::Interrupted {
                 verb: "SETACL",
-                unknown: false,
+                outcome: Outcome::NotSent,
             },
             0,
         );
         assert_eq!(
             interrupted.to_string(),
-            "interrupted; 20 of 100 were done, the others were not: repeat it for those"
+            "interrupted; 20 of 100 were done, 80 not sent: repeat it for those that were not done"
         );
         assert_eq!(interrupted.kind(), "interrupted");
         assert!(interrupted.is_grave() && !interrupted.is_unknown());
@@ -422,16 +471,34 @@ mod tests {
             Error::Lost {
                 verb: "SETACL",
                 cause: "it fell over".into(),
-                unknown: true,
+                outcome: Outcome::Unknown,
             },
             7,
         );
         assert_eq!(
             lost.to_string(),
-            "the connection was lost: it fell over; 20 of 100 were done, of 7 it is unknown whether they were done: connect again and \
-             look before repeating it"
+            "the connection was lost: it fell over; 20 of 100 were done, 73 not sent, of 7 it is unknown whether they were done: \
+             connect again and look before repeating it"
         );
         assert_eq!((lost.kind(), lost.fault()), ("lost", Fault::Network));
         assert!(lost.ends_session() && lost.is_unknown());
+    }
+
+    #[test]
+    fn what_was_never_sent_is_told_from_what_is_unknown() {
+        let lost = |outcome| Error::Lost {
+            verb: "DELETE",
+            cause: "it fell over".into(),
+            outcome,
+        };
+        assert_eq!(lost(Outcome::NotSent).kind(), "not-sent");
+        assert_eq!(lost(Outcome::Unknown).kind(), "lost");
+        assert!(
+            lost(Outcome::NotSent)
+                .to_string()
+                .contains("DELETE was not sent")
+        );
+        assert!(!lost(Outcome::NotSent).is_unknown());
+        assert!(!lost(Outcome::Failed).is_unknown());
     }
 }

@@ -103,6 +103,7 @@
 //! `admin` (what an administrator does) stands on `session` (the connection, the pipeline, the state), which stands on `auth`, `net`
 //! (sockets and TLS) and `wire` (bytes to IMAP and back). Nothing below knows what is above it.
 
+pub mod account;
 pub mod admin;
 pub mod auth;
 pub mod error;
@@ -110,5 +111,6 @@ pub mod net;
 pub mod session;
 pub mod wire;
 
+pub use account::{Account, Outcome};
 pub use error::{Error, Fault, Refusal};
 pub use session::{MailboxName, Options, Session};

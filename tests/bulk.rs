@@ -14,7 +14,7 @@ use imapadm::admin::overview::{Overview, Wanted};
 use imapadm::auth::Credentials;
 use imapadm::net::{Address, Security};
 use imapadm::session::Capabilities;
-use imapadm::{Error, MailboxName, Options, Session};
+use imapadm::{Error, MailboxName, Options, Outcome, Session};
 use serde_json::{Value, json};
 
 use super::library::open;
@@ -1710,7 +1710,7 @@ fn run_each_says_that_not_all_were_sent() {
             },
         )
         .expect_err("not all were sent");
-    assert_eq!(error.kind(), "lost");
+    assert_eq!(error.kind(), "not-sent");
     assert!(
         !error.is_unknown(),
         "of those left nothing was sent: {error}"
@@ -1738,7 +1738,13 @@ fn run_each_says_that_not_all_were_sent() {
         })
         .expect_err("not all were sent");
     assert!(
-        matches!(error, Error::Interrupted { unknown: false, .. }),
+        matches!(
+            error,
+            Error::Interrupted {
+                outcome: Outcome::NotSent,
+                ..
+            }
+        ),
         "{error:?}"
     );
     assert!(told.len() < PLENTY, "{}", told.len());

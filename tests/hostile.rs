@@ -780,7 +780,7 @@ fn the_library_tells_a_lost_connection_and_stays_lost() {
         assert!(error.ends_session() && !session.is_open());
         let (names, again) = listed(&mut session);
         assert!(names.is_empty());
-        assert_eq!(again.expect_err("it stays so").kind(), "lost");
+        assert_eq!(again.expect_err("it stays so").kind(), "not-sent");
     }
 }
 

@@ -11,7 +11,7 @@ use imapadm::admin::mailbox::Listing;
 use imapadm::admin::quota::{Limit, Resource};
 use imapadm::auth::{Credentials, Kind, SecretSource};
 use imapadm::net::{Address, Security};
-use imapadm::{Error, Fault, MailboxName, Options, Session};
+use imapadm::{Error, Fault, MailboxName, Options, Outcome, Session};
 use serde_json::{Value, json};
 
 use super::support::faulty::Faulty;
@@ -169,7 +169,7 @@ fn the_synopsis_of_imap_admin_runs_from_end_to_end() {
     );
     imap.logout();
     assert!(!imap.is_open());
-    assert_eq!(imap.noop().expect_err("logged out").kind(), "lost");
+    assert_eq!(imap.noop().expect_err("logged out").kind(), "not-sent");
 }
 
 #[test]
@@ -445,7 +445,7 @@ fn what_takes_too_long_is_given_up_and_the_session_goes_on() {
             error,
             Error::Interrupted {
                 verb: "STATUS",
-                unknown: false
+                outcome: Outcome::Failed
             }
         ),
         "{error:?}"
@@ -492,11 +492,7 @@ fn delete_subtree_tells_of_each_mailbox_as_it_goes_or_stays() {
         assert!(
             matches!(
                 &error,
-                Error::Several {
-                    failed: 3,
-                    all: 4,
-                    ..
-                }
+                Error::Several { account, .. } if (account.failed, account.done) == (3, 1)
             ),
             "{error:?}"
         );

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::ops::ControlFlow;
 
+use crate::account::{Account, Outcome};
 use crate::error::{Error, Refusal};
 use crate::session::{Effect, Fit, IntoMailbox, MailboxName, Request, Session, State};
 use crate::wire::cursor::{Cursor, ParseError};
@@ -687,7 +688,7 @@ impl Session {
         &mut self,
         mut mailboxes: Vec<Mailbox>,
         mut each: impl FnMut(Deleted),
-    ) -> Result<usize, Error> {
+    ) -> Result<u64, Error> {
         let all = mailboxes.len();
         let depth = |mailbox: &Mailbox| {
             let separator = mailbox.separator;
@@ -696,14 +697,14 @@ impl Session {
         };
         mailboxes.sort_by_cached_key(|mailbox| (Reverse(depth(mailbox)), mailbox.name.clone()));
         let mut needed = HashSet::new();
-        let (mut gone, mut failed, mut unknown) = (0, 0, 0);
+        let mut account = Account::default();
         let (mut first, mut grave) = (None, None);
         for level in mailboxes.chunk_by(|a, b| depth(a) == depth(b)) {
             let (blocked, free): (Vec<&Mailbox>, Vec<&Mailbox>) = level
                 .iter()
                 .partition(|mailbox| needed.contains(&mailbox.name));
             for mailbox in blocked {
-                failed += 1;
+                account.count(Outcome::Failed);
                 needed.extend(mailbox.name.parents(mailbox.separator));
                 let why = "a mailbox below it stayed, so it was not tried";
                 first.get_or_insert_with(|| format!("{}: {why}", mailbox.name));
@@ -720,16 +721,16 @@ impl Session {
             });
             let sent = self.run_each(requests, |mailbox, result| {
                 match &result {
-                    Ok(()) => gone += 1,
+                    Ok(()) => account.count(Outcome::Done),
                     // A name without a mailbox that has gone with what was below it. Dovecot lists some of them without \Noselect.
                     Err(Error::Refused(refusal))
-                        if is_missing(refusal) && (gone > 0 || mailbox.is_only_a_name()) =>
+                        if is_missing(refusal)
+                            && (account.done > 0 || mailbox.is_only_a_name()) =>
                     {
                         return;
                     }
                     Err(error) => {
-                        failed += 1;
-                        unknown += usize::from(error.is_unknown());
+                        account.count(error.outcome());
                         needed.extend(mailbox.name.parents(mailbox.separator));
                         first.get_or_insert_with(|| format!("{}: {error}", mailbox.name));
                     }
@@ -756,18 +757,20 @@ impl Session {
             if let Some(cause) = grave.take().or(sent.err()) {
                 return Err(match all {
                     1 => cause,
-                    all => Error::Stopped {
-                        cause: Box::new(cause),
-                        done: gone,
-                        unknown,
-                        all,
-                    },
+                    all => {
+                        let rest = (all as u64).saturating_sub(account.all());
+                        account.add(Outcome::NotSent, rest);
+                        Error::Stopped {
+                            cause: Box::new(cause),
+                            account,
+                        }
+                    }
                 });
             }
         }
         match first {
-            None => Ok(gone),
-            Some(first) => Err(Error::Several { failed, all, first }),
+            None => Ok(account.done),
+            Some(first) => Err(Error::Several { account, first }),
         }
     }
 

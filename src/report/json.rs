@@ -62,6 +62,17 @@ impl Render for Lines {
                 }
                 out.write_all(b",\"text\":")?;
                 string(out, &error.to_string())?;
+                if error.is_unknown() {
+                    out.write_all(b",\"unknown\":true")?;
+                }
+                if let Some(account) = error.account() {
+                    out.write_all(b",\"account\":{")?;
+                    for (at, (name, count)) in account.entries().into_iter().enumerate() {
+                        let comma = if at > 0 { "," } else { "" };
+                        write!(out, "{comma}\"{name}\":{count}")?;
+                    }
+                    out.write_all(b"}")?;
+                }
                 out.write_all(b"}}\n")
             }
         }

@@ -10,6 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use zeroize::Zeroizing;
 
+use crate::account::Outcome;
 use crate::auth::{
     self, AuthError, Circumstances, Credentials, Mechanism, Method, Offer, Secret, SecretBytes,
     Surroundings,
@@ -105,7 +106,7 @@ impl Session {
                 Err(error) if error.is_interrupt() => {
                     return Err(Error::Interrupted {
                         verb: "the greeting",
-                        unknown: false,
+                        outcome: Outcome::NotSent,
                     });
                 }
                 // In TLS 1.3 a refused client certificate shows only now.
@@ -421,7 +422,7 @@ impl Session {
                     self.fail(&IoError::Interrupted.into());
                     return Err(Error::Interrupted {
                         verb: "AUTHENTICATE",
-                        unknown: false,
+                        outcome: Outcome::NotSent,
                     });
                 }
                 // The ticket has the outcome.

@@ -13,6 +13,7 @@ mod state;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use crate::account::Outcome;
 use crate::error::Error;
 use crate::net::{Address, Interrupt, Security, Timeouts, TlsOptions};
 use crate::wire::cursor::ParseError;
@@ -189,7 +190,7 @@ impl Session {
                 // What `each` has heard of those before says nothing of this one.
                 stopped = self.check_open(request.verb()).and(Err(Error::Interrupted {
                     verb: request.verb(),
-                    unknown: false,
+                    outcome: Outcome::NotSent,
                 }));
                 break;
             }
@@ -340,7 +341,7 @@ impl Session {
         if self.options.interrupt.raised() {
             return Err(Error::Interrupted {
                 verb,
-                unknown: false,
+                outcome: Outcome::NotSent,
             });
         }
         if self.pipeline.is_empty() && self.link.heard.elapsed() > IDLE {
@@ -528,7 +529,7 @@ impl Session {
             Some(cause) => Err(Error::Lost {
                 verb,
                 cause: cause.clone(),
-                unknown: false,
+                outcome: Outcome::NotSent,
             }),
             None => Ok(()),
         }
@@ -542,7 +543,7 @@ impl Session {
         let mut in_grace = false;
         let mut result = Ok(());
         while !self.pipeline.is_done(id) {
-            let Some((verb, unknown)) = self.pipeline.describe(id) else {
+            let Some((verb, outcome)) = self.pipeline.describe(id) else {
                 break;
             };
             // The sink is lent for one response at a time.
@@ -556,7 +557,7 @@ impl Session {
                 }
                 Err(Error::Interrupted { .. }) => {
                     self.pipeline.abandon(id);
-                    result = Err(Error::Interrupted { verb, unknown });
+                    result = Err(Error::Interrupted { verb, outcome });
                     break;
                 }
                 // Its own outcome, which says whether it may have been done, is with its ticket.
@@ -639,7 +640,7 @@ impl Session {
             Err(error) if error.is_interrupt() => {
                 return Err(Error::Interrupted {
                     verb: "a command",
-                    unknown: true,
+                    outcome: Outcome::Unknown,
                 });
             }
             Err(error) => return Err(self.lose(error)),
@@ -729,7 +730,7 @@ impl Session {
         Error::Lost {
             verb,
             cause,
-            unknown: true,
+            outcome: Outcome::Unknown,
         }
     }
 }
@@ -740,11 +741,11 @@ fn unsent(verb: &'static str, error: Error) -> Error {
         Error::Lost { cause, .. } => Error::Lost {
             verb,
             cause,
-            unknown: false,
+            outcome: Outcome::NotSent,
         },
         Error::Interrupted { .. } => Error::Interrupted {
             verb,
-            unknown: false,
+            outcome: Outcome::NotSent,
         },
         other => other,
     }

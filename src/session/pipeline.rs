@@ -7,6 +7,7 @@ use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::marker::PhantomData;
 
+use crate::account::Outcome;
 use crate::error::{Error, Refusal};
 use crate::wire::cursor::ParseError;
 use crate::wire::response::{Condition, Data, Status};
@@ -35,14 +36,14 @@ impl<R: Request> Ticket<R> {
     }
 }
 
-/// A request's outcome, its type forgotten until the ticket gives it back.
-type Outcome = Result<Box<dyn Any + Send>, Error>;
+/// A request's reply or error, its type forgotten until the ticket gives it back.
+type Answer = Result<Box<dyn Any + Send>, Error>;
 
 /// A [`Request`] with its reply's type forgotten, so that one queue holds them all.
 trait Work: Send {
     fn take(&mut self, data: &Data<'_>, fit: Fit) -> Result<bool, ParseError>;
     fn take_status(&mut self, status: &Status<'_>) -> bool;
-    fn finish(self: Box<Self>, ok: &Status<'_>, state: &mut State) -> Outcome;
+    fn finish(self: Box<Self>, ok: &Status<'_>, state: &mut State) -> Answer;
     fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<String>;
 }
 
@@ -53,7 +54,7 @@ impl<R: Request> Work for R {
     fn take_status(&mut self, status: &Status<'_>) -> bool {
         Request::take_status(self, status)
     }
-    fn finish(self: Box<Self>, ok: &Status<'_>, state: &mut State) -> Outcome {
+    fn finish(self: Box<Self>, ok: &Status<'_>, state: &mut State) -> Answer {
         Request::finish(*self, ok, state).map(|reply| Box::new(reply) as Box<dyn Any + Send>)
     }
     fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<String> {
@@ -104,7 +105,7 @@ pub(super) struct Pipeline {
     last: u64,
     queue: VecDeque<InFlight>,
     /// Each with the bytes of the responses that it was made from.
-    outcomes: HashMap<u64, (Outcome, usize)>,
+    outcomes: HashMap<u64, (Answer, usize)>,
     bytes: usize,
     held: usize,
 }
@@ -161,7 +162,7 @@ impl Pipeline {
         self.outcomes.contains_key(&id)
     }
 
-    pub(super) fn claim(&mut self, id: u64) -> Option<Outcome> {
+    pub(super) fn claim(&mut self, id: u64) -> Option<Answer> {
         let (outcome, held) = self.outcomes.remove(&id)?;
         self.held -= held;
         Some(outcome)
@@ -172,12 +173,12 @@ impl Pipeline {
         self.held
     }
 
-    /// The verb of a request in flight, and whether it may have changed something.
-    pub(super) fn describe(&self, id: u64) -> Option<(&'static str, bool)> {
+    /// The verb of a request in flight, and what becomes of it when nobody waits for its answer any more.
+    pub(super) fn describe(&self, id: u64) -> Option<(&'static str, Outcome)> {
         self.queue
             .iter()
             .find(|entry| entry.id == id)
-            .map(|entry| (entry.verb, entry.effect == Effect::Change))
+            .map(|entry| (entry.verb, entry.effect.unanswered()))
     }
 
     /// Nobody will wait for request `id`.
@@ -292,11 +293,10 @@ impl Pipeline {
         for entry in self.queue.drain(..) {
             self.held -= entry.held;
             if !entry.abandoned {
-                let unknown = entry.effect == Effect::Change;
                 let lost = Error::Lost {
                     verb: entry.verb,
                     cause: cause.to_owned(),
-                    unknown,
+                    outcome: entry.effect.unanswered(),
                 };
                 self.outcomes.insert(entry.id, (Err(lost), 0));
             }

@@ -3,6 +3,7 @@
 //! Lives here: the trait [`Request`] and what it speaks of. Not here: any actual command (`admin` holds those, and the
 //! session's own are in `login`), nor how requests travel (`pipeline`).
 
+use crate::account::Outcome;
 use crate::error::{Error, Refusal};
 use crate::wire::cursor::ParseError;
 use crate::wire::encode::Encoder;
@@ -19,6 +20,16 @@ pub enum Effect {
     Session,
     /// It changes something that outlasts the session: a lost answer leaves unknown whether it was done.
     Change,
+}
+
+impl Effect {
+    /// What became of a request of this kind that was sent and never answered.
+    pub(crate) fn unanswered(self) -> Outcome {
+        match self {
+            Effect::Change => Outcome::Unknown,
+            Effect::Read | Effect::Session => Outcome::Failed,
+        }
+    }
 }
 
 /// How closely an untagged response must fit before a request takes it.

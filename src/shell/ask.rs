@@ -2,7 +2,7 @@
 //!
 //! Not here: the password, which is asked for by `imapadm::auth`.
 
-use imapadm::Error;
+use imapadm::{Error, Outcome};
 use rustyline::config::Behavior;
 use rustyline::error::ReadlineError;
 
@@ -31,7 +31,7 @@ pub fn ask(question: &str) -> Result<bool, Error> {
             Err(ReadlineError::Interrupted) => {
                 return Err(Error::Interrupted {
                     verb: "the question",
-                    unknown: false,
+                    outcome: Outcome::Failed,
                 });
             }
             Err(_) => return Ok(false),

@@ -39,13 +39,15 @@ pub mod status {
 
 /// The exit status that an error amounts to.
 pub fn exit_status(error: &Error) -> u8 {
+    if error.is_interrupt() {
+        return status::INTERRUPTED;
+    }
     match error.kind() {
         "usage" => status::USAGE,
         "connect" | "not-imap" | "bye" => status::CONNECT,
         "tls" | "file" | "insecure" => status::TLS,
         "auth" | "login" | "password" => status::AUTH,
-        "lost" => status::LOST,
-        "interrupted" => status::INTERRUPTED,
+        "lost" | "not-sent" => status::LOST,
         _ => status::FAILED,
     }
 }

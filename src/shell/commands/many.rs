@@ -5,7 +5,7 @@
 
 use imapadm::admin::mailbox::{Found, Reach};
 use imapadm::session::{MailboxName, RAW, Request};
-use imapadm::{Error, Session};
+use imapadm::{Error, Outcome, Session};
 
 use super::super::Shell;
 use super::super::ask::ask;
@@ -172,7 +172,7 @@ where
         for (mailbox, error) in unfit {
             fail(vec![("mailbox", Value::text(mailbox))], error, out);
         }
-        let (mut done, mut unknown) = (0, 0);
+        let mut done = 0;
         let mut progress = Progress::new(requests.len());
         let sent = session.run_each(requests, |key, result| {
             progress.step();
@@ -182,28 +182,23 @@ where
                     tell(&key, reply, out);
                 }
                 Err(error) => {
-                    unknown += usize::from(error.is_unknown());
                     fail(row(&key), error, out);
                 }
             }
         });
         progress.end();
         tell_skipped(found.skipped);
-        let cause = match (tally.verdict(), sent) {
-            (Err(grave), _) if grave.is_grave() => grave,
-            (_, Err(cause)) => cause,
-            (verdict, Ok(())) => return verdict,
-        };
-        // A lone failure is its own account.
-        Err(match all {
-            1 => cause,
-            all => Error::Stopped {
-                cause: Box::new(cause),
-                done,
-                unknown,
-                all,
-            },
-        })
+        tally.account.add(Outcome::Done, done);
+        let counted = tally.account.all();
+        tally
+            .account
+            .add(Outcome::NotSent, (all as u64).saturating_sub(counted));
+        if let Err(cause) = sent
+            && !tally.first.as_ref().is_some_and(Error::is_grave)
+        {
+            tally.first = Some(cause);
+        }
+        tally.verdict()
     })
 }
 

@@ -12,8 +12,8 @@ mod quota;
 mod server;
 mod shell;
 
-use imapadm::Error;
 use imapadm::session::{Request, Ticket};
+use imapadm::{Account, Error, Outcome};
 
 pub use metadata::entry_names;
 
@@ -139,7 +139,7 @@ fn submit_all<R: Request<Reply = ()> + Clone>(
 /// What became of a command that does several things.
 struct Tally {
     all: usize,
-    failed: usize,
+    account: Account,
     /// The failure that is told at the end.
     first: Option<Error>,
 }
@@ -148,7 +148,7 @@ impl Tally {
     fn of(all: usize) -> Self {
         Self {
             all,
-            failed: 0,
+            account: Account::default(),
             first: None,
         }
     }
@@ -163,7 +163,10 @@ impl Tally {
     ) {
         row.push((done, Value::Flag(result.is_ok())));
         match result {
-            Ok(()) => out.row(&row),
+            Ok(()) => {
+                self.account.count(Outcome::Done);
+                out.row(&row);
+            }
             Err(error) => self.fail(row, error, out),
         }
     }
@@ -175,7 +178,7 @@ impl Tally {
             row.push(("reason", Value::text(&error)));
             out.row(&row);
         }
-        self.failed += 1;
+        self.account.count(error.outcome());
         // The first one is told, and a lost connection or an interrupt must not hide behind it.
         match &self.first {
             Some(first) if first.is_grave() || !error.is_grave() => {}
@@ -187,10 +190,13 @@ impl Tally {
     fn verdict(self) -> Result<(), Error> {
         match self.first {
             None => Ok(()),
-            Some(first) if self.all == 1 || first.is_grave() => Err(first),
+            Some(first) if self.all == 1 => Err(first),
+            Some(first) if first.is_grave() => Err(Error::Stopped {
+                cause: Box::new(first),
+                account: self.account,
+            }),
             Some(first) => Err(Error::Several {
-                failed: self.failed,
-                all: self.all,
+                account: self.account,
                 first: first.to_string(),
             }),
         }
