@@ -7,7 +7,9 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::support::certs::{self, Authority, Form, Identity, named, on, trusting};
+use rustls::version::{TLS12, TLS13};
+
+use super::support::certs::{self, Authority, Form, Identity, named, on, openssl, trusting};
 use super::support::faulty::Faulty;
 use super::support::run::{Imapadm, Run};
 
@@ -184,9 +186,14 @@ struct OpenSsl {
 
 impl OpenSsl {
     fn start(identity: &Identity, options: &[&str]) -> OpenSsl {
+        OpenSsl::with(&identity.pem, &identity.key_pem(), options)
+    }
+
+    /// With a certificate that rustls can't serve.
+    fn with(certificate: &str, key: &str, options: &[&str]) -> OpenSsl {
         let home = Imapadm::bare();
-        let certificate = home.file("server.pem", &identity.pem);
-        let key = home.file("server.key", identity.key_pem());
+        let certificate = home.file("server.pem", certificate);
+        let key = home.file("server.key", key);
         let mut child = Command::new("openssl")
             .args(["s_server", "-accept", "127.0.0.1:0", "-cert"])
             .arg(certificate)
@@ -270,7 +277,10 @@ fn cleartext_where_tls_is_expected_is_told() {
         conn.stall(Duration::from_secs(30));
     });
     let run = on(&server, Form::StartTls).run();
-    refused(&server, run, &["localhost"]);
+    let words = ["OK to STARTTLS", "cleartext", "* OK why do you talk"];
+    refused(&server, run, &words);
+    let run = on(&server, Form::StartTls).run();
+    run.never_says("without --tls");
 }
 
 #[test]
@@ -318,5 +328,179 @@ fn the_systems_authorities_are_trusted_when_that_is_asked_for() {
         let private = certs::serving(form, ours.clone());
         let run = with(&private).arg("--system-roots").run();
         refused(&private, run, &["localhost"]);
+    }
+}
+
+#[test]
+fn a_key_of_a_length_that_proves_nothing_is_called_so() {
+    let home = Imapadm::bare();
+    for (bits, word) in [("1024", "too short"), ("1536", "too short")] {
+        let key = home.home().join("key.pem");
+        let key_path = key.to_str().expect("UTF-8");
+        openssl(&["genrsa", "-out", key_path, bits]);
+        let pem = openssl(&[
+            "req",
+            "-x509",
+            "-key",
+            key_path,
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost",
+        ]);
+        let key_pem = std::fs::read_to_string(&key).expect("the key");
+        let fingerprint = openssl(&[
+            "x509",
+            "-noout",
+            "-fingerprint",
+            "-sha256",
+            "-in",
+            home.file("c.pem", &pem).to_str().expect("UTF-8"),
+        ]);
+        for version in ["-tls1_2", "-tls1_3"] {
+            let server = OpenSsl::with(&pem, &key_pem, &[version, "-cipher", "DEFAULT@SECLEVEL=0"]);
+            let run = || {
+                Imapadm::on_tls_port(server.port).args(["--tls", "--timeout", "10", "-c", "noop"])
+            };
+            // Whoever trusts it.
+            for run in [
+                trusting(run(), &pem),
+                run().args(["--pin", fingerprint.trim()]),
+                run().arg("--no-verify"),
+            ] {
+                run.run()
+                    .fails(5)
+                    .complains(word)
+                    .complains(bits)
+                    .never_says("stood in between")
+                    .never_says(PASSWORD);
+            }
+        }
+    }
+    // The key of the authority is no better.
+    let file = |name: &str, text: &str| home.file(name, text).to_str().expect("UTF-8").to_owned();
+    let key = file("ca.key", &openssl(&["genrsa", "1024"]));
+    let ca = openssl(&["req", "-x509", "-key", &key, "-subj", "/CN=Weak CA"]);
+    let ca_file = file("ca.pem", &ca);
+    let server_key = openssl(&["genrsa", "2048"]);
+    let server_file = file("server.key", &server_key);
+    let request = openssl(&[
+        "req",
+        "-new",
+        "-key",
+        &server_file,
+        "-subj",
+        "/CN=localhost",
+    ]);
+    let request = file("request", &request);
+    let names = file("names", "subjectAltName=DNS:localhost");
+    let signed = openssl(&[
+        "x509",
+        "-req",
+        "-in",
+        &request,
+        "-CA",
+        &ca_file,
+        "-CAkey",
+        &key,
+        "-extfile",
+        &names,
+        "-CAcreateserial",
+    ]);
+    let server = OpenSsl::with(&signed, &server_key, &["-cipher", "DEFAULT@SECLEVEL=0"]);
+    let run = Imapadm::on_tls_port(server.port).args(["--tls", "--timeout", "10", "-c", "noop"]);
+    trusting(run, &ca)
+        .run()
+        .fails(5)
+        .complains("Weak CA")
+        .complains("too short")
+        .complains("1024");
+}
+
+#[test]
+fn a_client_certificate_that_lacks_is_told_in_every_version_of_tls() {
+    let authority = Authority::new("CA");
+    let identity = authority.signs(&named(&["localhost"]));
+    // openssl speaks of a failed handshake in TLS 1.2, others of the certificate.
+    for version in ["-tls1_2", "-tls1_3"] {
+        let server = OpenSsl::start(&identity, &[version, "-Verify", "1"]);
+        let run =
+            Imapadm::on_tls_port(server.port).args(["--tls", "--timeout", "10", "-c", "noop"]);
+        trusting(run, &authority.pem())
+            .run()
+            .fails(5)
+            .complains("client certificate")
+            .never_says("in common");
+    }
+    for form in Form::BOTH {
+        for version in [&TLS12, &TLS13] {
+            let config = identity.config_of(Some(&authority), &[version]);
+            let server = certs::serving(form, config);
+            let run = trusting(on(&server, form), &authority.pem()).run();
+            refused(&server, run, &["demands a client certificate"]);
+        }
+    }
+    // Nothing in common is still called so.
+    let server = OpenSsl::start(&identity, &["-tls1_2", "-cipher", "AES128-SHA"]);
+    let run = Imapadm::on_tls_port(server.port).args(["--tls", "--timeout", "10", "-c", "noop"]);
+    trusting(run, &authority.pem())
+        .run()
+        .fails(5)
+        .complains("in common");
+}
+
+#[test]
+fn an_authority_of_the_same_name_makes_none_self_signed() {
+    // An appliance that names all its certificates alike.
+    let authority = Authority::new("localhost");
+    let identity = authority.signs(&named(&["localhost"]));
+    let other = Authority::new("localhost");
+    for form in Form::BOTH {
+        let server = certs::serving(form, identity.config(None));
+        let run = on(&server, form).run();
+        refused(
+            &server,
+            run,
+            &["signed by an authority that is not trusted"],
+        );
+        let run = on(&server, form).run();
+        run.never_says("self-signed");
+        let run = trusting(on(&server, form), &other.pem()).run();
+        refused(&server, run, &["another key"]);
+        accepted(trusting(on(&server, form), &authority.pem()).run());
+    }
+}
+
+#[test]
+fn one_of_version_1_can_be_pinned() {
+    for kind in [
+        &["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"][..],
+        &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"],
+        &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"],
+    ] {
+        let identity = Identity::of_version_1(kind);
+        let other = Identity::of_version_1(kind);
+        for form in Form::BOTH {
+            for version in [&TLS12, &TLS13] {
+                let server = certs::serving(form, identity.config_of(None, &[version]));
+                let pin = format!("sha256:{}", identity.fingerprint());
+                accepted(on(&server, form).args(["--pin", &pin]).run());
+                accepted(on(&server, form).arg("--no-verify").run());
+                // It names no host, so neither an authority nor a file can vouch for it.
+                for run in [
+                    on(&server, form),
+                    trusting(on(&server, form), &identity.pem),
+                ] {
+                    let before = server.received().len();
+                    let run = run.run().fails(5).complains("version 1").complains(&pin);
+                    run.never_says(PASSWORD).never_says("Unsupported");
+                    let after = server.received()[before..].join("\n");
+                    assert!(!after.contains("AUTHENTICATE"), "{after}");
+                }
+                let pin = format!("sha256:{}", other.fingerprint());
+                let run = on(&server, form).args(["--pin", &pin]).run().fails(5);
+                run.complains("NOT THE PINNED ONE");
+            }
+        }
     }
 }

@@ -152,6 +152,16 @@ fn an_unknown_authority_is_asked_about_too() {
 }
 
 #[test]
+fn one_of_version_1_is_asked_about_too() {
+    let identity = Identity::of_version_1(&["-algorithm", "RSA"]);
+    let (server, _) = showing(&[&identity]);
+    let user = User::of(&server);
+    user.trusts();
+    let run = user.script(&server).run().ok();
+    assert_eq!(run.stderr, "", "{run}");
+}
+
+#[test]
 fn no_is_no_and_nothing_is_kept() {
     let identity = self_signed();
     let (server, _) = showing(&[&identity]);

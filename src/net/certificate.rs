@@ -10,11 +10,13 @@ use std::str::FromStr;
 use rustls::pki_types::UnixTime;
 use sha2::{Digest as _, Sha256};
 use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::GeneralName;
+use x509_parser::error::X509Error;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::objects::oid_registry;
 use x509_parser::prelude::FromDer as _;
+use x509_parser::public_key::PublicKey;
 use x509_parser::time::ASN1Time;
-use x509_parser::x509::X509Name;
+use x509_parser::x509::{X509Name, X509Version};
 
 /// Characters kept of one name; a host's has 253 at most (RFC 1035 section 2.3.4).
 const LONGEST_NAME: usize = 300;
@@ -85,6 +87,74 @@ pub(super) fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {
         Ok(([], certificate)) => Some(certificate),
         _ => None,
     }
+}
+
+/// Whether it is of version 3, and so can name hosts (RFC 5280 section 4.1.2.1).
+pub(super) fn has_extensions(certificate: &X509Certificate<'_>) -> bool {
+    certificate.version() == X509Version::V3
+}
+
+/// Whether it is signed with its own key. An authority that has the name of what it signed is still another one.
+pub(super) fn signed_itself(certificate: &X509Certificate<'_>) -> bool {
+    if certificate.issuer().as_raw() != certificate.subject().as_raw() {
+        return false;
+    }
+    match certificate.verify_signature(None) {
+        Ok(()) => true,
+        // Too old or too rare a way to sign, or too short a key: what remains is what it says of its keys.
+        Err(X509Error::SignatureUnsupportedAlgorithm) => says_it_signed_itself(certificate),
+        Err(_) => {
+            key_of(certificate).is_some_and(|key| !key.is_usable())
+                && says_it_signed_itself(certificate)
+        }
+    }
+}
+
+/// Whether the names of the key that signed it and of its own key, where it has both, are one (RFC 5280 section 4.2.1.1).
+fn says_it_signed_itself(certificate: &X509Certificate<'_>) -> bool {
+    let mut signer = None;
+    let mut own = None;
+    for extension in certificate.extensions() {
+        match extension.parsed_extension() {
+            ParsedExtension::AuthorityKeyIdentifier(id) => signer = id.key_identifier.as_ref(),
+            ParsedExtension::SubjectKeyIdentifier(id) => own = Some(id),
+            _ => {}
+        }
+    }
+    signer.is_none() || own.is_none() || signer == own
+}
+
+/// An RSA key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct RsaKey {
+    /// The length of its modulus.
+    pub(super) bits: usize,
+}
+
+impl RsaKey {
+    /// The lengths that ring can check signatures of; shorter ones are no longer safe.
+    pub(super) const USABLE: std::ops::RangeInclusive<usize> = 2048..=8192;
+
+    pub(super) fn is_usable(self) -> bool {
+        Self::USABLE.contains(&self.bits)
+    }
+}
+
+/// The certificate's key, if it is an RSA key.
+pub(super) fn rsa_key(der: &[u8]) -> Option<RsaKey> {
+    key_of(&parse(der)?)
+}
+
+fn key_of(certificate: &X509Certificate<'_>) -> Option<RsaKey> {
+    let PublicKey::RSA(key) = certificate.public_key().parsed().ok()? else {
+        return None;
+    };
+    let zeros = key.modulus.iter().take_while(|&&byte| byte == 0).count();
+    let modulus = key.modulus.get(zeros..)?;
+    let unused = modulus.first()?.leading_zeros();
+    Some(RsaKey {
+        bits: modulus.len() * 8 - usize::try_from(unused).unwrap_or(0),
+    })
 }
 
 fn distinguished(name: &X509Name<'_>) -> String {
@@ -246,6 +316,21 @@ mod tests {
         params
             .self_signed(&rcgen::KeyPair::generate().unwrap())
             .unwrap()
+    }
+
+    #[test]
+    fn lengths_of_keys() {
+        for (bits, usable) in [
+            (1024, false),
+            (2047, false),
+            (2048, true),
+            (8192, true),
+            (8193, false),
+        ] {
+            assert_eq!(RsaKey { bits }.is_usable(), usable, "{bits}");
+        }
+        assert_eq!(rsa_key(made(&["mail"], "mail").der()), None);
+        assert_eq!(rsa_key(b"no certificate"), None);
     }
 
     #[test]

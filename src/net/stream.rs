@@ -7,6 +7,7 @@ use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -18,6 +19,7 @@ use zeroize::Zeroizing;
 use super::address::is_loopback;
 use super::connect::{self, ConnectError};
 use super::deflate::{Damaged, Deflate};
+use super::tls::Identity;
 use super::wait::{Ended, Interrupt, SLICE, Timeouts, Wait, seconds};
 use super::{Address, TlsError, TlsOptions};
 
@@ -52,8 +54,8 @@ struct Queue {
 struct Tls {
     connection: Box<ClientConnection>,
     host: String,
-    /// Whether a client certificate was given, which tells what some alerts mean.
-    shown: bool,
+    /// What became of the client's certificate, which tells what some alerts mean.
+    identity: Arc<Identity>,
     /// An error that came behind data which had to be handed out first.
     pending: Option<TlsError>,
 }
@@ -196,7 +198,7 @@ impl Stream {
             return Err(TlsError::AlreadyOn);
         }
         let host = options.server_name.as_deref().unwrap_or(host);
-        let config = options.config()?;
+        let (config, identity) = options.config()?;
         let name = server_name(host)?;
         let connection = ClientConnection::new(config, name).map_err(|error| TlsError::Other {
             host: host.to_owned(),
@@ -205,7 +207,7 @@ impl Stream {
         let mut tls = Tls {
             connection: Box::new(connection),
             host: host.to_owned(),
-            shown: options.cert.is_some(),
+            identity,
             pending: None,
         };
         tls.handshake(
@@ -808,7 +810,10 @@ impl Tls {
             // The alert tells the server's log why we leave. It goes out only if there is room for it now.
             let _ = self.connection.write_tls(socket);
             return Err(Handshake::Failed(TlsError::from_rustls(
-                &self.host, error, first, self.shown,
+                &self.host,
+                error,
+                first,
+                self.identity.client(),
             )));
         }
         Ok(())
@@ -869,7 +874,12 @@ impl Tls {
             if let Err(error) = self.connection.process_new_packets() {
                 let _ = self.connection.write_tls(socket);
                 // What came before the error, the server's last words perhaps, is handed out first.
-                self.pending = Some(TlsError::from_rustls(&self.host, error, b"", self.shown));
+                self.pending = Some(TlsError::from_rustls(
+                    &self.host,
+                    error,
+                    b"",
+                    self.identity.client(),
+                ));
             }
         }
     }
@@ -907,7 +917,6 @@ mod tests {
     use super::*;
     use std::net::TcpListener;
     use std::os::unix::net::UnixListener;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
 

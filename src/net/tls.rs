@@ -8,15 +8,18 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustls::client::WebPkiServerVerifier;
+use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, RootCertStore, SignatureScheme};
 use rustls_native_certs::{CertificateResult, ErrorKind, load_native_certs};
 use zeroize::Zeroizing;
 
 use super::certificate::Fingerprint;
+use super::tls_error::Client;
 use super::verify::{Trust, Verifier};
 
 /// More than the bundle of all public authorities (some 200 KiB) by far; a device or a disk image is not read.
@@ -76,40 +79,44 @@ impl TlsOptions {
         self.config().map(drop)
     }
 
-    /// The configuration for one connection.
-    pub(super) fn config(&self) -> Result<Arc<ClientConfig>, FileError> {
+    /// The configuration for one connection, and what tells whether its server asked for a certificate.
+    pub(super) fn config(&self) -> Result<(Arc<ClientConfig>, Arc<Identity>), FileError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = Verifier {
             trust: self.trust(&provider)?,
             provider: provider.clone(),
         };
-        let builder = ClientConfig::builder_with_provider(provider)
+        let builder = ClientConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
             .map_err(FileError::Setup)?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
-        let config = match (&self.cert, &self.key) {
-            (None, None) => builder.with_no_client_auth(),
+        let key = match (&self.cert, &self.key) {
+            (None, None) => None,
             (None, Some(key)) => return Err(FileError::KeyWithoutCert { key: key.clone() }),
             (Some(cert), key) => {
                 let chain = read_certificates(cert)?;
                 let key_file = key.as_ref().unwrap_or(cert);
                 let private = read_key(key_file, key.is_none())?;
-                builder
-                    .with_client_auth_cert(chain, private)
-                    .map_err(|error| match error {
-                        rustls::Error::InconsistentKeys(_) => FileError::KeyMismatch {
-                            cert: cert.clone(),
-                            key: key_file.clone(),
-                        },
-                        error => FileError::BadKey {
-                            file: key_file.clone(),
-                            reason: error.to_string(),
-                        },
-                    })?
+                let certified = CertifiedKey::from_der(chain, private, &provider);
+                Some(Arc::new(certified.map_err(|error| match error {
+                    rustls::Error::InconsistentKeys(_) => FileError::KeyMismatch {
+                        cert: cert.clone(),
+                        key: key_file.clone(),
+                    },
+                    error => FileError::BadKey {
+                        file: key_file.clone(),
+                        reason: error.to_string(),
+                    },
+                })?))
             }
         };
-        Ok(Arc::new(config))
+        let identity = Arc::new(Identity {
+            key,
+            asked: AtomicBool::new(false),
+        });
+        let config = builder.with_client_cert_resolver(Arc::clone(&identity) as Arc<_>);
+        Ok((Arc::new(config), identity))
     }
 
     fn trust(&self, provider: &Arc<rustls::crypto::CryptoProvider>) -> Result<Trust, FileError> {
@@ -156,6 +163,39 @@ impl TlsOptions {
             given,
             known: self.known,
         })
+    }
+}
+
+/// The client's certificate and key, if it has any, and whether the server has asked for them.
+#[derive(Debug)]
+pub(super) struct Identity {
+    key: Option<Arc<CertifiedKey>>,
+    asked: AtomicBool,
+}
+
+impl Identity {
+    /// What became of the client's certificate so far.
+    pub(super) fn client(&self) -> Client {
+        match (self.asked.load(Ordering::SeqCst), &self.key) {
+            (false, _) => Client::NotAsked,
+            (true, None) => Client::Lacking,
+            (true, Some(_)) => Client::Shown,
+        }
+    }
+}
+
+impl ResolvesClientCert for Identity {
+    fn resolve(
+        &self,
+        _authorities: &[&[u8]],
+        _schemes: &[SignatureScheme],
+    ) -> Option<Arc<CertifiedKey>> {
+        self.asked.store(true, Ordering::SeqCst);
+        self.key.clone()
+    }
+
+    fn has_certs(&self) -> bool {
+        self.key.is_some()
     }
 }
 

@@ -12,6 +12,7 @@ use super::wait::seconds;
 
 /// Why there is no TLS. `host` is the name that the certificate was checked for.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TlsError {
     /// A file of certificates or keys can't be used; nothing was sent.
     #[error(transparent)]
@@ -63,6 +64,37 @@ pub enum TlsError {
         host: String,
         /// What it shows.
         certificate: Box<Certificate>,
+    },
+    /// Of an old version (RFC 5280 section 4.1.2.1), which can't say for which host it is.
+    #[error(
+        "the certificate of {host} is of an old form (X.509 version 1 or 2) that names no host, so nobody can vouch for it; the \
+         server's administrator should replace it; until then, if the administrator confirms this fingerprint, trust this certificate \
+         alone with --pin {}",
+        certificate.fingerprint
+    )]
+    OldVersion {
+        /// The host.
+        host: String,
+        /// What it shows.
+        certificate: Box<Certificate>,
+    },
+    /// An RSA key of a length with which nothing can be proven.
+    #[error(
+        "the certificate of {host} can't be used: {} too {} (RSA with {bits} bits, where 2048 to 8192 are needed), whoever trusts it; the \
+         server's administrator must replace it by one with a longer key, such as 3072 bits",
+        match authority {
+            None => "its key is".to_owned(),
+            Some(name) => format!("the key of the authority {name:?} that signed it is"),
+        },
+        if *bits < 2048 { "short" } else { "long" }
+    )]
+    KeyLength {
+        /// The host.
+        host: String,
+        /// How long the key is.
+        bits: usize,
+        /// Whose key it is, if not the server's.
+        authority: Option<String>,
     },
     /// Not the one that it must be ([`TlsOptions::pin`](super::TlsOptions::pin)).
     #[error(
@@ -275,9 +307,8 @@ fn plain_name(name: &str) -> String {
 }
 
 impl TlsError {
-    /// rustls's error in our terms. `first` is how the server's first bytes began; `shown` is whether a client
-    /// certificate was given.
-    pub(super) fn from_rustls(host: &str, error: Error, first: &[u8], shown: bool) -> Self {
+    /// rustls's error in our terms. `first` is how the server's first bytes began.
+    pub(super) fn from_rustls(host: &str, error: Error, first: &[u8], client: Client) -> Self {
         let host = host.to_owned();
         match error {
             Error::InvalidCertificate(error) => certificate(host, error),
@@ -302,7 +333,7 @@ impl TlsError {
                 host,
                 reason: format!("{reason:?}"),
             },
-            Error::AlertReceived(alert) => from_alert(host, alert, shown),
+            Error::AlertReceived(alert) => from_alert(host, alert, client),
             error => TlsError::Other {
                 host,
                 reason: error.to_string(),
@@ -372,6 +403,15 @@ fn refused(host: String, refusal: &Refusal) -> TlsError {
             host,
             certificate: boxed(certificate),
         },
+        Refusal::OldVersion(certificate) => TlsError::OldVersion {
+            host,
+            certificate: boxed(certificate),
+        },
+        Refusal::KeyLength { key, authority } => TlsError::KeyLength {
+            host,
+            bits: key.bits,
+            authority: authority.clone(),
+        },
         Refusal::NotPinned { pin, found } => TlsError::PinMismatch {
             host,
             expected: *pin,
@@ -385,30 +425,46 @@ fn refused(host: String, refusal: &Refusal) -> TlsError {
     }
 }
 
-/// An alert from the server (RFC 8446 section 6.2).
-fn from_alert(host: String, alert: AlertDescription, shown: bool) -> TlsError {
-    let refused = |reason| {
-        if shown {
-            TlsError::ClientCertificateRefused {
-                host: host.clone(),
-                reason,
-            }
-        } else {
-            // Before TLS 1.3 there was no alert of its own for a certificate that is missing.
-            TlsError::ClientCertificateDemanded { host: host.clone() }
-        }
+/// What became of the client's certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Client {
+    /// The server has not asked for one.
+    NotAsked,
+    /// It asked, and there was none.
+    Lacking,
+    /// It asked, and got one.
+    Shown,
+}
+
+/// An alert from the server (RFC 8446 section 6.2, RFC 5246 section 7.2.2).
+fn from_alert(host: String, alert: AlertDescription, client: Client) -> TlsError {
+    let about = |reason: &'static str| match client {
+        Client::Shown => TlsError::ClientCertificateRefused {
+            host: host.clone(),
+            reason,
+        },
+        // Before TLS 1.3 there was no alert of its own for a certificate that is missing.
+        Client::Lacking => TlsError::ClientCertificateDemanded { host: host.clone() },
+        Client::NotAsked => TlsError::Alert {
+            host: host.clone(),
+            alert: format!("{alert:?}"),
+        },
     };
     match alert {
         AlertDescription::CertificateRequired => TlsError::ClientCertificateDemanded { host },
         AlertDescription::NoCertificate => TlsError::ClientCertificateDemanded { host },
-        AlertDescription::BadCertificate => refused("bad certificate"),
-        AlertDescription::UnsupportedCertificate => refused("unsupported kind of certificate"),
-        AlertDescription::CertificateRevoked => refused("it is revoked"),
-        AlertDescription::CertificateExpired => refused("it has expired"),
-        AlertDescription::CertificateUnknown => refused("certificate unknown"),
-        AlertDescription::UnknownCA => refused("its authority is unknown to the server"),
-        AlertDescription::AccessDenied => refused("access denied"),
+        AlertDescription::BadCertificate => about("bad certificate"),
+        AlertDescription::UnsupportedCertificate => about("unsupported kind of certificate"),
+        AlertDescription::CertificateRevoked => about("it is revoked"),
+        AlertDescription::CertificateExpired => about("it has expired"),
+        AlertDescription::CertificateUnknown => about("certificate unknown"),
+        AlertDescription::UnknownCA => about("its authority is unknown to the server"),
+        AlertDescription::AccessDenied => about("access denied"),
         AlertDescription::ProtocolVersion => TlsError::TooOld { host },
+        // Who asks for a certificate has found a way to encrypt before: it is about the certificate.
+        AlertDescription::HandshakeFailure if client != Client::NotAsked => {
+            about("the server's alert HandshakeFailure")
+        }
         AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity => {
             TlsError::Incompatible {
                 host,
@@ -439,27 +495,39 @@ mod tests {
 
     #[test]
     fn alerts_about_certificates_depend_on_having_shown_one() {
-        let error = |alert, shown| {
-            TlsError::from_rustls("mail", Error::AlertReceived(alert), b"\x15", shown)
+        let error = |alert, client| {
+            TlsError::from_rustls("mail", Error::AlertReceived(alert), b"\x15", client)
         };
+        use AlertDescription::{
+            BadCertificate, CertificateRequired, HandshakeFailure, ProtocolVersion, UnknownCA,
+            UnrecognisedName,
+        };
+        for alert in [CertificateRequired, BadCertificate, HandshakeFailure] {
+            assert!(matches!(
+                error(alert, Client::Lacking),
+                TlsError::ClientCertificateDemanded { .. }
+            ));
+        }
+        for alert in [UnknownCA, HandshakeFailure] {
+            assert!(matches!(
+                error(alert, Client::Shown),
+                TlsError::ClientCertificateRefused { .. }
+            ));
+        }
         assert!(matches!(
-            error(AlertDescription::CertificateRequired, false),
-            TlsError::ClientCertificateDemanded { .. }
+            error(HandshakeFailure, Client::NotAsked),
+            TlsError::Incompatible { .. }
         ));
         assert!(matches!(
-            error(AlertDescription::BadCertificate, false),
-            TlsError::ClientCertificateDemanded { .. }
+            error(BadCertificate, Client::NotAsked),
+            TlsError::Alert { .. }
         ));
         assert!(matches!(
-            error(AlertDescription::UnknownCA, true),
-            TlsError::ClientCertificateRefused { .. }
-        ));
-        assert!(matches!(
-            error(AlertDescription::ProtocolVersion, true),
+            error(ProtocolVersion, Client::Shown),
             TlsError::TooOld { .. }
         ));
         assert!(matches!(
-            error(AlertDescription::UnrecognisedName, true),
+            error(UnrecognisedName, Client::Shown),
             TlsError::Alert { .. }
         ));
     }

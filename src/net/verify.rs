@@ -2,19 +2,27 @@
 //!
 //! rustls does the checking. What is added: a certificate that signed itself is told from one with an unknown
 //! authority, and that from one whose authority has another key than the trusted one of its name; a certificate that
-//! the user gave as trusted is trusted even if it is the server's own; and certificates are known by their fingerprint.
+//! the user gave as trusted is trusted even if it is the server's own; certificates are known by their fingerprint; one of
+//! an old version can be pinned; and a key that is too short is called so.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::crypto::{
+    CryptoProvider, verify_tls12_signature, verify_tls13_signature,
+    verify_tls13_signature_with_raw_key,
+};
+use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
 
-use super::certificate::{Certificate, Fingerprint, parse};
+use webpki::RawPublicKeyEntity;
+
+use super::certificate::{
+    Certificate, Fingerprint, RsaKey, has_extensions, parse, rsa_key, signed_itself,
+};
 
 /// How far to trust the server's certificate.
 #[derive(Debug)]
@@ -52,6 +60,14 @@ pub(super) enum Refusal {
         "the certificate is signed by an authority with the name of a trusted one and another key"
     )]
     OtherKey(Certificate),
+    #[error("the certificate is of an old version, which names no host")]
+    OldVersion(Certificate),
+    #[error("an RSA key has {} bits", key.bits)]
+    KeyLength {
+        key: RsaKey,
+        /// Whose key it is, if not the server's: the name of an authority that signed.
+        authority: Option<String>,
+    },
     #[error("the certificate is not the pinned one")]
     NotPinned {
         pin: Fingerprint,
@@ -72,6 +88,79 @@ impl From<Refusal> for Error {
 
 impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        self.judge(end_entity, intermediates, server_name, ocsp_response, now)?;
+        // No proof that the server has such a key can be checked, so the handshake is about to fail, whoever trusts it.
+        match rsa_key(end_entity).filter(|key| !key.is_usable()) {
+            None => Ok(ServerCertVerified::assertion()),
+            Some(key) => Err(Refusal::KeyLength {
+                key,
+                authority: None,
+            }
+            .into()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        match old_key(cert) {
+            None => verify_tls12_signature(message, cert, dss, algorithms),
+            Some(key) => {
+                let key = RawPublicKeyEntity::try_from(&key)
+                    .map_err(|_| Error::from(CertificateError::BadEncoding))?;
+                let fit = algorithms
+                    .mapping
+                    .iter()
+                    .find(|(scheme, _)| *scheme == dss.scheme);
+                // The scheme does not say which curve the key is on (RFC 5246 section 7.4.1.4.1).
+                let mut fit = fit.into_iter().flat_map(|(_, fit)| *fit);
+                let proven = fit.any(|algorithm| {
+                    key.verify_signature(*algorithm, message, dss.signature())
+                        .is_ok()
+                });
+                if proven {
+                    Ok(HandshakeSignatureValid::assertion())
+                } else {
+                    Err(CertificateError::BadSignature.into())
+                }
+            }
+        }
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        match old_key(cert) {
+            None => verify_tls13_signature(message, cert, dss, algorithms),
+            Some(key) => verify_tls13_signature_with_raw_key(message, &key, dss, algorithms),
+        }
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+impl Verifier {
+    /// Whether the certificate is to be trusted; that the server has its key is proven later.
+    fn judge(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
@@ -108,7 +197,7 @@ impl ServerCertVerifier for Verifier {
                             ocsp_response,
                             now,
                         )
-                        .map_err(|error| clearer(error, end_entity))
+                        .map_err(|error| clearer(error, end_entity, intermediates, given))
                 });
                 match (verdict, known) {
                     (Err(_), Some(known)) if Fingerprint::of(end_entity) == *known => {
@@ -124,32 +213,13 @@ impl ServerCertVerifier for Verifier {
             }
         }
     }
+}
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, cert, dss, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, cert, dss, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
+/// The public key (SubjectPublicKeyInfo) of a certificate that webpki does not read, for it is of version 1 or 2 (RFC 5280 section
+/// 4.1.2.1). Whoever trusts such a certificate by its fingerprint trusts this key.
+fn old_key(certificate: &CertificateDer<'_>) -> Option<SubjectPublicKeyInfoDer<'static>> {
+    let parsed = parse(certificate)?;
+    (!has_extensions(&parsed)).then(|| parsed.tbs_certificate.subject_pki.raw.to_vec().into())
 }
 
 /// The verdict on a server's certificate that the user gave as trusted: its time and its names are left to check. `None`
@@ -183,6 +253,11 @@ fn own_certificate(
         };
         return Some(Err(error.into()));
     }
+    if !has_extensions(&parsed) {
+        return Some(Err(
+            Refusal::OldVersion(Certificate::read(certificate)).into()
+        ));
+    }
     Some(
         ParsedCertificate::try_from(certificate)
             .and_then(|parsed| verify_server_name(&parsed, server_name))
@@ -191,10 +266,22 @@ fn own_certificate(
 }
 
 /// rustls's error with what it does not tell apart.
-fn clearer(error: Error, certificate: &CertificateDer<'_>) -> Error {
+fn clearer(
+    error: Error,
+    certificate: &CertificateDer<'_>,
+    intermediates: &[CertificateDer<'_>],
+    given: &[CertificateDer<'_>],
+) -> Error {
     let Error::InvalidCertificate(reason) = &error else {
         return error;
     };
+    let parsed = parse(certificate);
+    if parsed
+        .as_ref()
+        .is_some_and(|parsed| !has_extensions(parsed))
+    {
+        return Refusal::OldVersion(Certificate::read(certificate)).into();
+    }
     // Both keys of one kind, or of two.
     let other_key = matches!(
         reason,
@@ -204,15 +291,44 @@ fn clearer(error: Error, certificate: &CertificateDer<'_>) -> Error {
     let unknown = matches!(reason, CertificateError::UnknownIssuer);
     // Among others, an authority's certificate used for a server.
     let other = matches!(reason, CertificateError::Other(_));
-    let signed_itself = parse(certificate)
-        .is_some_and(|parsed| parsed.issuer().as_raw() == parsed.subject().as_raw());
-    if signed_itself && (other_key || unknown || other) {
-        Refusal::SelfSigned(Certificate::read(certificate)).into()
-    } else if other_key {
+    if (other_key || unknown || other) && parsed.as_ref().is_some_and(signed_itself) {
+        return Refusal::SelfSigned(Certificate::read(certificate)).into();
+    }
+    if other_key
+        && let Some((key, authority)) = unusable_authority(certificate, intermediates, given)
+    {
+        return Refusal::KeyLength {
+            key,
+            authority: Some(authority),
+        }
+        .into();
+    }
+    if other_key {
         Refusal::OtherKey(Certificate::read(certificate)).into()
     } else if unknown {
         Refusal::UnknownIssuer(Certificate::read(certificate)).into()
     } else {
         error
     }
+}
+
+/// The first authority, from the server's certificate upwards, whose signatures can't be checked for the length of its key.
+fn unusable_authority(
+    certificate: &CertificateDer<'_>,
+    intermediates: &[CertificateDer<'_>],
+    given: &[CertificateDer<'_>],
+) -> Option<(RsaKey, String)> {
+    let chain = std::iter::once(certificate).chain(intermediates);
+    let issuers = chain.filter_map(|signed| Some(parse(signed)?.issuer().as_raw().to_vec()));
+    let authorities = || intermediates.iter().chain(given);
+    issuers
+        .flat_map(|issuer| {
+            authorities().filter(move |one| {
+                parse(one).is_some_and(|one| one.subject().as_raw() == issuer.as_slice())
+            })
+        })
+        .find_map(|authority| {
+            let key = rsa_key(authority).filter(|key| !key.is_usable())?;
+            Some((key, Certificate::read(authority).subject))
+        })
 }

@@ -16,7 +16,7 @@ use crate::auth::{
     Surroundings,
 };
 use crate::error::Error;
-use crate::net::{Address, IoError, Security, Stream};
+use crate::net::{Address, IoError, Security, Stream, TlsError};
 use crate::wire::encode::Encoder;
 use crate::wire::response::{self, Condition, Data, Response, Status, Untagged};
 
@@ -201,6 +201,13 @@ impl Session {
         );
         if let Err(error) = started {
             self.give_up("there is no TLS on it");
+            if let TlsError::Plaintext { said, .. } = &error {
+                return Err(self.insecure(&format!(
+                    "it said OK to STARTTLS and then went on in cleartext{}: its TLS does not work, or somebody on the way answers for it; ask \
+                     whoever runs it, or use --tls if it has a port for that (mostly 993)",
+                    if said.is_empty() { String::new() } else { format!(" ({said:?})") }
+                )));
+            }
             return Err(error.into());
         }
         self.state.forget_cleartext();

@@ -197,6 +197,9 @@ impl Shell {
                 ref error @ (TlsError::SelfSigned {
                     ref certificate, ..
                 }
+                | TlsError::OldVersion {
+                    ref certificate, ..
+                }
                 | TlsError::UnknownIssuer {
                     ref certificate, ..
                 }),
@@ -412,6 +415,9 @@ fn local_user() -> Option<String> {
 fn show(host: &str, error: &TlsError, certificate: &Certificate) {
     let why = match error {
         TlsError::SelfSigned { .. } => "is self-signed",
+        TlsError::OldVersion { .. } => {
+            "is of an old form (X.509 version 1 or 2) without host names"
+        }
         _ => "is signed by an authority that is not known here",
     };
     let text = format!(
