@@ -121,7 +121,7 @@ pub enum Error {
     },
     /// The server lists no such mailbox; nothing was sent to change it.
     #[error(
-        "the server lists no mailbox {mailbox}, so nothing was done; look for its exact name with listmailbox"
+        "the server lists no mailbox {mailbox}, so nothing was done; look for its exact name with listmailbox, or you may not be allowed to see it (right l)"
     )]
     NotListed {
         /// The name that was looked for.

@@ -58,7 +58,9 @@
 //!
 //! // @lines = $imap->select("user.bob"); @numbers = $imap->expunge();
 //! let selected = imap.select("user.bob")?;
-//! println!("{} messages", selected.exists);
+//! if let Some(count) = selected.exists {
+//!     println!("{count} messages");
+//! }
 //! for number in imap.expunge()? {
 //!     println!("{number} is gone; those behind it have moved up");
 //! }

@@ -128,7 +128,10 @@ fn the_synopsis_of_imap_admin_runs_from_end_to_end() {
     raw.ok("STORE 2:3 +FLAGS (\\Deleted)");
     raw.ok("UNSELECT");
     let selected = imap.select(&bob).expect("select");
-    assert_eq!((selected.exists, selected.read_only), (4, false));
+    assert_eq!(
+        (selected.exists, selected.read_only),
+        (Some(4), Some(false))
+    );
     let gone = imap.expunge().expect("expunge");
     let mut model = vec![1, 2, 3, 4];
     for number in gone {
@@ -137,7 +140,7 @@ fn the_synopsis_of_imap_admin_runs_from_end_to_end() {
     assert_eq!(model, [1, 4]);
     assert_eq!(
         imap.state().selected().expect("selected").exists,
-        2,
+        Some(2),
         "the state follows"
     );
     imap.unselect().expect("unselect");
@@ -206,7 +209,7 @@ fn the_methods_do_the_same_on_both_servers() {
                 .is_empty()
         );
         let selected = imap.examine(&typed).expect("examine");
-        assert!(selected.read_only);
+        assert_eq!(selected.read_only, Some(true));
         imap.close().expect("close");
         assert_eq!(
             imap.close().expect_err("nothing selected").kind(),

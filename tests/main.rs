@@ -5,6 +5,7 @@ mod certificates;
 mod compression;
 mod config;
 mod connecting;
+mod facts;
 mod fixtures;
 mod flow;
 mod ground;

@@ -141,8 +141,19 @@ fn go_through(cases: &[Case]) {
     }
 }
 
+/// What a command for many could take for a pattern is shown, and has to be typed, as a name that none of them does.
+fn unmistakable(name: &str) -> String {
+    if name.contains(['*', '%']) {
+        format!("wire:{name}")
+    } else {
+        name.to_owned()
+    }
+}
+
 /// What a server refuses leaves nothing behind.
 fn refused(place: &Place, parent: &str, name: &str, words: &str) {
+    let name = unmistakable(name);
+    let name = name.as_str();
     let failure: Failure = place.fails(1, &format!("createmailbox {}", word(name)));
     assert_eq!(failure.kind, "no", "{name:?}");
     let failure = failure.says(words);
@@ -170,15 +181,10 @@ fn refused(place: &Place, parent: &str, name: &str, words: &str) {
 fn round(place: &Place, parent: &str, name: &str, wire: &str) {
     let mut raw = place.raw();
     let below = format!("{parent}{}", place.separator);
-    let rows = place.rows(&format!("createmailbox {}", word(name)));
-    // What a command for many could take for a pattern is shown as a name that none of them does, and can be typed so.
-    let raw_form = format!("wire:{name}");
-    let name = if name.contains(['*', '%']) {
-        &raw_form
-    } else {
-        name
-    };
+    let name = unmistakable(name);
+    let name = name.as_str();
     let typed = word(name);
+    let rows = place.rows(&format!("createmailbox {typed}"));
     assert_eq!(rows, json!([{"mailbox": name, "created": true}]));
     assert_eq!(
         wire_names(&mut raw, "LIST", &format!("{below}*")),

@@ -10,7 +10,7 @@ use crate::wire::cursor::{Cursor, ParseError};
 use crate::wire::encode::Encoder;
 use crate::wire::response::{Data, Status};
 
-use super::{has, is_denied, is_missing};
+use super::{MISSING, has, is_denied, is_missing};
 
 const ACL: Extension = Extension {
     name: "ACL",
@@ -363,7 +363,7 @@ impl Request for MyRights {
         })
     }
     fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<String> {
-        is_missing(refusal).then(|| "Look for its exact name with listmailbox".into())
+        is_missing(refusal).then(|| MISSING.into())
     }
 }
 
@@ -460,7 +460,7 @@ impl Request for ListRights {
 
 fn acl_advice(refusal: &Refusal, mailbox: &MailboxName, state: &State) -> Option<String> {
     if is_missing(refusal) {
-        Some("Look for its exact name with listmailbox".into())
+        Some(MISSING.into())
     } else if is_denied(refusal) {
         let who = state.user().unwrap_or("you");
         Some(format!(

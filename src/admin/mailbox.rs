@@ -17,7 +17,7 @@ use crate::wire::response::{Data, Status as StatusResponse};
 use crate::wire::utf7;
 
 use super::mailboxes::Mailboxes;
-use super::{has, is_denied, is_missing};
+use super::{MISSING, has, is_denied, is_missing};
 
 /// CREATE (RFC 3501 section 6.3.3), with a partition on Cyrus.
 #[derive(Debug, Clone)]
@@ -94,7 +94,7 @@ impl Request for Delete {
                 "You need the right x (delete mailbox) on it; an administrator can take it: setacl {mailbox} {who} +x"
             ))
         } else if is_missing(refusal) {
-            Some("Look for its exact name with listmailbox".into())
+            Some(MISSING.into())
         } else {
             None
         }
@@ -165,7 +165,7 @@ impl Request for Rename {
                 None => "Choose a name that is free".into(),
             })
         } else if is_missing(refusal) {
-            Some("Look for its exact name with listmailbox".into())
+            Some(MISSING.into())
         } else if is_denied(refusal) {
             Some("You need the right x on the mailbox and k on the new parent".into())
         } else if has(refusal, "", &["not supported on mailbox"]) {
@@ -485,7 +485,7 @@ impl Request for Status {
 /// What to do when a mailbox can't be read.
 pub(super) fn read_advice(refusal: &Refusal) -> Option<String> {
     if is_missing(refusal) {
-        Some("Look for its exact name with listmailbox".into())
+        Some(MISSING.into())
     } else if is_denied(refusal) {
         Some("You need the right r (read) on it; see yours with myrights".into())
     } else {

@@ -15,6 +15,7 @@ use super::mailbox::read_advice;
 #[derive(Debug, Clone)]
 pub struct Select {
     selected: Selected,
+    examine: bool,
 }
 
 impl Select {
@@ -22,6 +23,7 @@ impl Select {
     pub fn new(mailbox: MailboxName, read_only: bool) -> Self {
         Self {
             selected: Selected::new(mailbox, read_only),
+            examine: read_only,
         }
     }
 }
@@ -29,11 +31,7 @@ impl Select {
 impl Request for Select {
     type Reply = Selected;
     fn verb(&self) -> &'static str {
-        if self.selected.read_only {
-            "EXAMINE"
-        } else {
-            "SELECT"
-        }
+        if self.examine { "EXAMINE" } else { "SELECT" }
     }
     fn effect(&self) -> Effect {
         Effect::Session
@@ -53,9 +51,9 @@ impl Request for Select {
     }
     fn take(&mut self, data: &Data<'_>, _: Fit) -> Result<bool, ParseError> {
         match data.number {
-            Some(number) if data.is("EXISTS") => self.selected.exists = number,
-            Some(number) if data.is("RECENT") => self.selected.recent = number,
-            None if data.is("FLAGS") => self.selected.flags = flags(data.body)?,
+            Some(number) if data.is("EXISTS") => self.selected.exists = Some(number),
+            Some(number) if data.is("RECENT") => self.selected.recent = Some(number),
+            None if data.is("FLAGS") => self.selected.flags = Some(flags(data.body)?),
             _ => return Ok(false),
         }
         Ok(true)
@@ -72,15 +70,19 @@ impl Request for Select {
         } else if code.is("UNSEEN") {
             self.selected.unseen = number;
         } else if code.is("PERMANENTFLAGS") {
-            self.selected.permanent_flags = flags(code.cursor()).unwrap_or_default();
+            self.selected.permanent_flags = flags(code.cursor()).ok();
         } else {
             return false;
         }
         true
     }
     fn finish(mut self, ok: &Status<'_>, state: &mut State) -> Result<Selected, Error> {
-        if ok.code.is_some_and(|code| code.is("READ-ONLY")) {
-            self.selected.read_only = true;
+        if let Some(code) = ok.code {
+            if code.is("READ-ONLY") {
+                self.selected.read_only = Some(true);
+            } else if code.is("READ-WRITE") && !self.examine {
+                self.selected.read_only = Some(false);
+            }
         }
         state.selected = Some(self.selected.clone());
         Ok(self.selected)
@@ -234,7 +236,7 @@ impl Session {
         if self
             .state()
             .selected()
-            .is_some_and(|selected| selected.read_only)
+            .is_some_and(|selected| selected.read_only == Some(true))
         {
             return Err(Error::Usage(
                 "the mailbox is only examined, so nothing can be removed from it; select it".into(),

@@ -11,7 +11,7 @@ use crate::wire::cursor::{Cursor, ParseError};
 use crate::wire::encode::Encoder;
 use crate::wire::response::{Data, Status};
 
-use super::{has, is_denied, is_missing};
+use super::{MISSING, has, is_denied, is_missing};
 
 const METADATA: Extension = Extension {
     name: "METADATA",
@@ -524,7 +524,7 @@ fn advice(refusal: &Refusal, mailbox: &MailboxName, state: &State) -> Option<Str
         }
     }
     if is_missing(refusal) {
-        Some("Look for its exact name with listmailbox".into())
+        Some(MISSING.into())
     } else if has(refusal, "", &["must begin with", "entry name"]) {
         Some("Write the entry as in /shared/comment or /private/comment".into())
     } else if has(refusal, "", &["not enabled"]) && state.is_dovecot() {

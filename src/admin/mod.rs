@@ -25,6 +25,11 @@ fn is_missing(refusal: &Refusal) -> bool {
     )
 }
 
+/// What to do when the server says that a mailbox does not exist. It also says so of one that the user may not see
+/// (RFC 4314 section 6).
+const MISSING: &str =
+    "Look for its exact name with listmailbox, or you may not be allowed to see it (right l)";
+
 /// Whether a refusal says that a right is lacking (RFC 5530 NOPERM; Cyrus 3.6 only has the words).
 fn is_denied(refusal: &Refusal) -> bool {
     has(

@@ -77,6 +77,9 @@ impl Request for Id {
     }
 }
 
+/// What to do with a server that does not tell its hierarchy separator.
+const SAY_SEPARATOR: &str = "start imapadm with --separator, as in --separator /";
+
 /// NAMESPACE (RFC 2342).
 struct AskNamespace {
     reply: Option<Namespaces>,
@@ -121,7 +124,7 @@ impl Request for AskNamespace {
         let missing = Error::Missing {
             verb: "NAMESPACE",
             missing: "NAMESPACE",
-            advice: "the separator can be set with --separator",
+            advice: SAY_SEPARATOR,
         };
         state.namespaces = Some(self.reply.ok_or(missing)?);
         Ok(())
@@ -213,15 +216,25 @@ impl Session {
         }
         let nothing = MailboxName::from_wire(b"");
         let mut answer = None;
-        self.list_each(Listing::All, &nothing, &nothing, |root| {
+        let asked = self.list_each(Listing::All, &nothing, &nothing, |root| {
             answer = Some(root.separator);
             std::ops::ControlFlow::Break(())
-        })?;
+        });
+        match asked {
+            Ok(()) => {}
+            Err(Error::Refused(mut refusal)) => {
+                refusal.advice = Some(format!(
+                    "So the server does not tell its hierarchy separator: {SAY_SEPARATOR}"
+                ));
+                return Err(Error::Refused(refusal));
+            }
+            Err(error) => return Err(error),
+        }
         // To take silence for a flat server would leave all that is below a mailbox out of sight.
         let separator = answer.ok_or(Error::Missing {
             verb: "LIST",
             missing: "LIST",
-            advice: "say what the hierarchy separator is with --separator",
+            advice: SAY_SEPARATOR,
         })?;
         self.state_mut().root_separator = Some(separator);
         Ok(separator)

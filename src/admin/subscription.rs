@@ -5,7 +5,7 @@ use crate::session::{Effect, IntoMailbox, MailboxName, Request, Session, State};
 use crate::wire::encode::Encoder;
 use crate::wire::response::Status;
 
-use super::is_missing;
+use super::{MISSING, is_missing};
 
 /// SUBSCRIBE or UNSUBSCRIBE (RFC 3501 sections 6.3.6 and 6.3.7).
 #[derive(Debug, Clone)]
@@ -38,7 +38,7 @@ impl Request for Subscribe {
         Ok(())
     }
     fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<String> {
-        is_missing(refusal).then(|| "Look for its exact name with listmailbox".into())
+        is_missing(refusal).then(|| MISSING.into())
     }
 }
 

@@ -124,37 +124,38 @@ impl Namespaces {
 pub struct Selected {
     /// Its name.
     pub mailbox: MailboxName,
-    /// Whether it was opened with EXAMINE, or the server gave no more than READ-ONLY.
-    pub read_only: bool,
-    /// Messages in it.
-    pub exists: u64,
-    /// Messages with the \Recent flag.
-    pub recent: u64,
+    /// Whether it may only be read: it was opened with EXAMINE, or the server said READ-ONLY. `None` where the server said neither that
+    /// nor READ-WRITE.
+    pub read_only: Option<bool>,
+    /// Messages in it, where told.
+    pub exists: Option<u64>,
+    /// Messages with the \Recent flag, where told.
+    pub recent: Option<u64>,
     /// Sequence number of the first unseen message, where told.
     pub unseen: Option<u64>,
     /// Its UIDVALIDITY, where told.
     pub uidvalidity: Option<u64>,
     /// The next UID, where told.
     pub uidnext: Option<u64>,
-    /// The flags in use.
-    pub flags: Vec<String>,
-    /// The flags that can be changed for good.
-    pub permanent_flags: Vec<String>,
+    /// The flags in use, where told.
+    pub flags: Option<Vec<String>>,
+    /// The flags that can be changed for good, where told; if not, all can (RFC 3501 section 7.1).
+    pub permanent_flags: Option<Vec<String>>,
 }
 
 impl Selected {
     /// A mailbox of which nothing is known yet.
-    pub(crate) fn new(mailbox: MailboxName, read_only: bool) -> Self {
+    pub(crate) fn new(mailbox: MailboxName, examined: bool) -> Self {
         Self {
             mailbox,
-            read_only,
-            exists: 0,
-            recent: 0,
+            read_only: examined.then_some(true),
+            exists: None,
+            recent: None,
             unseen: None,
             uidvalidity: None,
             uidnext: None,
-            flags: Vec::new(),
-            permanent_flags: Vec::new(),
+            flags: None,
+            permanent_flags: None,
         }
     }
 }
@@ -331,11 +332,11 @@ impl State {
             return false;
         };
         if data.is("EXISTS") {
-            selected.exists = number;
+            selected.exists = Some(number);
         } else if data.is("RECENT") {
-            selected.recent = number;
+            selected.recent = Some(number);
         } else if data.is("EXPUNGE") {
-            selected.exists = selected.exists.saturating_sub(1);
+            selected.exists = selected.exists.map(|exists| exists.saturating_sub(1));
         } else {
             return data.is("FETCH");
         }

@@ -3,7 +3,7 @@
 //! One table of these ([`super::commands::ALL`]) is what parsing, help and completion come from. Not here: the commands.
 
 use imapadm::Error;
-use imapadm::session::MailboxName;
+use imapadm::session::{MailboxName, RAW};
 
 use super::Shell;
 use super::words::may_hold_secret;
@@ -362,7 +362,27 @@ impl Input {
     pub fn mailbox(&self, index: usize, shell: &Shell) -> Result<MailboxName, Error> {
         match self.word(index) {
             Some(word) => MailboxName::typed(word),
+            None if shell.session.is_none() => Err(Error::NotConnected),
             None => shell.selected().cloned().ok_or(Error::NothingSelected),
         }
+    }
+
+    /// The name of a mailbox that is to be made. One with a wildcard could never be named again without being a pattern, so that is mostly a
+    /// mistake; who means it writes [`RAW`] in front.
+    ///
+    /// # Errors
+    /// It can't be a name, or holds a wildcard.
+    pub fn new_mailbox(&self, index: usize, shell: &Shell) -> Result<MailboxName, Error> {
+        if let Some(word) = self.word(index)
+            && word.contains(['*', '%'])
+            && !word.starts_with(RAW)
+        {
+            return Err(Error::Usage(format!(
+                "{word:?} holds a wildcard (* or %), so every other command would take it for a pattern; choose another name, or write {} if \
+                 you mean it",
+                shell_words::quote(&MailboxName::typed(word)?.to_string())
+            )));
+        }
+        self.mailbox(index, shell)
     }
 }

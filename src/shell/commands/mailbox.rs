@@ -30,7 +30,7 @@ pub static CREATE: Command = Command {
 };
 
 fn create(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
-    let mailbox = input.mailbox(0, shell)?;
+    let mailbox = input.new_mailbox(0, shell)?;
     let partition = partition(input, 1)?.map(str::to_owned);
     let request = shell
         .session()?
@@ -138,7 +138,7 @@ pub static RENAME: Command = Command {
 
 fn rename(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     let from = input.mailbox(0, shell)?;
-    let to = input.mailbox(1, shell)?;
+    let to = input.new_mailbox(1, shell)?;
     let partition = partition(input, 2)?.map(str::to_owned);
     let request =
         shell

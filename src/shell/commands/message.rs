@@ -2,6 +2,7 @@
 
 use imapadm::Error;
 use imapadm::admin::message::Select;
+use imapadm::session::Selected;
 
 use super::super::Shell;
 use super::super::command::{Command, Flow, Input, Step};
@@ -35,19 +36,15 @@ fn select(shell: &mut Shell, input: &Input, read_only: bool) -> Result<Step, Err
     alone(move |shell, out| {
         let selected = shell.session()?.run(Select::new(mailbox, read_only))?;
         let number = |number: Option<u64>| number.map_or(Value::Absent("-"), Value::Number);
-        let words = |words: Vec<String>| Value::Words(words.into_iter().map(Into::into).collect());
+        let words = |words: Option<Vec<String>>| match words {
+            Some(words) => Value::Words(words.into_iter().map(Into::into).collect()),
+            None => Value::Absent("-"),
+        };
         out.row(&[
             ("mailbox", Value::text(&selected.mailbox)),
-            (
-                "access",
-                Value::str(if selected.read_only {
-                    "read-only"
-                } else {
-                    "read-write"
-                }),
-            ),
-            ("messages", Value::Number(selected.exists)),
-            ("recent", Value::Number(selected.recent)),
+            ("access", access(&selected)),
+            ("messages", number(selected.exists)),
+            ("recent", number(selected.recent)),
             ("firstunseen", number(selected.unseen)),
             ("uidnext", number(selected.uidnext)),
             ("uidvalidity", number(selected.uidvalidity)),
@@ -56,6 +53,15 @@ fn select(shell: &mut Shell, input: &Input, read_only: bool) -> Result<Step, Err
         ]);
         Ok(())
     })
+}
+
+/// Whether a mailbox may be changed, as far as the server said.
+pub(super) fn access(selected: &Selected) -> Value<'static> {
+    match selected.read_only {
+        Some(true) => Value::str("read-only"),
+        Some(false) => Value::str("read-write"),
+        None => Value::Absent("-"),
+    }
 }
 
 pub static CLOSE: Command = Command {

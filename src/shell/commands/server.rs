@@ -10,6 +10,7 @@ use imapadm::session::State;
 
 use super::super::Shell;
 use super::super::command::{Argument, Command, Count, Flag, Flow, Input, Kind, Step};
+use super::message::access;
 use super::{alone, submit};
 use crate::config::{Origin, Profile, security_word};
 use crate::report::{Report, Value};
@@ -427,15 +428,11 @@ fn session(shell: &mut Shell, out: &mut Report) -> Result<(), Error> {
     match state.selected() {
         Some(selected) => {
             row("selected", Value::text(&selected.mailbox));
+            row("access", access(selected));
             row(
-                "access",
-                Value::str(if selected.read_only {
-                    "read-only"
-                } else {
-                    "read-write"
-                }),
+                "messages",
+                selected.exists.map_or(Value::Absent("-"), Value::Number),
             );
-            row("messages", Value::Number(selected.exists));
         }
         None => row("selected", Value::Absent("none")),
     }
