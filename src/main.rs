@@ -63,12 +63,9 @@ fn run(cli: &Cli, idle: &Arc<AtomicBool>) -> Result<u8, Error> {
         .into_iter()
         .map(Script::open)
         .collect::<Result<Vec<_>, _>>()?;
-    if !cli.keep_going() {
-        // What can't be right is refused before anything is done.
-        if let Some((place, error)) = scripts.iter().find_map(|script| script.check().err()) {
-            complain(&format!("{place}: {error}"));
-            return Ok(status::USAGE);
-        }
+    // What can't be right is refused before anything is done.
+    if tell_mistakes(&scripts) {
+        return Ok(status::USAGE);
     }
     let settings = Settings {
         command_line: cli.profile(),
@@ -94,6 +91,29 @@ fn run(cli: &Cli, idle: &Arc<AtomicBool>) -> Result<u8, Error> {
     let status = Runner::new(&mut shell, &mut report, policy).run(scripts);
     shell.disconnect();
     Ok(status)
+}
+
+/// Mistakes that are told at once; whoever made more of them has the wrong file.
+const MOST_TOLD: usize = 50;
+
+/// Tells all mistakes in the scripts that are at hand, and whether there are any.
+fn tell_mistakes(scripts: &[Script]) -> bool {
+    let mut count = 0;
+    for script in scripts {
+        script.check(|place, error| {
+            count += 1;
+            if count <= MOST_TOLD {
+                complain(&format!("{place}: {error}"));
+            }
+        });
+    }
+    if count > MOST_TOLD {
+        complain(&format!("and {} more mistakes", count - MOST_TOLD));
+    }
+    if count > 0 {
+        complain("nothing was sent; correct the script and run it again");
+    }
+    count > 0
 }
 
 /// Where results go.

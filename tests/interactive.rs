@@ -1008,13 +1008,13 @@ fn the_history_is_private_and_kept_at_once() {
         assert_eq!(mode(&file), 0o600);
         keyboard.line(&format!("lam {top}"));
         assert_has(&keyboard.history(), &format!("lam {top}\n"));
-        keyboard.line("no-such-command 'with an open quote");
+        keyboard.line("no-such-command with > outside quotes");
         keyboard.line("myrights  'two  blanks'; noop");
         assert_has(&keyboard.history(), "\nmyrights  'two  blanks'; noop\n");
         // Also what failed: it is what one wants back most.
         assert_has(
             &keyboard.history(),
-            "\nno-such-command 'with an open quote\n",
+            "\nno-such-command with > outside quotes\n",
         );
         assert_eq!(mode(&file), 0o600);
         assert_eq!(mode(file.parent().expect("a folder")) & 0o022, 0);
@@ -1119,8 +1119,8 @@ fn secrets_and_lines_with_a_leading_blank_are_not_kept() {
         "connect --password=hunter2 localhost:1",
         "connect -password hunter2 localhost:1",
         "noop; connect imap://u:hunter2@localhost:1",
-        // Even with a quote that is not closed.
-        "connect 'imap://u:hunter2@localhost:1",
+        // Also over two lines.
+        "connect 'imap://u:hunter2@localhost:1\r'",
     ] {
         let printed = keyboard.line(line);
         assert_lacks(&printed, "hunter2");
@@ -1195,18 +1195,42 @@ fn a_paste_of_several_lines_runs_line_by_line() {
         let keyboard = Keyboard::at(run);
         let before = keyboard.prompts();
         keyboard.type_(&format!(
-            "\x1b[200~cm {top}{s}one\r\n\ncm {top}{s}two # made\ncm {top}{s}three/x?\\\ncm {top}{s}four\x1b[201~\r"
+            "\x1b[200~cm {top}{s}one\r\n\ncm {top}{s}two # made\ncm {top}{s}three > x\ncm {top}{s}four\x1b[201~\r"
         ));
         keyboard.wait_for_prompt(before);
         let printed = keyboard.printed();
         // A line that fails does not keep the others from being run.
-        assert_has(&printed, "backslash");
+        assert_has(&printed, "quote it");
         let listed = raw.ok(&format!("LIST \"\" {top}{s}%"));
         assert_eq!(listed.len(), 3, "{listed:?}");
         // Each is a line of its own in the history.
         assert_has(&keyboard.history(), &format!("\ncm {top}{s}one\n"));
         assert_has(&keyboard.history(), &format!("\ncm {top}{s}four\n"));
     }
+}
+
+#[test]
+fn a_quote_that_is_open_goes_on_in_the_next_line() {
+    let server = cyrus();
+    let (run, top, mut raw) = ground(server);
+    let keyboard = Keyboard::at(run);
+    // Typed, and pasted: what stands inside the quotes is never a command.
+    for keys in [
+        format!("cm {top}.one; lam 'a\rdm {top}.one\r'\r"),
+        format!("\x1b[200~cm {top}.two; lam 'a\ndm {top}.one\n'\x1b[201~\r"),
+        format!("cm \\\r{top}.three; lam '\rdm {top}.one\r'\r"),
+    ] {
+        let before = keyboard.prompts();
+        keyboard.type_(&keys);
+        keyboard.wait_for_prompt(before);
+        assert_has(&keyboard.printed(), "created");
+    }
+    // Ctrl-C drops all of it.
+    keyboard.type_(&format!("cm '{top}.no\r'; cm {top}.not 'x\r"));
+    keyboard.drop_line();
+    keyboard.line("noop");
+    let listed = raw.ok(&format!("LIST \"\" {top}.%"));
+    assert_eq!(listed.len(), 3, "{listed:?}");
 }
 
 #[test]
@@ -1220,7 +1244,7 @@ fn a_failing_command_does_not_end_the_shell() {
             format!("status {top}{s}nowhere"),
             "sam".to_owned(),
             format!("sam {top} bob +!"),
-            "lam 'open".to_owned(),
+            "lam > file".to_owned(),
         ] {
             let printed = keyboard.line(&failing);
             assert_has(&printed, "imapadm: ");

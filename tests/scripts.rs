@@ -117,6 +117,124 @@ fn a_script_of_nothing_does_nothing() {
 }
 
 #[test]
+fn a_quoted_word_goes_on_over_line_ends() {
+    let script = "cm 'one\r\ntwo\nthree'; cm four\ncm fi\\\nve # '\ncm bad\ncm after\n";
+    let server = willing();
+    let runs = || Imapadm::on_port(server.port);
+    let file = |run: Imapadm| {
+        let file = run.file("script", script);
+        run.arg("-f").arg(file)
+    };
+    for (run, place) in [
+        (runs().stdin(script), "line 6:"),
+        (file(runs()), "script:6:"),
+        (runs().args(["-c", script]), "-c:1:"),
+    ] {
+        let run = run.run().fails(1).complains(&format!("{place} cm bad:"));
+        // In text a line end in a name is escaped.
+        let expected = ["one\\ntwo\\nthree", "four", "five"];
+        let shown: Vec<_> = first_column(&run)
+            .into_iter()
+            .map(|name| name.trim_start_matches("wire:"))
+            .collect();
+        assert_eq!(shown.len(), expected.len(), "{run}");
+        assert_eq!(shown[1..], expected[1..], "{run}");
+    }
+    assert!(!created(&server).contains(&"two".to_owned()));
+}
+
+#[test]
+fn a_quote_that_never_closes_ends_the_script_also_with_keep_going() {
+    for keep in [None, Some("-k")] {
+        for (text, place) in [
+            (
+                "cm first\nsetmd user.a comment \"x\ndm user.bob\n",
+                "line 2",
+            ),
+            ("cm first\n\ncm 'a\ncm b\ncm c\n", "line 3"),
+            ("cm first\ncm it's\ndm user.bob", "line 2"),
+            ("cm first\ncm a\\\n", "line 2"),
+        ] {
+            let server = willing();
+            let run = Imapadm::on_port(server.port)
+                .args(keep)
+                // Nothing of another script either.
+                .args(["-f", "-", "-c", "cm other"])
+                .stdin(text)
+                .run()
+                .fails(2)
+                .complains(place)
+                .complains("column");
+            assert_eq!(created(&server), ["first"], "{run}");
+            let received = server.received();
+            assert!(
+                received.iter().all(|line| !line.contains("DELETE")),
+                "{received:?}"
+            );
+            // All at hand, it is refused before anything is sent.
+            let server = willing();
+            let run = Imapadm::on_port(server.port).args(keep);
+            let file = run.file("script", text);
+            let run = run.arg("-f").arg(file).run().fails(2);
+            run.complains(&place.replace("line ", "script:"));
+            assert_eq!(server.connections(), 0);
+        }
+    }
+}
+
+#[test]
+fn a_command_over_many_lines_is_bounded_and_read_once() {
+    // Each line of a quoted word is looked at once: looked at again with every line, these would take minutes.
+    let server = willing();
+    let mut script = String::from("cm first\ncm 'a\n");
+    script.push_str(&"x\n".repeat(1_500_000));
+    let run = Imapadm::on_port(server.port).arg("-k").stdin(script).run();
+    run.fails(2).complains("line 2").complains("longer");
+    assert_eq!(created(&server), ["first"]);
+}
+
+#[test]
+fn a_command_over_several_lines_may_come_in_pieces() {
+    let server = willing();
+    let run = Imapadm::on_port(server.port);
+    let mut child = run.start();
+    let mut stdin = child.stdin.take().expect("stdin is piped");
+    let results = lines(&mut child);
+    // The first one's result does not wait for the second, half of which is there.
+    stdin.write_all(b"cm a\ncm 'b\n").expect("it reads");
+    let line = results.recv_timeout(SOON).expect("the first result");
+    assert_eq!(line, "a\tcreated");
+    stdin.write_all(b"c'; cm d\n").expect("it reads");
+    results.recv_timeout(SOON).expect("the second result");
+    let line = results.recv_timeout(SOON).expect("the third result");
+    assert_eq!(line, "d\tcreated");
+    drop(stdin);
+    assert_eq!(ended(child).0, Some(0));
+}
+
+#[test]
+fn redirection_and_pipes_are_not_taken_for_words() {
+    for line in [
+        "lm >list",
+        "lm >> list",
+        "lm 2> list",
+        "cm <list",
+        "lm | head",
+        "cm a>b",
+    ] {
+        let server = willing();
+        let run = Imapadm::on_port(server.port).stdin(format!("{line}\n"));
+        run.run().fails(2).complains("quote it");
+        let commands = server.received();
+        let sent = |verb: &str| commands.iter().any(|command| command.contains(verb));
+        assert!(!sent("LIST") && !sent("CREATE"), "{line}: {commands:?}");
+    }
+    let server = willing();
+    let run = Imapadm::on_port(server.port).stdin("cm 'a>b' ; cm \"c|d\"; cm e\\<f\n");
+    assert_eq!(first_column(&run.run().ok()), ["a>b", "c|d", "e<f"]);
+}
+
+#[test]
 fn a_very_long_script_is_run_to_its_end() {
     let server = willing();
     let mut script = String::new();

@@ -15,12 +15,12 @@ use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
 use rustyline::hint::Hinter;
 use rustyline::history::FileHistory;
-use rustyline::validate::Validator;
+use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Config, Context, Editor, Helper};
 
-use super::Shell;
 use super::complete::{Candidate, complete};
 use super::script::{run_typed, status};
+use super::{Shell, words};
 use crate::report::{Report, complain};
 
 /// Lines that the history keeps.
@@ -57,7 +57,16 @@ impl Hinter for Completions {
     type Hint = String;
 }
 impl Highlighter for Completions {}
-impl Validator for Completions {}
+impl Validator for Completions {
+    /// Enter inside quotes, or behind a backslash, begins another line of the same command.
+    fn validate(&self, context: &mut ValidationContext<'_>) -> rustyline::Result<ValidationResult> {
+        Ok(if words::goes_on(context.input()) {
+            ValidationResult::Incomplete
+        } else {
+            ValidationResult::Valid(None)
+        })
+    }
+}
 impl Helper for Completions {}
 
 /// Runs the interactive shell until the user leaves; returns the exit status.
@@ -110,7 +119,7 @@ fn dialogue(shell: &Rc<RefCell<Shell>>, report: &mut Report) -> rustyline::Resul
             Err(error) => return Err(error),
         };
         // A paste arrives as one string with its line ends.
-        for line in typed.lines() {
+        for (line, commands) in words::statements(&typed) {
             if line.trim().is_empty() {
                 continue;
             }
@@ -122,7 +131,7 @@ fn dialogue(shell: &Rc<RefCell<Shell>>, report: &mut Report) -> rustyline::Resul
                 let _ = editor.append_history(path);
             }
             let mut shell = shell.borrow_mut();
-            let go_on = run_typed(&mut shell, report, line);
+            let go_on = run_typed(&mut shell, report, commands);
             // Down before the next key: completion asks the server too.
             shell.settings.interrupt.clear();
             if let Some(named) = shell.quit {

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 use imapadm::{Error, Session};
 
 use super::command::{Collect, Flow, Input, Step};
-use super::{Shell, read, words};
+use super::words::{self, Commands, Lexer};
+use super::{Shell, read};
 use crate::report::{Place, Report, complain};
 
 /// Exit statuses, as the README lists them.
@@ -63,24 +64,54 @@ pub enum Source {
     Line(String, u64),
 }
 
-/// A script at hand: its name for messages, and its lines.
+/// A script at hand: its name for messages, and its text.
 pub struct Script {
     name: Option<String>,
     text: Text,
-    /// The number of the line before its first one.
-    before: u64,
+    /// The lines that were read, blank ones and comments too; of the command line, how many commands stand before this one.
+    lines: u64,
+    /// Reads the commands.
+    lexer: Lexer,
+    /// What has been read of the line that is not all there yet.
+    line: Vec<u8>,
+    /// Where the commands that are being read began, and the bytes since then.
+    begun: Option<(u64, usize)>,
+    /// What is wrong with the bytes of those commands.
+    wrong: Option<Error>,
     /// Nothing more can be read from it.
     ended: bool,
 }
 
 enum Text {
-    Stdin(BufReader<io::Stdin>),
-    Memory(io::Cursor<Vec<u8>>),
+    Stdin {
+        input: BufReader<io::Stdin>,
+        /// There is no more to come.
+        closed: bool,
+    },
+    Memory(io::Cursor<Arc<[u8]>>),
+    /// A command of the command line: all of it is one line, however many it has.
+    Line(io::Cursor<Arc<[u8]>>),
 }
 
-/// A line that is no UTF-8, or an input that broke.
-#[derive(Debug)]
-struct Unreadable(String);
+/// One line of a script, or several that a quote or a backslash joins.
+struct Statement {
+    /// Its first line.
+    place: Place,
+    /// Its commands, each as its words.
+    commands: Result<Commands, Error>,
+}
+
+/// What a script has next.
+enum Next {
+    /// This.
+    Statement(Statement),
+    /// Nothing yet, until more of it has come: [`Script::wait`].
+    Later,
+    /// What can't be read, so that nobody knows what the rest would mean.
+    Unreadable(Place, Error),
+    /// Nothing any more.
+    End,
+}
 
 impl Script {
     /// Opens a script; a file is read whole, so that what is wrong with it shows before anything is sent.
@@ -88,10 +119,17 @@ impl Script {
     /// # Errors
     /// [`Error::Usage`] for a file that can't be read.
     pub fn open(source: Source) -> Result<Self, Error> {
-        let (name, before, text) = match source {
+        let (name, lines, text) = match source {
             Source::Stdin => {
-                let stdin = BufReader::with_capacity(READ_AHEAD, io::stdin());
-                (None, 0, Text::Stdin(stdin))
+                let input = BufReader::with_capacity(READ_AHEAD, io::stdin());
+                (
+                    None,
+                    0,
+                    Text::Stdin {
+                        input,
+                        closed: false,
+                    },
+                )
             }
             Source::File(path) => {
                 let name = path.display().to_string();
@@ -100,120 +138,212 @@ impl Script {
                         "cannot read the script {name}: {error}; check its name and its mode"
                     ))
                 })?;
-                (Some(name), 0, Text::Memory(io::Cursor::new(bytes)))
+                (Some(name), 0, Text::Memory(io::Cursor::new(bytes.into())))
             }
             Source::Line(line, number) => (
                 Some("-c".to_owned()),
                 number - 1,
-                Text::Memory(io::Cursor::new(line.into_bytes())),
+                Text::Line(io::Cursor::new(line.into_bytes().into())),
             ),
         };
-        Ok(Self {
-            name,
-            text,
-            before,
-            ended: false,
-        })
+        Ok(Self::new(name, lines, text))
     }
 
-    /// The place before its first line.
-    fn start(&self) -> Place {
-        Place {
-            file: self.name.clone(),
-            line: self.before,
+    fn new(name: Option<String>, lines: u64, text: Text) -> Self {
+        Self {
+            name,
+            text,
+            lines,
+            lexer: Lexer::default(),
+            line: Vec::new(),
+            begun: None,
+            wrong: None,
+            ended: false,
         }
     }
 
-    /// Checks every line without running it, where the script is all at hand.
-    ///
-    /// # Errors
-    /// The first line that can't be right, with its place.
-    pub fn check(&self) -> Result<(), (Place, Error)> {
-        let Text::Memory(text) = &self.text else {
-            return Ok(());
+    /// Checks every command without running it, where the script is all at hand, and hands over each mistake.
+    pub fn check(&self, mut mistake: impl FnMut(Place, Error)) {
+        let text = match &self.text {
+            Text::Stdin { .. } => return,
+            Text::Memory(text) => Text::Memory(text.clone()),
+            Text::Line(text) => Text::Line(text.clone()),
         };
-        let mut place = self.start();
-        let mut copy = Script {
-            name: None,
-            text: Text::Memory(text.clone()),
-            before: 0,
-            ended: false,
-        };
-        while let Some(line) = copy.next_line() {
-            place.line += 1;
-            let checked = line.and_then(|line| {
-                for words in words::split(&line)? {
-                    read(&words)?;
+        let mut copy = Self::new(self.name.clone(), self.lines, text);
+        loop {
+            match copy.next() {
+                Next::Statement(Statement { place, commands }) => match commands {
+                    Ok(commands) => {
+                        for words in commands {
+                            if let Err(error) = read(&words) {
+                                mistake(place.clone(), error);
+                            }
+                        }
+                    }
+                    Err(error) => mistake(place, error),
+                },
+                Next::Unreadable(place, error) => return mistake(place, error),
+                Next::Later | Next::End => return,
+            }
+        }
+    }
+
+    /// The next statement, as far as it is at hand; this never waits.
+    fn next(&mut self) -> Next {
+        while !self.ended {
+            match self.read_line() {
+                Ok(Read::Line) => {
+                    let ends = self.take_line();
+                    self.ended = !ends;
+                    if (self.lexer.is_complete() || self.ended)
+                        && let Some(next) = self.statement()
+                    {
+                        return next;
+                    }
                 }
-                Ok(())
+                Ok(Read::Later) => return Next::Later,
+                Ok(Read::End) => {
+                    self.ended = true;
+                    if let Some(next) = self.statement() {
+                        return next;
+                    }
+                }
+                Err(why) => {
+                    self.ended = true;
+                    let (line, _) = self.begun.take().unwrap_or((self.lines + 1, 0));
+                    return Next::Unreadable(self.place(line), Error::Usage(why));
+                }
+            }
+        }
+        Next::End
+    }
+
+    /// Reads one line, or the part of it that is at hand.
+    fn read_line(&mut self) -> Result<Read, String> {
+        let broken = |error: io::Error| format!("cannot read the script: {error}");
+        let read = match &mut self.text {
+            Text::Stdin { input, closed } => {
+                let there = input.buffer();
+                let newline = memchr::memchr(b'\n', there);
+                let end = newline.map_or(there.len(), |at| at + 1);
+                self.line.extend_from_slice(&there[..end]);
+                input.consume(end);
+                match newline {
+                    Some(_) => Read::Line,
+                    None if !*closed => Read::Later,
+                    None if self.line.is_empty() => Read::End,
+                    None => Read::Line,
+                }
+            }
+            Text::Memory(text) | Text::Line(text) => {
+                match text.read_until(b'\n', &mut self.line).map_err(broken)? {
+                    0 => Read::End,
+                    _ => Read::Line,
+                }
+            }
+        };
+        let before = self.begun.map_or(0, |(_, size)| size);
+        if self.line.len() + before > LONGEST {
+            return Err(if before > 0 {
+                format!(
+                    "the command is longer than {LONGEST} bytes, so nothing after it is read; a quote may not be closed"
+                )
+            } else {
+                format!(
+                    "the line is longer than {LONGEST} bytes, so nothing after it is read; part it into several commands"
+                )
             });
-            checked.map_err(|error| (place.clone(), error))?;
+        }
+        Ok(read)
+    }
+
+    /// Gives the line that was read to the lexer; whether it has an end.
+    fn take_line(&mut self) -> bool {
+        let mut bytes = std::mem::take(&mut self.line);
+        let number = self.lines + 1;
+        if !matches!(self.text, Text::Line(_)) {
+            self.lines = number;
+        }
+        let first = self.begun.is_none();
+        self.begun.get_or_insert((number, 0)).1 += bytes.len();
+        let mut line = &bytes[..];
+        // Some editors put a byte order mark in front of the first line.
+        if first && let Some(rest) = line.strip_prefix(b"\xEF\xBB\xBF") {
+            line = rest;
+        }
+        let ends = line.ends_with(b"\n");
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let text = String::from_utf8_lossy(line);
+        if let Err(error) = std::str::from_utf8(line)
+            && self.wrong.is_none()
+        {
+            let column = error.valid_up_to() + 1;
+            self.wrong = Some(Error::Usage(format!(
+                "the line is not UTF-8 (byte {column} of it); convert the script, for example with iconv -t UTF-8"
+            )));
+        }
+        self.lexer.feed(&text);
+        drop(text);
+        if ends {
+            self.lexer.feed("\n");
+        }
+        bytes.clear();
+        self.line = bytes;
+        ends
+    }
+
+    /// The statement that has just come to its end, if it has any commands.
+    fn statement(&mut self) -> Option<Next> {
+        let (line, _) = self.begun.take()?;
+        let place = self.place(line);
+        let open = self.lexer.is_open();
+        let commands = self.lexer.take();
+        let commands = match self.wrong.take() {
+            Some(error) => Err(error),
+            None => commands,
+        };
+        match commands {
+            Err(error) if open => Some(Next::Unreadable(place, error)),
+            Ok(commands) if commands.is_empty() => None,
+            commands => Some(Next::Statement(Statement { place, commands })),
+        }
+    }
+
+    fn place(&self, line: u64) -> Place {
+        Place {
+            file: self.name.clone(),
+            line,
+        }
+    }
+
+    /// Waits until more of it has come, or its end.
+    fn wait(&mut self) -> Result<(), Error> {
+        if let Text::Stdin { input, closed } = &mut self.text {
+            let there = input
+                .fill_buf()
+                .map_err(|error| Error::Usage(format!("cannot read the script: {error}")))?;
+            *closed = there.is_empty();
         }
         Ok(())
     }
+}
 
-    /// Whether the next line is at hand without waiting for it.
-    fn is_ready(&self) -> bool {
-        match &self.text {
-            Text::Stdin(stdin) => stdin.buffer().contains(&b'\n'),
-            Text::Memory(_) => true,
-        }
-    }
-
-    /// The next line without its end. After one that can't be read there are no more.
-    fn next_line(&mut self) -> Option<Result<String, Error>> {
-        if self.ended {
-            return None;
-        }
-        let mut bytes = Vec::new();
-        let count = match &mut self.text {
-            Text::Stdin(stdin) => line(stdin, &mut bytes),
-            Text::Memory(text) => line(text, &mut bytes),
-        };
-        match count {
-            Ok(0) => return None,
-            Ok(_) => {}
-            Err(Unreadable(why)) => {
-                self.ended = true;
-                return Some(Err(Error::Usage(why)));
-            }
-        }
-        if bytes.last() == Some(&b'\n') {
-            bytes.pop();
-        }
-        if bytes.last() == Some(&b'\r') {
-            bytes.pop();
-        }
-        // Some editors put a byte order mark in front of the first line.
-        if bytes.starts_with(b"\xEF\xBB\xBF") {
-            bytes.drain(..3);
-        }
-        Some(String::from_utf8(bytes).map_err(|error| {
-            let column = error.utf8_error().valid_up_to() + 1;
-            Error::Usage(format!("the line is not UTF-8 (byte {column} of it); convert the script, for example with iconv -t UTF-8"))
-        }))
-    }
+/// How far a line could be read.
+enum Read {
+    /// To its end, or to the script's.
+    Line,
+    /// As far as it has come.
+    Later,
+    /// There is none any more.
+    End,
 }
 
 /// How much of stdin is read at once: wherever what is at hand ends, everything that is under way is waited for.
 const READ_AHEAD: usize = 256 * 1024;
 
-/// The longest line of a script, in bytes: an input without line ends must not fill the memory.
-const LONGEST_LINE: u64 = 1024 * 1024;
-
-fn line(from: &mut impl BufRead, bytes: &mut Vec<u8>) -> Result<usize, Unreadable> {
-    let count = from
-        .by_ref()
-        .take(LONGEST_LINE)
-        .read_until(b'\n', bytes)
-        .map_err(|error| Unreadable(format!("cannot read the script: {error}")))?;
-    if count as u64 == LONGEST_LINE && bytes.last() != Some(&b'\n') {
-        return Err(Unreadable(format!(
-            "the line is longer than {LONGEST_LINE} bytes, so nothing behind it is read; part it into several commands"
-        )));
-    }
-    Ok(count)
-}
+/// The longest line of a script, and the longest command, in bytes: an input without line ends must not fill the memory.
+const LONGEST: usize = 1024 * 1024;
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -293,22 +423,13 @@ impl<'a> Runner<'a> {
     /// Runs the scripts one after the other and returns the exit status.
     pub fn run(mut self, scripts: Vec<Script>) -> u8 {
         for mut script in scripts {
-            let mut place = script.start();
             while self.stop.is_none() {
-                if !script.is_ready() {
-                    // Whoever feeds the pipe may wait for these results before it goes on.
-                    self.collect_all();
-                    self.flush();
-                    if self.stop.is_some() {
-                        break;
-                    }
-                    self.policy.idle.store(true, Ordering::SeqCst);
+                match script.next() {
+                    Next::Statement(statement) => self.statement(statement),
+                    Next::Later => self.wait(&mut script),
+                    Next::Unreadable(place, error) => self.end(&place, error),
+                    Next::End => break,
                 }
-                let line = script.next_line();
-                self.policy.idle.store(false, Ordering::SeqCst);
-                let Some(line) = line else { break };
-                place.line += 1;
-                self.line(&place, line);
             }
         }
         self.collect_all();
@@ -316,19 +437,48 @@ impl<'a> Runner<'a> {
         self.sum_up()
     }
 
-    /// Starts the commands of one line.
-    fn line(&mut self, place: &Place, line: Result<String, Error>) {
-        match line.and_then(|line| words::split(&line)) {
+    /// Waits for more of a script, with nothing in flight: whoever feeds the pipe may wait for these results before it goes on.
+    fn wait(&mut self, script: &mut Script) {
+        self.collect_all();
+        self.flush();
+        if self.stop.is_some() {
+            return;
+        }
+        self.policy.idle.store(true, Ordering::SeqCst);
+        // Ctrl-C from now on ends the program at once; one that came before shows here.
+        let waited = if self.shell.settings.interrupt.raised() {
+            self.stop = Some(status::INTERRUPTED);
+            Ok(())
+        } else {
+            script.wait()
+        };
+        self.policy.idle.store(false, Ordering::SeqCst);
+        if let Err(error) = waited {
+            let place = script.place(script.lines + 1);
+            self.end(&place, error);
+        }
+    }
+
+    /// Starts the commands of one statement.
+    fn statement(&mut self, Statement { place, commands }: Statement) {
+        match commands {
             Ok(commands) => {
                 for words in commands {
                     if self.stop.is_some() {
                         return;
                     }
-                    self.start(place, &words);
+                    self.start(&place, &words);
                 }
             }
-            Err(error) => self.take(place, String::new(), String::new(), Err(error)),
+            Err(error) => self.take(&place, String::new(), String::new(), Err(error)),
         }
+    }
+
+    /// Ends everything, also with `--keep-going`: what can't be read may mean anything, and so may what stands behind it.
+    fn end(&mut self, place: &Place, error: Error) {
+        self.take(place, String::new(), String::new(), Err(error));
+        self.collect_all();
+        self.stop.get_or_insert(status::USAGE);
     }
 
     /// Starts one command, first waiting for those before it where it has to.
@@ -592,11 +742,11 @@ fn shown(typed: &str) -> String {
     }
 }
 
-/// Runs the commands of one line that a person typed, and reports each; the session outlives failures.
+/// Runs commands that a person typed together, and reports each; the session outlives failures.
 ///
-/// Returns whether what was typed after it may run too.
-pub fn run_typed(shell: &mut Shell, report: &mut Report, line: &str) -> bool {
-    let commands = match words::split(line) {
+/// Returns whether what was typed after them may run too.
+pub fn run_typed(shell: &mut Shell, report: &mut Report, typed: Result<Commands, Error>) -> bool {
+    let commands = match typed {
         Ok(commands) => commands,
         Err(error) => {
             complain(&error.to_string());

@@ -1,67 +1,184 @@
-//! One line of input: its commands, and the words of each.
+//! Text as it is typed or stands in a script: its commands, and the words of each.
 //!
-//! Words follow sh's quoting (shell-words); `;` parts commands and `#` begins a comment. Not here: what the words mean (`command`).
+//! Words follow sh's quoting; `;` and the end of a line part commands, and `#` begins a comment. A quote that is open and a backslash at
+//! the end of a line go on to the next one. One reader, [`Lexer`], serves scripts, the prompt and completion, so they can't disagree.
+//! Not here: what the words mean (`command`).
+
+use std::mem;
 
 use imapadm::Error;
 
-/// The commands of one line, each as its words; empty ones are left out.
+/// Commands, each as its words.
+pub type Commands = Vec<Vec<String>>;
+
+/// The commands of a text, each as its words; empty ones are left out.
 ///
 /// # Errors
-/// [`Error::Usage`] for a quote that is not closed, with its column.
-pub fn split(line: &str) -> Result<Vec<Vec<String>>, Error> {
-    if let Some(at) = line.find('\0') {
-        return Err(Error::Usage(format!(
-            "column {}: a NUL (\\0), which IMAP cannot carry; take it out",
-            column(line, at)
-        )));
-    }
-    let mut commands = Vec::new();
-    for part in parts(line)? {
-        // `parts` has checked the quotes; whatever shell-words still objects to is the user's line all the same.
-        let words = shell_words::split(part)
-            .map_err(|error| Error::Usage(format!("{error}; check the quotes")))?;
-        if !words.is_empty() {
-            commands.push(words);
+/// As [`Lexer::take`].
+pub fn split(text: &str) -> Result<Commands, Error> {
+    let mut lexer = Lexer::default();
+    lexer.feed(text);
+    lexer.take()
+}
+
+/// The parts of a text that are run one after the other: its lines, those together that a quote or a backslash joins.
+///
+/// Each comes with its commands, or with what is wrong with it.
+pub fn statements(text: &str) -> Vec<(&str, Result<Commands, Error>)> {
+    let mut lexer = Lexer::default();
+    let mut statements = Vec::new();
+    let (mut start, mut end) = (0, 0);
+    for line in text.split_inclusive('\n') {
+        lexer.feed(line);
+        end += line.len();
+        if lexer.is_complete() || end == text.len() {
+            statements.push((text[start..end].trim_end_matches('\n'), lexer.take()));
+            start = end;
         }
     }
-    Ok(commands)
+    statements
 }
 
-/// What the scan is inside of.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// Whether a text that is being typed goes on in the next line.
+pub fn goes_on(text: &str) -> bool {
+    let mut lexer = Lexer::default();
+    lexer.feed(text);
+    lexer.is_open()
+}
+
+/// What the reader is inside of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Within {
+    /// Between words.
+    #[default]
     Blank,
     Word,
+    /// Behind a backslash, in front of a word or in one.
+    Escape,
     Single,
     Double,
+    /// Behind a backslash in double quotes.
+    DoubleEscape,
+    Comment,
 }
 
-/// The text of each command of a line: parted at every `;` that is not quoted, without the comment.
-fn parts(line: &str) -> Result<Vec<&str>, Error> {
-    let mut parts = Vec::new();
-    let mut within = Within::Blank;
-    let (mut start, mut opened) = (0, 0);
-    let mut chars = line.char_indices();
-    while let Some((at, c)) = chars.next() {
-        within = match (within, c) {
-            (Within::Single, '\'') | (Within::Double, '"') => Within::Word,
-            (Within::Single, _) => Within::Single,
-            (_, '\\') => {
-                if chars.next().is_none() {
-                    let column = column(line, at);
-                    return Err(Error::Usage(format!(
-                        "column {column}: nothing follows the backslash; write \\\\ for a backslash"
-                    )));
-                }
-                if within == Within::Double {
-                    Within::Double
-                } else {
+/// Where a character stands: its line, counted from where the reader began, and its column, both from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Spot {
+    line: u64,
+    column: usize,
+}
+
+/// Reads commands out of text that comes piece by piece.
+#[derive(Debug)]
+pub struct Lexer {
+    commands: Commands,
+    /// The words of the command that is being read.
+    words: Vec<String>,
+    /// The word that is being read.
+    word: String,
+    within: Within,
+    /// Whether a word has begun; it may still be empty.
+    in_word: bool,
+    /// The byte where the word began.
+    start: usize,
+    /// The bytes that were fed.
+    at: usize,
+    /// Where the next character stands.
+    next: Spot,
+    /// Where the quote or the backslash that is open stands.
+    opened: Spot,
+    /// Nothing has followed the backslash at the end of a line yet.
+    joined: bool,
+    /// The line's end has just been read.
+    complete: bool,
+    /// The first thing that is wrong with the text.
+    wrong: Option<String>,
+}
+
+impl Default for Lexer {
+    fn default() -> Self {
+        let first = Spot { line: 1, column: 1 };
+        Self {
+            commands: Vec::new(),
+            words: Vec::new(),
+            word: String::new(),
+            within: Within::default(),
+            in_word: false,
+            start: 0,
+            at: 0,
+            next: first,
+            opened: first,
+            joined: false,
+            complete: false,
+            wrong: None,
+        }
+    }
+}
+
+impl Lexer {
+    /// Reads on.
+    pub fn feed(&mut self, text: &str) {
+        for c in text.chars() {
+            self.push(c);
+            self.at += c.len_utf8();
+            if c == '\n' {
+                self.next.line += 1;
+                self.next.column = 1;
+            } else {
+                self.next.column += 1;
+            }
+        }
+    }
+
+    fn push(&mut self, c: char) {
+        self.joined = false;
+        self.complete = false;
+        if c == '\0' {
+            self.object("a NUL (\\0), which IMAP cannot carry; take it out");
+        }
+        self.within = match (self.within, c) {
+            (Within::Escape, '\n') => {
+                self.joined = true;
+                if self.in_word {
                     Within::Word
+                } else {
+                    Within::Blank
                 }
             }
-            (Within::Double, _) => Within::Double,
+            (Within::Escape, c) => self.letter(c),
+            (Within::DoubleEscape, '\n') => Within::Double,
+            (Within::DoubleEscape, c) => {
+                // As in sh, the backslash means something before these alone.
+                if !matches!(c, '$' | '`' | '"' | '\\') {
+                    self.word.push('\\');
+                }
+                self.word.push(c);
+                Within::Double
+            }
+            (Within::Single, '\'') | (Within::Double, '"') => Within::Word,
+            (Within::Double, '\\') => Within::DoubleEscape,
+            (within @ (Within::Single | Within::Double), c) => {
+                self.word.push(c);
+                within
+            }
+            (_, '\n') => {
+                self.end_command();
+                self.complete = true;
+                Within::Blank
+            }
+            (Within::Comment, _) => Within::Comment,
+            (Within::Blank, '#') => Within::Comment,
+            (_, '\\') => {
+                self.opened = self.next;
+                if !self.in_word {
+                    self.start = self.at;
+                }
+                Within::Escape
+            }
             (_, '\'' | '"') => {
-                opened = at;
+                self.begin_word();
+                self.opened = self.next;
                 if c == '"' {
                     Within::Double
                 } else {
@@ -69,36 +186,125 @@ fn parts(line: &str) -> Result<Vec<&str>, Error> {
                 }
             }
             (_, ';') => {
-                parts.push(&line[start..at]);
-                start = at + 1;
+                self.end_command();
                 Within::Blank
             }
-            (Within::Blank, '#') => {
-                parts.push(&line[start..at]);
-                return Ok(parts);
+            (_, '<' | '>' | '|') => {
+                // In sh a number right before it says which descriptor is meant.
+                let number = self.in_word && self.word.bytes().all(|byte| byte.is_ascii_digit());
+                let number = if number {
+                    mem::take(&mut self.word)
+                } else {
+                    String::new()
+                };
+                self.in_word &= number.is_empty();
+                self.object(&format!(
+                    "{number}{c} outside quotes: imapadm can't redirect yet; quote it ('{c}') if it belongs to a word, or redirect the \
+                     whole program"
+                ));
+                self.end_word();
+                Within::Blank
             }
-            (_, c) if c.is_whitespace() => Within::Blank,
-            _ => Within::Word,
+            (_, ' ' | '\t') => {
+                self.end_word();
+                Within::Blank
+            }
+            (_, c) => self.letter(c),
         };
     }
-    match within {
-        Within::Single | Within::Double => {
-            let quote = if within == Within::Single { '\'' } else { '"' };
-            let column = column(line, opened);
-            Err(Error::Usage(format!(
-                "column {column}: the quote {quote} is not closed; close it on the same line"
-            )))
+
+    fn letter(&mut self, c: char) -> Within {
+        // An escaped one began with its backslash.
+        if self.within != Within::Escape {
+            self.begin_word();
         }
-        Within::Blank | Within::Word => {
-            parts.push(&line[start..]);
-            Ok(parts)
+        self.in_word = true;
+        self.word.push(c);
+        Within::Word
+    }
+
+    fn begin_word(&mut self) {
+        if !self.in_word {
+            self.start = self.at;
         }
+        self.in_word = true;
+    }
+
+    fn end_word(&mut self) {
+        if mem::take(&mut self.in_word) {
+            self.words.push(mem::take(&mut self.word));
+        }
+    }
+
+    fn end_command(&mut self) {
+        self.end_word();
+        if !self.words.is_empty() {
+            self.commands.push(mem::take(&mut self.words));
+        }
+    }
+
+    /// Keeps the first thing that is wrong; the text is read to its end all the same.
+    fn object(&mut self, what: &str) {
+        if self.wrong.is_none() {
+            self.wrong = Some(format!("{}: {what}", place(self.next)));
+        }
+    }
+
+    /// Whether what was fed ends where a line does: nothing of it goes on in the next one.
+    pub fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Whether a quote or a backslash asks for more text.
+    pub fn is_open(&self) -> bool {
+        self.joined || !matches!(self.within, Within::Blank | Within::Word | Within::Comment)
+    }
+
+    /// The commands that were fed, each as its words; empty ones are left out. The reader begins anew.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a quote that is not closed, a backslash with nothing behind it, an operator of the shell outside quotes, and a
+    /// NUL, each with its place.
+    pub fn take(&mut self) -> Result<Commands, Error> {
+        let mut lexer = mem::take(self);
+        let opened = place(lexer.opened);
+        match lexer.within {
+            Within::Single | Within::Double | Within::DoubleEscape => {
+                let quote = if lexer.within == Within::Single {
+                    '\''
+                } else {
+                    '"'
+                };
+                return Err(Error::Usage(format!(
+                    "{opened}: the quote {quote} is not closed; close it, or write \\{quote} for the character itself"
+                )));
+            }
+            Within::Escape => {
+                return Err(Error::Usage(format!(
+                    "{opened}: nothing follows the backslash; write \\\\ for a backslash"
+                )));
+            }
+            _ if lexer.joined => {
+                return Err(Error::Usage(format!(
+                    "{opened}: the backslash joins the next line to this one, but there is none; take it away, or write the rest"
+                )));
+            }
+            Within::Blank | Within::Word | Within::Comment => {}
+        }
+        if let Some(wrong) = lexer.wrong {
+            return Err(Error::Usage(wrong));
+        }
+        lexer.end_command();
+        Ok(lexer.commands)
     }
 }
 
-/// The column of a byte, from 1, in characters.
-fn column(line: &str, at: usize) -> usize {
-    line[..at].chars().count() + 1
+/// The place of a character in words; the line is named from the second one on.
+fn place(spot: Spot) -> String {
+    match spot {
+        Spot { line: 1, column } => format!("column {column}"),
+        Spot { line, column } => format!("column {column} of line {line} of it"),
+    }
 }
 
 /// Whether a line may hold a password, and so must not be kept or shown: a server with `user:password@` in front, a password
@@ -140,52 +346,19 @@ pub struct Partial {
 
 /// Reads a line that is still being typed.
 pub fn partial(line: &str) -> Partial {
-    let mut partial = Partial {
-        start: 0,
-        text: String::new(),
-        before: Vec::new(),
-        quote: None,
-    };
-    let mut in_word = false;
-    let mut chars = line.char_indices();
-    while let Some((at, c)) = chars.next() {
-        match (partial.quote, c) {
-            (Some(quote), c) if c == quote => partial.quote = None,
-            (Some('\''), c) => partial.text.push(c),
-            (_, '\\') => {
-                if !in_word {
-                    (partial.start, in_word) = (at, true);
-                }
-                partial.text.extend(chars.next().map(|(_, c)| c));
-            }
-            (Some(_), c) => partial.text.push(c),
-            (None, ';') => {
-                partial.before.clear();
-                partial.text.clear();
-                in_word = false;
-            }
-            (None, c) if c.is_whitespace() => {
-                if in_word {
-                    partial.before.push(std::mem::take(&mut partial.text));
-                }
-                in_word = false;
-            }
-            (None, c) => {
-                if !in_word {
-                    (partial.start, in_word) = (at, true);
-                }
-                if c == '"' || c == '\'' {
-                    partial.quote = Some(c);
-                } else {
-                    partial.text.push(c);
-                }
-            }
-        }
+    let mut lexer = Lexer::default();
+    lexer.feed(line);
+    let begun = lexer.in_word || lexer.within == Within::Escape;
+    Partial {
+        start: if begun { lexer.start } else { line.len() },
+        text: lexer.word,
+        before: lexer.words,
+        quote: match lexer.within {
+            Within::Single => Some('\''),
+            Within::Double | Within::DoubleEscape => Some('"'),
+            _ => None,
+        },
     }
-    if !in_word {
-        partial.start = line.len();
-    }
-    partial
 }
 
 #[cfg(test)]
@@ -240,6 +413,86 @@ mod tests {
     }
 
     #[test]
+    fn what_is_quoted_or_joined_goes_on_in_the_next_line() {
+        for (text, expected) in [
+            (
+                "setmd a comment \"x\ndm user.bob\n\"",
+                &[&["setmd", "a", "comment", "x\ndm user.bob\n"][..]][..],
+            ),
+            ("cm 'a\n\nb' # c", &[&["cm", "a\n\nb"]]),
+            ("cm a\\\nb", &[&["cm", "ab"]]),
+            ("cm \\\n  a \\\n b", &[&["cm", "a", "b"]]),
+            ("cm \"a\\\nb\"", &[&["cm", "ab"]]),
+            ("cm 'a\\\nb'", &[&["cm", "a\\\nb"]]),
+            ("cm a # it's\ncm b", &[&["cm", "a"], &["cm", "b"]]),
+        ] {
+            assert_eq!(words(text), expected, "{text:?}");
+        }
+        for open in ["cm 'a\n", "cm \"a'\n'", "cm a\\", "cm a\\\n", "cm \"a\\"] {
+            assert!(goes_on(open), "{open:?}");
+            assert!(split(open).is_err(), "{open:?}");
+        }
+        let error = split("cm a\ncm 'b\nc").unwrap_err().to_string();
+        assert!(
+            error.starts_with("column 4 of line 2 of it: the quote '"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_text_is_run_line_by_line_but_for_what_is_joined() {
+        let text = "cm 'a\nb'; cm c\n\ncm d > e\ncm f\ncm 'g\ncm h";
+        let statements = statements(text);
+        let lines: Vec<_> = statements.iter().map(|(line, _)| *line).collect();
+        assert_eq!(
+            lines,
+            ["cm 'a\nb'; cm c", "", "cm d > e", "cm f", "cm 'g\ncm h"]
+        );
+        let fine: Vec<_> = statements.iter().map(|(_, read)| read.is_ok()).collect();
+        assert_eq!(fine, [true, true, false, true, false]);
+        assert_eq!(statements[0].1.as_ref().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn an_operator_of_the_shell_is_one_only_outside_quotes() {
+        for (line, told) in [
+            ("lm > file", "column 4: >"),
+            ("lm >> file", "column 4: >"),
+            ("lm 2> file", "column 5: 2>"),
+            ("cm a>b", "column 5: >"),
+            ("lm '' 2>&1", "column 8: 2>"),
+            ("cm < names", "column 4: <"),
+            ("lm | head", "column 4: |"),
+            ("cm a; lm|head", "column 9: |"),
+        ] {
+            let error = split(line).unwrap_err().to_string();
+            assert!(error.starts_with(told), "{line}: {error}");
+        }
+        assert_eq!(
+            words(r#"cm 'a>b' "c|d" e\<f # > g"#),
+            [["cm", "a>b", "c|d", "e<f"]]
+        );
+    }
+
+    #[test]
+    fn text_may_come_in_any_pieces() {
+        let text = "cm 'a b'\\\n\" c\nd\" ; lm é\n";
+        for cut in 0..=text.len() {
+            if let Some((head, tail)) = text.split_at_checked(cut) {
+                let mut lexer = Lexer::default();
+                lexer.feed(head);
+                lexer.feed(tail);
+                assert!(lexer.is_complete());
+                let expected = vec![
+                    vec!["cm".to_owned(), "a b c\nd".to_owned()],
+                    vec!["lm".to_owned(), "é".to_owned()],
+                ];
+                assert_eq!(lexer.take().unwrap(), expected, "{cut}");
+            }
+        }
+    }
+
+    #[test]
     fn the_word_being_typed() {
         let at = partial("cm a; sam \"user.with sp");
         assert_eq!(
@@ -247,6 +500,9 @@ mod tests {
             (10, "user.with sp", Some('"'))
         );
         assert_eq!(at.before, ["sam"]);
+        let at = partial("lm 'a\nb' \"c\\d");
+        assert_eq!((at.text.as_str(), at.quote), ("c\\d", Some('"')));
+        assert_eq!(at.before, ["lm", "a\nb"]);
         let at = partial("lm user\\ x ");
         assert_eq!((at.start, at.text.as_str()), (11, ""));
         assert_eq!(at.before, ["lm", "user x"]);
@@ -276,7 +532,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_words_survive_quoting(words in proptest::collection::vec("[^\0\r\n]{1,12}", 1..5)) {
+        fn any_words_survive_quoting(words in proptest::collection::vec("[^\0]{0,12}", 1..5)) {
             let line = shell_words::join(&words);
             prop_assert_eq!(split(&line).unwrap(), vec![words]);
         }
@@ -285,6 +541,18 @@ mod tests {
         fn any_line_is_words_or_an_error(line: String) {
             let _ = split(&line);
             let _ = partial(&line);
+            let _ = statements(&line);
+        }
+
+        #[test]
+        fn quoting_is_that_of_shell_words(line in "[a-c \t\n'\"\\\\$#é]{0,14}") {
+            let own = split(&line).map(|commands| commands.concat());
+            match shell_words::split(&line) {
+                // It drops a backslash with nothing behind it, and joins the last line to nothing.
+                Ok(_) if goes_on(&line) => prop_assert!(own.is_err()),
+                Ok(words) => prop_assert_eq!(own.unwrap(), words),
+                Err(_) => prop_assert!(own.is_err()),
+            }
         }
     }
 }
