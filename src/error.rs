@@ -205,6 +205,9 @@ pub enum Error {
         /// As in [`Error::Lost`].
         outcome: Outcome,
     },
+    /// Whoever was asked before it said no. Nothing was sent to change anything.
+    #[error("nothing was changed")]
+    Declined,
     /// Several things were done in one command and some of them failed; each was reported on its own.
     #[error("{} of {} failed: {first}", .account.failed, .account.all())]
     Several {
@@ -311,6 +314,7 @@ impl Error {
             | Error::NothingSelected
             | Error::File(_)
             | Error::Password(_)
+            | Error::Declined
             | Error::Interrupted { .. } => Fault::User,
             Error::Auth(error) if error.is_servers() => Fault::Server,
             Error::Auth(_) => Fault::User,
@@ -377,6 +381,7 @@ impl Error {
             Error::Incomplete { .. } => "incomplete",
             Error::Missing { .. } => "missing",
             Error::Interrupted { .. } => "interrupted",
+            Error::Declined => "declined",
             Error::Several { .. } => "several",
         }
     }
@@ -394,6 +399,7 @@ impl Error {
     pub fn outcome(&self) -> Outcome {
         match self {
             Error::Lost { outcome, .. } | Error::Interrupted { outcome, .. } => *outcome,
+            Error::Declined => Outcome::NotSent,
             Error::Stopped { account, .. } | Error::Several { account, .. }
                 if account.unknown > 0 =>
             {

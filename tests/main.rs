@@ -1,5 +1,6 @@
 //! The tests against running servers: one program, so that it is linked once and starts each server once.
 
+mod asking;
 mod bulk;
 mod certificates;
 mod compression;

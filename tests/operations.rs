@@ -712,7 +712,10 @@ fn close_removes_the_deleted_and_unselect_does_not() {
         assert_eq!(subjects(&mut raw, &name), ["m1", "m2", "m3"]);
         // What was only examined is left as it is, too.
         let rows = place.rows(&format!("examine {name}\nclose"));
-        assert_eq!(rows, json!([{"mailbox": name, "closed": true}]));
+        assert_eq!(
+            rows,
+            json!([{"mailbox": name, "closed": true, "expunged": 0}])
+        );
         assert_eq!(subjects(&mut raw, &name), ["m1", "m2", "m3"]);
         // Nor does a log-out with a mailbox open remove anything.
         place.rows(&format!("select {name}"));
@@ -720,7 +723,7 @@ fn close_removes_the_deleted_and_unselect_does_not() {
         let run = place.text(&format!("select {name}\nclose")).ok();
         assert_eq!(
             run.stdout.lines().last(),
-            Some(format!("{name}\tclosed").as_str())
+            Some(format!("{name}\tclosed\t1").as_str())
         );
         assert_eq!(subjects(&mut raw, &name), ["m2", "m3"]);
     }

@@ -776,6 +776,10 @@ pub fn run_typed(shell: &mut Shell, report: &mut Report, typed: Result<Commands,
         shell.let_go();
         if let Err(error) = result {
             complain(&error.to_string());
+            // What was typed or pasted behind it may count on its being done.
+            if error.is_interrupt() || matches!(error, Error::Declined) {
+                return false;
+            }
             break;
         }
         if shell.quit.is_some() {

@@ -1,13 +1,21 @@
 //! The selected mailbox: select, examine, close, unselect, expunge.
 
-use imapadm::Error;
-use imapadm::admin::message::Select;
+use imapadm::admin::message::{Numbers, Select};
 use imapadm::session::Selected;
+use imapadm::{Error, MailboxName, Session};
 
 use super::super::Shell;
-use super::super::command::{Command, Flow, Input, Step};
+use super::super::ask::{Question, confirm, counted};
+use super::super::command::{Command, Flag, Flow, Input, Step};
 use super::{MAILBOX, alone};
-use crate::report::{Report, Value};
+use crate::report::{Report, Value, complain};
+
+const YES: Flag = Flag {
+    name: "yes",
+    short: Some('y'),
+    value: None,
+    help: "remove them without asking",
+};
 
 pub static SELECT: Command = Command {
     name: "select",
@@ -67,20 +75,136 @@ pub(super) fn access(selected: &Selected) -> Value<'static> {
 pub static CLOSE: Command = Command {
     name: "close",
     aliases: &[],
-    flags: &[],
+    flags: &[YES],
     arguments: &[],
     summary: "leave the selected mailbox, expunged",
-    details: "Removes its messages flagged \\Deleted. To leave it as it is, use unselect.",
-    flow: Flow::Reads,
-    start: |_, _| {
-        alone(|shell, out| {
-            let mailbox = shell.selected().cloned();
-            shell.session()?.close()?;
-            left(mailbox, "closed", out);
-            Ok(())
-        })
+    details: "Removes its messages flagged \\Deleted and shows how many these were. At a terminal it first says how many there are, and asks. A \
+              mailbox that was only examined is left as it is. To leave any mailbox as it is, use unselect.",
+    flow: Flow::Changes,
+    start: |_, input| {
+        let (command, yes) = (input.command, input.has("yes"));
+        alone(move |shell, out| close(shell, command, yes, out))
     },
 };
+
+fn close(shell: &mut Shell, command: &Command, yes: bool, out: &mut Report) -> Result<(), Error> {
+    let (mailbox, read_only) = selected(shell)?;
+    let session = shell.session()?;
+    if read_only && session.has_unselect()? {
+        // Some servers expunge at CLOSE what was only examined.
+        session.unselect()?;
+        return closed(&mailbox, Some(0), out);
+    }
+    let risk = read_only.then_some(
+        "although it was only examined, as this server has no UNSELECT and may expunge at CLOSE",
+    );
+    let flagged = permit(shell, command, yes, &mailbox, risk)?;
+    let session = shell.session()?;
+    let none = flagged.is_some_and(|flagged| flagged.count() == 0);
+    let gone = match risk {
+        _ if none => Some(0),
+        // CLOSE doesn't tell what it removes.
+        None => Some(session.expunge()?.len() as u64),
+        Some(_) => None,
+    };
+    session.close()?;
+    if let (Some(risk), false, false) = (risk, none, shell.settings.interactive) {
+        complain(&format!(
+            "{mailbox} had messages flagged \\Deleted; look whether they are still there, {risk}"
+        ));
+    }
+    closed(&mailbox, gone, out)
+}
+
+fn closed(mailbox: &MailboxName, gone: Option<u64>, out: &mut Report) -> Result<(), Error> {
+    out.row(&[
+        ("mailbox", Value::text(mailbox)),
+        ("closed", Value::Flag(true)),
+        ("expunged", gone.map_or(Value::Absent("-"), Value::Number)),
+    ]);
+    Ok(())
+}
+
+/// The selected mailbox, and whether it is only examined.
+fn selected(shell: &mut Shell) -> Result<(MailboxName, bool), Error> {
+    let session = shell.session()?;
+    // Whatever is still in flight may change which mailbox that is.
+    session.settle()?;
+    let selected = session.state().selected().ok_or(Error::NothingSelected)?;
+    Ok((selected.mailbox.clone(), selected.read_only == Some(true)))
+}
+
+/// The messages that are flagged \Deleted, where the server tells.
+fn flagged(session: &mut Session) -> Result<Option<Numbers>, Error> {
+    match session.flagged_deleted() {
+        Ok(flagged) => Ok(Some(flagged)),
+        Err(error) if error.is_grave() => Err(error),
+        Err(_) => Ok(None),
+    }
+}
+
+/// The messages that are flagged \\Deleted, where the server tells; at a terminal it has been asked whether they may go.
+fn permit(
+    shell: &mut Shell,
+    command: &Command,
+    yes: bool,
+    mailbox: &MailboxName,
+    risk: Option<&str>,
+) -> Result<Option<Numbers>, Error> {
+    let mut flagged = flagged(shell.session()?)?;
+    while shell.settings.interactive && !yes && flagged.as_ref().is_none_or(|f| f.count() > 0) {
+        let question = question(command, mailbox, flagged.as_ref(), risk);
+        let names = || -> Box<dyn Iterator<Item = String> + '_> {
+            let runs = flagged.iter().flat_map(Numbers::runs);
+            Box::new(runs.map(|(first, last)| match first == last {
+                true => format!("message {first}"),
+                false => format!("messages {first} to {last}"),
+            }))
+        };
+        let question = Question {
+            will: question,
+            count: flagged.as_ref().map_or(1, Numbers::count),
+            things: "messages",
+            names: &names,
+        };
+        confirm(&question, &shell.settings.interrupt)?;
+        // While the question stood, somebody else may have flagged more: a yes is for what was shown.
+        let now = self::flagged(shell.session()?)?;
+        if now == flagged {
+            break;
+        }
+        complain(&format!(
+            "the messages flagged \\Deleted in {mailbox} are others now"
+        ));
+        flagged = now;
+    }
+    Ok(flagged)
+}
+
+/// What is about to happen to messages.
+fn question(
+    command: &Command,
+    mailbox: &MailboxName,
+    flagged: Option<&Numbers>,
+    risk: Option<&str>,
+) -> String {
+    let how_many = match flagged {
+        Some(flagged) => counted(flagged.count(), "message", "messages"),
+        None => "all messages".to_owned(),
+    };
+    let may = if risk.is_some() { "may" } else { "will" };
+    let mut will = format!(
+        "{} {may} remove {how_many} flagged \\Deleted from {mailbox}",
+        command.name
+    );
+    if let Some(risk) = risk {
+        will.push_str(&format!(", {risk}"));
+    }
+    if flagged.is_none() {
+        will.push_str("; the server does not tell how many these are");
+    }
+    will
+}
 
 pub static UNSELECT: Command = Command {
     name: "unselect",
@@ -109,24 +233,39 @@ fn left(mailbox: Option<imapadm::MailboxName>, how: &'static str, out: &mut Repo
 pub static EXPUNGE: Command = Command {
     name: "expunge",
     aliases: &[],
-    flags: &[],
+    flags: &[YES],
     arguments: &[],
     summary: "remove the messages flagged \\Deleted",
-    details: "Shows the numbers as the server gives them: each one shifts those after it down by one, so 3 and 3 are messages 3 and 4.",
-    flow: Flow::Reads,
-    start: |_, _| {
-        alone(|shell, out| {
-            // Whatever is still in flight may change which mailbox that is.
-            shell.session()?.settle()?;
-            let mailbox = shell.selected().cloned().ok_or(Error::NothingSelected)?;
-            for number in shell.session()?.expunge()? {
-                out.row(&[
-                    ("mailbox", Value::text(&mailbox)),
-                    ("number", Value::Number(number)),
-                    ("expunged", Value::Flag(true)),
-                ]);
-            }
-            Ok(())
-        })
+    details: "At a terminal it first says how many there are, and asks. Shows the numbers as the server gives them: each one shifts those after it down by one, so 3 and 3 are messages 3 and 4.",
+    flow: Flow::Changes,
+    start: |_, input| {
+        let (command, yes) = (input.command, input.has("yes"));
+        alone(move |shell, out| expunge(shell, command, yes, out))
     },
 };
+
+fn expunge(shell: &mut Shell, command: &Command, yes: bool, out: &mut Report) -> Result<(), Error> {
+    let (mailbox, read_only) = selected(shell)?;
+    // What is only examined can't be expunged, which the session says.
+    if shell.settings.interactive && !read_only && !yes {
+        permit(shell, command, yes, &mailbox, None)?;
+    }
+    let gone = shell.session()?.expunge()?;
+    for number in &gone {
+        out.row(&[
+            ("mailbox", Value::text(&mailbox)),
+            ("number", Value::Number(*number)),
+            ("expunged", Value::Flag(true)),
+        ]);
+    }
+    if shell.settings.interactive {
+        complain(&match gone.len() {
+            0 => format!("no message of {mailbox} is flagged \\Deleted, so none was removed"),
+            _ => format!(
+                "{} removed from {mailbox}",
+                counted(gone.len() as u64, "message", "messages")
+            ),
+        });
+    }
+    Ok(())
+}
