@@ -1,6 +1,6 @@
 //! The command line: its options, and what they mean for connections and scripts. No IMAP here.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,9 +9,11 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
 use imapadm::Error;
 use imapadm::auth::{Method, SecretSource};
 use imapadm::net::{Fingerprint, Security};
+use imapadm::visible::all_visible;
 use secrecy::SecretString;
 
 use crate::config::{FormatName, Profile, read_seconds, read_separator};
+use crate::report::escape::escape;
 use crate::shell::script::Source;
 
 /// The shell for administering IMAP servers.
@@ -177,8 +179,10 @@ fn methods(text: &str) -> Result<Methods, String> {
 impl Cli {
     /// Reads the command line; on help, version and misuse it prints and ends the program (0 or 2).
     pub fn read() -> Self {
-        let matches = Self::command().get_matches();
-        let mut cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        let matches = Self::command()
+            .try_get_matches()
+            .unwrap_or_else(|error| leave(&error));
+        let mut cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| leave(&error));
         let places = |id: &str| {
             matches
                 .indices_of(id)
@@ -301,6 +305,19 @@ impl Cli {
     pub fn trace(&self) -> Option<&Path> {
         self.trace.as_deref()
     }
+}
+
+/// Prints what clap has to say, and ends the program (0 or 2).
+fn leave(error: &clap::Error) -> ! {
+    // clap repeats a word that it does not know, and a script may have that from anybody.
+    if std::env::args_os().all(|word| all_visible(&word.to_string_lossy())) {
+        error.exit();
+    }
+    for line in error.render().to_string().lines() {
+        // Nobody may be listening; the exit status says the same.
+        let _ = writeln!(std::io::stderr(), "{}", escape(line));
+    }
+    std::process::exit(error.exit_code());
 }
 
 #[cfg(test)]

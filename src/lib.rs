@@ -111,6 +111,7 @@ pub mod auth;
 pub mod error;
 pub mod net;
 pub mod session;
+pub mod visible;
 pub mod wire;
 
 pub use account::{Account, Outcome};

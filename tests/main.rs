@@ -18,6 +18,7 @@ mod login;
 mod metadata;
 mod names;
 mod operations;
+mod raw_output;
 mod refusals;
 mod sasl;
 mod scripts;

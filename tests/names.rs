@@ -141,9 +141,12 @@ fn go_through(cases: &[Case]) {
     }
 }
 
-/// What a command for many could take for a pattern is shown, and has to be typed, as a name that none of them does.
+/// What a command for many could take for a pattern is shown, and has to be typed, as a name that none of them does; a space at the
+/// end is shown so that it is seen.
 fn unmistakable(name: &str) -> String {
-    if name.contains(['*', '%']) {
+    if let Some(name) = name.strip_suffix(' ') {
+        format!("wire:{name}\\x20")
+    } else if name.contains(['*', '%']) {
         format!("wire:{name}")
     } else {
         name.to_owned()

@@ -1,15 +1,18 @@
-//! What is safe to print on a terminal.
+//! What stands in place of characters that a terminal would obey or nobody would see.
 //!
-//! A server's words, mailbox names and everything else from outside pass through here before they reach people.
+//! A server's words and everything else from outside pass through here before they reach people. Which characters these are is
+//! decided in the library ([`imapadm::visible`]), by which mailbox names are shown too.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+
+use imapadm::visible::{all_visible, is_visible};
 
 /// The text with everything escaped that could move the cursor, change colours, hide text or turn its direction.
 ///
 /// Control characters become `\n`, `\t`, `\r` or `\xNN`; invisible and direction-changing ones `\u{…}`.
 pub fn escape(text: &str) -> Cow<'_, str> {
-    if is_plain(text.as_bytes()) || !text.chars().any(is_dangerous) {
+    if all_visible(text) {
         return Cow::Borrowed(text);
     }
     let mut safe = String::with_capacity(text.len() + 8);
@@ -18,35 +21,13 @@ pub fn escape(text: &str) -> Cow<'_, str> {
             '\n' => safe.push_str("\\n"),
             '\r' => safe.push_str("\\r"),
             '\t' => safe.push_str("\\t"),
-            c if !is_dangerous(c) => safe.push(c),
+            c if is_visible(c) => safe.push(c),
             // Writing to a String cannot fail.
             c if u32::from(c) < 0x100 => drop(write!(safe, "\\x{:02X}", u32::from(c))),
             c => drop(write!(safe, "\\u{{{:X}}}", u32::from(c))),
         }
     }
     Cow::Owned(safe)
-}
-
-/// Whether all is printable ASCII. It looks at eight bytes at once: a listing has a million names, nearly all of them plain.
-pub(super) fn is_plain(text: &[u8]) -> bool {
-    let all = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .fold(true, |plain, byte| plain & (0x20..0x7f).contains(byte))
-    };
-    match text.last_chunk::<8>() {
-        // The last eight overlap those before, which is cheaper than a rest byte by byte.
-        Some(last) => all(last) && text.as_chunks::<8>().0.iter().all(|eight| all(eight)),
-        None => all(text),
-    }
-}
-
-fn is_dangerous(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            // Soft hyphen, zero-width characters, and everything that changes direction (UAX #9).
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -61,26 +42,17 @@ mod tests {
         assert_eq!(escape("a\nb\tc\r"), "a\\nb\\tc\\r");
         assert_eq!(escape("c1\u{9b}31m"), "c1\\x9B31m");
         assert_eq!(escape("txt\u{202e}gpj"), "txt\\u{202E}gpj");
-    }
-
-    #[test]
-    fn one_odd_byte_is_found_wherever_it_stands() {
-        for length in 0..40 {
-            assert!(is_plain(&vec![b'~'; length]));
-            for at in 0..length {
-                for odd in [0x1f, 0x7f, 0x80, 0xff] {
-                    let mut text = vec![b' '; length];
-                    text[at] = odd;
-                    assert!(!is_plain(&text), "{odd:#x} at {at} of {length}");
-                }
-            }
-        }
+        // Invisible: a joiner, fillers, a selector, a blank that is no space.
+        assert_eq!(
+            escape("a\u{34f}\u{115f}\u{3164}\u{fe0f}\u{a0}\u{2800}b"),
+            "a\\u{34F}\\u{115F}\\u{3164}\\u{FE0F}\\xA0\\u{2800}b"
+        );
     }
 
     proptest! {
         #[test]
         fn nothing_dangerous_is_left(text: String) {
-            prop_assert!(!escape(&text).chars().any(is_dangerous));
+            prop_assert!(all_visible(&escape(&text)));
         }
     }
 }

@@ -3,6 +3,9 @@
 use std::io::{self, Write};
 
 use imapadm::Error;
+use imapadm::visible::{is_plain, is_visible};
+use serde::Serialize as _;
+use serde_json::ser::Formatter;
 
 use super::{Cell, Place, Render, Value};
 
@@ -43,7 +46,6 @@ impl Render for Lines {
                     let words = String::from_utf8_lossy(words);
                     array(out, words.split(' ').filter(|word| !word.is_empty()))?;
                 }
-                Value::Ascii(text) => string(out, &String::from_utf8_lossy(text))?,
             }
         }
         out.write_all(b"}")
@@ -91,12 +93,39 @@ fn array<'a>(out: &mut dyn Write, words: impl Iterator<Item = &'a str>) -> io::R
 }
 
 fn string(out: &mut dyn Write, text: &str) -> io::Result<()> {
-    serde_json::to_writer(out, text).map_err(io::Error::from)
+    let mut json = serde_json::Serializer::with_formatter(out, Visible);
+    text.serialize(&mut json).map_err(io::Error::from)
+}
+
+/// JSON is shown on terminals too: what is not safe there is escaped, which leaves the value what it is.
+struct Visible;
+
+impl Formatter for Visible {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        out: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        let mut rest = fragment;
+        if is_plain(fragment.as_bytes()) {
+            return out.write_all(fragment.as_bytes());
+        }
+        while let Some((at, c)) = rest.char_indices().find(|(_, c)| !is_visible(*c)) {
+            out.write_all(&rest.as_bytes()[..at])?;
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                write!(out, "\\u{unit:04x}")?;
+            }
+            rest = &rest[at + c.len_utf8()..];
+        }
+        out.write_all(rest.as_bytes())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use imapadm::visible::all_visible;
+    use proptest::prelude::*;
 
     fn render(error: Option<&Error>, rows: &[&[Cell<'_>]]) -> serde_json::Value {
         let mut out = Vec::new();
@@ -136,5 +165,28 @@ mod tests {
         let value = render(Some(&Error::NothingSelected), &[]);
         assert_eq!(value["ok"], false);
         assert_eq!(value["error"]["kind"], "nothing-selected");
+    }
+
+    fn written(text: &str) -> String {
+        let mut out = Vec::new();
+        string(&mut out, text).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn what_a_terminal_obeys_or_hides_is_escaped() {
+        assert_eq!(
+            written("ü\u{9b}2J \u{7f}\u{202e}\u{200b}\u{a0}北\u{e0041}\u{1d173}\n\""),
+            r#""ü\u009b2J \u007f\u202e\u200b\u00a0北\udb40\udc41\ud834\udd73\n\"""#
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_safe_and_keeps_its_value(text in "(.|[\0-\u{ff}\u{2000}-\u{206f}\u{fe0f}\u{e0041}]){0,20}") {
+            let json = written(&text);
+            prop_assert!(all_visible(&json), "{json:?}");
+            prop_assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+        }
     }
 }

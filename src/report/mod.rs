@@ -31,8 +31,6 @@ pub enum Value<'a> {
     Words(Vec<Cow<'a, str>>),
     /// The same in one piece, parted by spaces, untrusted; it spares a long listing an allocation for each row.
     Spaced(&'a [u8]),
-    /// Text that is known to be printable ASCII, so that nothing has to be decoded or escaped.
-    Ascii(&'a [u8]),
     /// No value, such as no limit; text shows the word.
     Absent(&'static str),
 }

@@ -5,18 +5,17 @@ use std::io::{self, Write};
 
 use comfy_table::{ContentArrangement, Table as Columns, presets};
 use imapadm::Error;
+use imapadm::visible::is_plain;
 use nu_ansi_term::Style;
 
-use super::escape::{escape, is_plain};
+use super::escape::escape;
 use super::{Cell, Place, Render, Value};
 
 /// A cell as people read it, safe to print.
 fn show<'a>(key: &'static str, value: &'a Value<'a>) -> Cow<'a, str> {
     match value {
         Value::Text(text) => escape(text),
-        Value::Spaced(words) | Value::Ascii(words) => {
-            Cow::Owned(escape(&String::from_utf8_lossy(words)).into_owned())
-        }
+        Value::Spaced(words) => Cow::Owned(escape(&String::from_utf8_lossy(words)).into_owned()),
         Value::Number(number) => Cow::Owned(number.to_string()),
         Value::Flag(true) => Cow::Borrowed(key),
         Value::Flag(false) => Cow::Owned(format!("not {key}")),
@@ -47,7 +46,6 @@ impl Render for Tabs {
                 self.line.push(b'\t');
             }
             match value {
-                Value::Ascii(text) => self.line.extend_from_slice(text),
                 Value::Spaced(words) if is_plain(words) => self.line.extend_from_slice(words),
                 value => self.line.extend_from_slice(show(key, value).as_bytes()),
             }

@@ -7,14 +7,16 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::error::Error;
+use crate::visible::{all_bytes, all_visible};
 use crate::wire::utf7;
 
 /// A mailbox's name as the server has it (RFC 3501 section 5.1).
 ///
 /// The server's bytes are the identity. People see and type UTF-8: [`Display`](fmt::Display) decodes modified UTF-7, and
 /// [`MailboxName::typed`] encodes it. A name that does not decode, or whose decoded form would be read back as another
-/// mailbox, is shown as the server has it; where even that would mean another one, and where it holds a wildcard, it is shown behind
-/// [`RAW`]. So what is shown can always be typed back, and means this mailbox alone.
+/// mailbox, is shown as the server has it. Behind [`RAW`] it is shown where even that would mean another one, where it holds a
+/// wildcard, where it begins or ends with a space, and where not all of it [is visible](crate::visible). So what is shown is safe on a
+/// terminal, can always be typed back, and means this mailbox alone.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MailboxName(Box<[u8]>);
 
@@ -24,12 +26,13 @@ impl MailboxName {
     /// # Errors
     /// [`Error::Usage`] for an empty name and for one with a NUL, neither of which IMAP can carry.
     pub fn typed(text: &str) -> Result<Self, Error> {
-        if text.is_empty() {
+        let name = Self::pattern(text)?;
+        if name.0.is_empty() {
             return Err(Error::Usage(
                 "a mailbox name cannot be empty; name a mailbox".into(),
             ));
         }
-        Self::pattern(text)
+        Ok(name)
     }
 
     /// A LIST pattern as a person types it: like [`typed`](Self::typed), but it may be empty.
@@ -65,33 +68,23 @@ impl MailboxName {
         &self.0
     }
 
-    /// Whether people see the name just as the server has it, in printable ASCII; nearly all are of this kind.
-    pub fn is_shown_as_is(wire: &[u8]) -> bool {
-        is_plain(wire) && !wire.starts_with(RAW.as_bytes())
-    }
-
-    /// How the name `wire` is shown to people; see [`MailboxName`].
-    ///
-    /// Not safe for a terminal yet: a name can hold anything.
+    /// How the name `wire` is shown to people, safe on a terminal; see [`MailboxName`].
     pub fn show(wire: &[u8]) -> Cow<'_, str> {
         // Nearly every name is plain ASCII without a shift: it is its own decoded form.
-        if Self::is_shown_as_is(wire)
+        if is_its_own_text(wire)
             && let Ok(text) = std::str::from_utf8(wire)
         {
             return Cow::Borrowed(text);
         }
-        let means_it = |text: &str| Self::pattern(text).is_ok_and(|name| name.wire() == wire);
-        // A command would take it for a pattern, and do to others what is meant for this one.
-        if wire.contains(&b'*') || wire.contains(&b'%') {
+        // A command would take wildcards for a pattern, and do to others what is meant for this one. A space at either end is not seen.
+        if wire.contains(&b'*') || wire.contains(&b'%') || has_outer_space(wire) {
             return Cow::Owned(escape(wire));
         }
-        if let Some(text) = utf7::decode(wire)
-            && means_it(&text)
-        {
-            return text;
-        }
-        match std::str::from_utf8(wire) {
-            Ok(text) if means_it(text) => Cow::Borrowed(text),
+        let means_it = |text: &str| Self::pattern(text).is_ok_and(|name| name.wire() == wire);
+        match (utf7::decode(wire), std::str::from_utf8(wire)) {
+            (Some(text), _) if !all_visible(&text) => Cow::Owned(escape(wire)),
+            (Some(text), _) if means_it(&text) => text,
+            (_, Ok(text)) if all_visible(text) && means_it(text) => Cow::Borrowed(text),
             _ => Cow::Owned(escape(wire)),
         }
     }
@@ -137,18 +130,18 @@ impl MailboxName {
     }
 }
 
-/// Whether a name is printable ASCII without a shift or a wildcard. It looks at eight bytes at once: a listing has a million names.
-fn is_plain(wire: &[u8]) -> bool {
-    let all = |bytes: &[u8]| {
-        bytes.iter().fold(true, |plain, byte| {
-            plain & (0x20..0x7f).contains(byte) & !matches!(byte, b'&' | b'*' | b'%')
-        })
-    };
-    match wire.last_chunk::<8>() {
-        // The last eight overlap those before, which is cheaper than a rest byte by byte.
-        Some(last) => all(last) && wire.as_chunks::<8>().0.iter().all(|eight| all(eight)),
-        None => all(wire),
-    }
+/// Whether a name is shown just as the server has it: printable ASCII without a shift or a wildcard, and nothing that means more.
+#[inline]
+fn is_its_own_text(wire: &[u8]) -> bool {
+    all_bytes(wire, |byte| {
+        (0x20..0x7f).contains(&byte) & (byte != b'&') & (byte != b'*') & (byte != b'%')
+    }) && !has_outer_space(wire)
+        && !wire.starts_with(RAW.as_bytes())
+}
+
+#[inline]
+fn has_outer_space(wire: &[u8]) -> bool {
+    wire.first() == Some(&b' ') || wire.last() == Some(&b' ')
 }
 
 /// Begins a name that is given byte by byte, as the server has it: `\xNN` is one byte, `\\` a backslash.
@@ -157,9 +150,11 @@ pub const RAW: &str = "wire:";
 /// A name in its raw form.
 fn escape(wire: &[u8]) -> String {
     let mut text = RAW.to_owned();
-    for &byte in wire {
+    let last = wire.len().saturating_sub(1);
+    for (at, &byte) in wire.iter().enumerate() {
         match byte {
             b'\\' => text.push_str("\\\\"),
+            b' ' if at == 0 || at == last => text.push_str("\\x20"),
             0x20..0x7f => text.push(char::from(byte)),
             _ => text.push_str(&format!("\\x{byte:02X}")),
         }
@@ -288,7 +283,12 @@ mod tests {
     #[test]
     fn nul_and_nothing_are_no_names() {
         assert_eq!(MailboxName::typed("a\0b").unwrap_err().kind(), "usage");
-        assert_eq!(MailboxName::typed("").unwrap_err().kind(), "usage");
+        for nothing in ["", "wire:"] {
+            let error = MailboxName::typed(nothing).unwrap_err().to_string();
+            assert!(error.contains("cannot be empty"), "{error}");
+        }
+        // As a pattern it is what LIST takes for the question about the separator.
+        assert_eq!(MailboxName::pattern("wire:").unwrap().wire(), b"");
     }
 
     #[test]
@@ -320,6 +320,38 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_can_not_be_seen_as_it_is_is_shown_raw() {
+        for (wire, shown) in [
+            // A tab, ESC, DEL, NEL, a C1 control.
+            ("a&AAk-b", "wire:a&AAk-b"),
+            ("a&ABs-[2J", "wire:a&ABs-[2J"),
+            ("a&AH8-", "wire:a&AH8-"),
+            ("a&AIU-b", "wire:a&AIU-b"),
+            ("a&AJs-31m", "wire:a&AJs-31m"),
+            // Right-to-left override, zero-width space, no-break space, Hangul filler, variation selector, the empty Braille cell.
+            ("txt&IC4-gpj", "wire:txt&IC4-gpj"),
+            ("a&IAs-b", "wire:a&IAs-b"),
+            ("a&AKA-b", "wire:a&AKA-b"),
+            ("a&MWQ-b", "wire:a&MWQ-b"),
+            ("&J2T+Dw-", "wire:&J2T+Dw-"),
+            ("a&KAA-", "wire:a&KAA-"),
+            // Spaces that nobody sees.
+            (" a", "wire:\\x20a"),
+            ("a ", "wire:a\\x20"),
+            (" ", "wire:\\x20"),
+            ("  a  ", "wire:\\x20 a \\x20"),
+            ("&AOk- ", "wire:&AOk-\\x20"),
+            // Hebrew turns by itself; a space inside is seen.
+            ("&BeIF0Q-", "עב"),
+            ("a b", "a b"),
+        ] {
+            let name = MailboxName::from_wire(wire.as_bytes());
+            assert_eq!(name.to_string(), shown, "{wire}");
+            assert_eq!(MailboxName::typed(shown).unwrap(), name, "{shown}");
+        }
+    }
+
+    #[test]
     fn below_means_a_separator_in_between() {
         let parent = MailboxName::from_wire(b"user.bob");
         assert!(MailboxName::from_wire(b"user.bob.work").is_below(&parent, b'.'));
@@ -340,6 +372,15 @@ mod tests {
             let name = MailboxName::from_wire(&bytes);
             // INBOX alone is taken in any case and comes back in capitals.
             prop_assert!(MailboxName::same(MailboxName::typed(&name.to_string()).unwrap().wire(), name.wire()));
+        }
+
+        #[test]
+        fn whatever_is_shown_is_seen(text in "[ -\u{ff}\u{2000}-\u{206f}\u{3164}\u{fe0f}\u{e0041}]{1,12}") {
+            for wire in [utf7::encode(&text).into_bytes(), text.into_bytes()] {
+                let shown = MailboxName::show(&wire);
+                prop_assert!(all_visible(&shown), "{shown:?}");
+                prop_assert_eq!(shown.trim(), &*shown);
+            }
         }
     }
 }

@@ -13,7 +13,6 @@ use imapadm::session::MailboxName;
 use super::command::{Command, Kind};
 use super::words::partial;
 use super::{Shell, commands, find};
-use crate::report::escape::escape;
 
 /// Candidates that are shown at most: nobody reads more, and rustyline's pager panics beyond 65,535.
 const MOST_SHOWN: usize = 1_000;
@@ -269,10 +268,6 @@ fn list_level(session: &mut Session, level: &str) -> Option<Vec<String>> {
             &pattern,
             |found| {
                 let name = MailboxName::show(&found.mailbox);
-                // What can't be printed as it is can't be typed as it is either.
-                if escape(&name) != name || name.starts_with(imapadm::session::RAW) {
-                    return ControlFlow::Continue(());
-                }
                 let only_a_name = found.has("\\Noselect") || found.has("\\NonExistent");
                 if let Some(separator) = found.separator
                     && (only_a_name || found.has("\\HasChildren"))

@@ -364,6 +364,8 @@ pub fn partial(line: &str) -> Partial {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::escape::escape;
+    use imapadm::MailboxName;
     use proptest::prelude::*;
 
     fn words(line: &str) -> Vec<Vec<String>> {
@@ -535,6 +537,17 @@ mod tests {
         fn any_words_survive_quoting(words in proptest::collection::vec("[^\0]{0,12}", 1..5)) {
             let line = shell_words::join(&words);
             prop_assert_eq!(split(&line).unwrap(), vec![words]);
+        }
+
+        #[test]
+        fn any_mailbox_can_be_typed_as_it_is_shown(wire in "([ -~]|&AAk-|&IC4-|&AOk-|[\t\u{85}\u{e9}]){1,12}") {
+            let name = MailboxName::from_wire(wire.as_bytes());
+            let shown = name.to_string();
+            prop_assert_eq!(&*escape(&shown), &*shown);
+            let words = split(&format!("status {}", shell_words::quote(&shown))).unwrap();
+            prop_assert_eq!(words[0].len(), 2);
+            let typed = MailboxName::typed(&words[0][1]).unwrap();
+            prop_assert!(MailboxName::same(typed.wire(), name.wire()), "{shown}");
         }
 
         #[test]

@@ -227,14 +227,7 @@ fn list(_: &mut Shell, input: &Input) -> Result<Step, Error> {
             let separator = found.separator.as_ref().map(std::slice::from_ref);
             let separator = separator.and_then(|byte| std::str::from_utf8(byte).ok());
             out.row(&[
-                (
-                    "mailbox",
-                    if MailboxName::is_shown_as_is(&found.mailbox) {
-                        Value::Ascii(&found.mailbox)
-                    } else {
-                        Value::Text(MailboxName::show(&found.mailbox))
-                    },
-                ),
+                ("mailbox", Value::Text(MailboxName::show(&found.mailbox))),
                 ("attributes", Value::Spaced(found.raw_attributes())),
                 (
                     "separator",
