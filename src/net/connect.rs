@@ -1,15 +1,26 @@
-//! Making a connection: resolving a name, trying its addresses in turn, and saying which failed and why.
+//! Making a connection: resolving a name, trying its addresses, and saying which failed and why.
+//!
+//! The addresses are tried as RFC 8305 (Happy Eyeballs) has it: IPv6 and IPv4 by turns, the next one soon after the one before, and
+//! whichever answers first is taken. A route that is dead costs a quarter of a second, not the whole limit.
 
 use std::fmt::Write as _;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with, sockopt};
 
 use super::Address;
 use super::stream::{Socket, words};
 use super::wait::{Ended, Interrupt, Wait, in_background, seconds};
+
+/// How long an address is waited for before the next one is tried beside it (RFC 8305 section 5).
+const STAGGER: Duration = Duration::from_millis(250);
 
 /// One address that was tried, and why it failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +33,7 @@ pub struct Attempt {
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConnectError {
     /// The name has no address.
     #[error(
@@ -53,7 +65,7 @@ pub enum ConnectError {
     Refused {
         /// The address as the user knows it.
         to: String,
-        /// All addresses tried, in order.
+        /// All addresses, in the order in which they were tried.
         tried: Vec<Attempt>,
     },
     /// No address answered at all.
@@ -67,7 +79,7 @@ pub enum ConnectError {
         to: String,
         /// The limit for all addresses together.
         after: Duration,
-        /// All addresses tried, in order.
+        /// All addresses, in the order in which they were tried.
         tried: Vec<Attempt>,
     },
     /// A Unix socket that can't be connected to.
@@ -123,31 +135,23 @@ pub(super) fn connect(
         Address::Unix(path) => return unix(path, &wait, limit),
         Address::Tcp { host, port } => (host, *port),
     };
-    let found = resolve(host, port, &wait, limit)?;
-    let mut tried: Vec<Attempt> = Vec::with_capacity(found.len());
-    let mut answered = false;
-    for (index, &peer) in found.iter().enumerate() {
-        // What is left is shared evenly, so that a silent address leaves time for those after it.
-        let others = u32::try_from(found.len() - index).unwrap_or(u32::MAX);
-        let share = (wait.left() / others).max(Duration::from_millis(1));
-        let result = in_background(&Wait::new(interrupt, share), move || {
-            TcpStream::connect_timeout(&peer, share)
-        })
-        .map_err(ConnectError::System)?;
-        let reason = match result {
-            Ok(Ok(stream)) => return Socket::tcp(stream).map_err(ConnectError::System),
-            Err(Ended::Interrupted) => return Err(ConnectError::Interrupted),
-            Err(Ended::TimedOut) => None,
-            Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => None,
-            Ok(Err(error)) => Some(words(&error)),
-        };
-        answered |= reason.is_some();
-        tried.push(Attempt {
-            address: peer.to_string(),
-            reason: reason.unwrap_or_else(|| format!("no answer within {}", seconds(&share))),
-        });
-    }
+    let found = by_turns(resolve(host, port, &wait, limit)?);
     let to = address.to_string();
+    let tried = match race(&found, &wait)? {
+        Ok(stream) => return Socket::tcp(stream).map_err(ConnectError::System),
+        Err(failed) => failed,
+    };
+    let answered = tried.iter().any(|(_, why)| matches!(why, Failed::Told(_)));
+    let tried = tried
+        .into_iter()
+        .map(|(peer, why)| Attempt {
+            address: peer.to_string(),
+            reason: match why {
+                Failed::Told(words) => words,
+                Failed::Silent(after) => format!("no answer within {}", seconds(&after)),
+            },
+        })
+        .collect();
     Err(if answered {
         ConnectError::Refused { to, tried }
     } else {
@@ -157,6 +161,159 @@ pub(super) fn connect(
             tried,
         }
     })
+}
+
+/// The addresses of the two families by turns; the family that the system prefers goes first (RFC 8305 section 4).
+fn by_turns(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let Some(first) = found.first().map(SocketAddr::is_ipv6) else {
+        return found;
+    };
+    let (one, other): (Vec<_>, Vec<_>) = found
+        .into_iter()
+        .partition(|address| address.is_ipv6() == first);
+    let (mut one, mut other) = (one.into_iter(), other.into_iter());
+    std::iter::from_fn(|| {
+        let turn = [one.next(), other.next()];
+        turn.iter().any(Option::is_some).then_some(turn)
+    })
+    .flatten()
+    .flatten()
+    .collect()
+}
+
+/// Why an address is of no use.
+#[derive(Debug)]
+enum Failed {
+    /// The system's words.
+    Told(String),
+    /// It was waited for so long.
+    Silent(Duration),
+}
+
+/// A connection that is on its way. Dropping it gives it up.
+struct Trying {
+    place: usize,
+    socket: OwnedFd,
+    since: Instant,
+}
+
+/// The addresses and why each of them failed.
+type Failures = Vec<(SocketAddr, Failed)>;
+
+/// Connects to the first address that answers, and gives up the others.
+///
+/// # Errors
+/// The outer error is one that ends all of it. The inner one is every address, with what was wrong with it.
+fn race(
+    found: &[SocketAddr],
+    wait: &Wait<'_>,
+) -> Result<Result<TcpStream, Failures>, ConnectError> {
+    // However short the limit is, each of them is tried.
+    let stagger = u32::try_from(found.len()).map_or(Duration::ZERO, |count| wait.left() / count);
+    let stagger = stagger.min(STAGGER);
+    let mut failed: Vec<Option<Failed>> = found.iter().map(|_| None).collect();
+    let mut waiting = found.iter().enumerate();
+    let mut trying: Vec<Trying> = Vec::new();
+    let mut next = Some(Instant::now());
+    loop {
+        match wait.check() {
+            Ok(()) => {}
+            Err(Ended::Interrupted) => return Err(ConnectError::Interrupted),
+            Err(Ended::TimedOut) => break,
+        }
+        if trying.is_empty() || next.is_some_and(|next| next <= Instant::now()) {
+            match waiting.next() {
+                None if trying.is_empty() => break,
+                None => next = None,
+                Some((place, peer)) => {
+                    let since = Instant::now();
+                    match begin(peer) {
+                        Ok(socket) => {
+                            next = Some(since + stagger);
+                            trying.push(Trying {
+                                place,
+                                socket,
+                                since,
+                            });
+                        }
+                        // The next one's turn is now.
+                        Err(error) => {
+                            failed[place] = Some(Failed::Told(words(&error)));
+                            continue;
+                        }
+                    }
+                }
+            }
+        }
+        let until_next = next.map(|next| next.saturating_duration_since(Instant::now()));
+        let slice = until_next.map_or(wait.slice(), |left| left.min(wait.slice()));
+        for place in ready(&trying, slice)
+            .map_err(ConnectError::System)?
+            .into_iter()
+            .rev()
+        {
+            let one = trying.swap_remove(place);
+            match sockopt::socket_error(&one.socket).and_then(|result| result) {
+                Ok(()) => {
+                    let stream = TcpStream::from(one.socket);
+                    stream
+                        .set_nonblocking(false)
+                        .map_err(ConnectError::System)?;
+                    return Ok(Ok(stream));
+                }
+                Err(error) => {
+                    failed[one.place] = Some(Failed::Told(words(&error.into())));
+                    next = next.map(|_| Instant::now());
+                }
+            }
+        }
+    }
+    for one in &trying {
+        failed[one.place] = Some(Failed::Silent(rounded(one.since.elapsed())));
+    }
+    let why = failed
+        .into_iter()
+        .map(|why| why.unwrap_or(Failed::Silent(Duration::ZERO)));
+    Ok(Err(found.iter().copied().zip(why).collect()))
+}
+
+/// Starts to connect.
+fn begin(peer: &SocketAddr) -> io::Result<OwnedFd> {
+    let family = match peer {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(family, SocketType::STREAM, flags, None)?;
+    match rustix::net::connect(&socket, peer) {
+        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(socket),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The places of those of which something is known, in order; none if nothing happens for that long.
+fn ready(trying: &[Trying], limit: Duration) -> io::Result<Vec<usize>> {
+    let mut polled: Vec<_> = trying
+        .iter()
+        .map(|one| PollFd::new(&one.socket, PollFlags::OUT))
+        .collect();
+    let limit = Timespec::try_from(limit).map_err(io::Error::other)?;
+    match poll(&mut polled, Some(&limit)) {
+        // A signal: whoever waits looks at the flag.
+        Err(Errno::INTR) => return Ok(Vec::new()),
+        result => result?,
+    };
+    let told = polled.iter().enumerate();
+    Ok(told
+        .filter(|(_, one)| !one.revents().is_empty())
+        .map(|(place, _)| place)
+        .collect())
+}
+
+/// In tenths of a second, as nobody counts them more finely.
+fn rounded(time: Duration) -> Duration {
+    let tenths = (time.as_secs_f64() * 10.0).round() / 10.0;
+    Duration::try_from_secs_f64(tenths).unwrap_or(time)
 }
 
 fn unix(path: &Path, wait: &Wait<'_>, limit: Duration) -> Result<Socket, ConnectError> {
@@ -291,28 +448,119 @@ mod tests {
         assert!(error.to_string().contains("nobody.invalid"));
     }
 
+    /// A listener at a loopback address that answers nobody any more, and what keeps it so.
+    fn silent(ip: &str) -> (SocketAddr, Vec<socket2::Socket>) {
+        use socket2::{Domain, Socket, Type};
+        let ip: IpAddr = ip.parse().unwrap();
+        let new = || Socket::new(Domain::for_address((ip, 0).into()), Type::STREAM, None).unwrap();
+        let listener = new();
+        listener.bind(&SocketAddr::new(ip, 0).into()).unwrap();
+        listener.listen(1).unwrap();
+        let address = listener.local_addr().unwrap().as_socket().unwrap();
+        let mut held = vec![listener];
+        // A queue of connections that nobody takes: once it is full, the kernel answers no more.
+        for _ in 0..4 {
+            let socket = new();
+            socket.set_nonblocking(true).unwrap();
+            // It goes on by itself.
+            let _ = socket.connect(&address.into());
+            held.push(socket);
+        }
+        (address, held)
+    }
+
+    fn raced(
+        found: &[SocketAddr],
+        limit: Duration,
+    ) -> Result<Result<TcpStream, Failures>, ConnectError> {
+        race(found, &Wait::new(&Interrupt::new(), limit))
+    }
+
     #[test]
     fn silence_ends_at_the_limit() {
-        // A queue of connections that nobody takes: once it is full, the kernel answers no more.
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let address = tcp("127.0.0.1", port);
-        let interrupt = Interrupt::new();
-        let mut held = Vec::new();
-        let limit = Duration::from_millis(150);
-        for _ in 0..5000 {
-            let start = Instant::now();
-            match connect(&address, limit, &interrupt) {
-                Ok(socket) => held.push(socket),
-                Err(error) => {
-                    assert!(matches!(error, ConnectError::TimedOut { .. }), "{error}");
-                    assert!(error.to_string().contains("did not answer"), "{error}");
-                    assert!(start.elapsed() < Duration::from_secs(3));
-                    return;
-                }
-            }
+        let (address, _held) = silent("127.0.0.1");
+        let start = Instant::now();
+        let limit = Duration::from_millis(300);
+        let error = error(&tcp("127.0.0.1", address.port()), limit);
+        assert!(matches!(error, ConnectError::TimedOut { .. }), "{error}");
+        assert!(error.to_string().contains("did not answer"), "{error}");
+        assert!(error.to_string().contains("0.3 seconds"), "{error}");
+        assert!(start.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn the_families_take_turns() {
+        let all = |text: &str| -> Vec<SocketAddr> {
+            text.split(' ').map(|one| one.parse().unwrap()).collect()
+        };
+        for (found, tried) in [
+            (
+                "[::1]:1 [::2]:1 [::3]:1 1.1.1.1:1",
+                "[::1]:1 1.1.1.1:1 [::2]:1 [::3]:1",
+            ),
+            ("1.1.1.1:1 1.1.1.2:1 [::1]:1", "1.1.1.1:1 [::1]:1 1.1.1.2:1"),
+            ("1.1.1.1:1", "1.1.1.1:1"),
+        ] {
+            assert_eq!(by_turns(all(found)), all(tried));
         }
-        panic!("the queue never filled");
+        assert_eq!(by_turns(Vec::new()), []);
+    }
+
+    #[test]
+    fn an_address_that_is_dead_does_not_keep_from_the_next() {
+        let limit = Duration::from_secs(60);
+        let working = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = working.local_addr().unwrap();
+        for dead in [silent("::1"), silent("127.0.0.2")] {
+            let start = Instant::now();
+            let stream = raced(&[dead.0, address], limit).unwrap().unwrap();
+            assert_eq!(stream.peer_addr().unwrap(), address);
+            // The half of the limit that such an address once had.
+            assert!(start.elapsed() < limit / 2);
+            // Nobody is left who would still connect to the dead one: the loser's socket is closed.
+            let stream = raced(&[address, dead.0], limit).unwrap().unwrap();
+            assert_eq!(stream.peer_addr().unwrap(), address);
+        }
+        // One that refuses hands over at once, too.
+        let refusing = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let stream = raced(&[refusing, refusing, address], limit)
+            .unwrap()
+            .unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), address);
+        assert!(stream.set_read_timeout(Some(limit)).is_ok());
+    }
+
+    #[test]
+    fn every_address_that_failed_is_told() {
+        let (dead, _held) = silent("127.0.0.1");
+        let (other, _held_too) = silent("127.0.0.3");
+        let refusing = SocketAddr::from(([127, 0, 0, 2], free_port()));
+        let found = [dead, refusing, other];
+        // So short a limit that not all of them would have had their turn.
+        for limit in [100, 700] {
+            let failed = raced(&found, Duration::from_millis(limit))
+                .unwrap()
+                .unwrap_err();
+            let peers: Vec<_> = failed.iter().map(|(peer, _)| *peer).collect();
+            assert_eq!(peers, found);
+            assert!(matches!(&failed[0].1, Failed::Silent(time) if !time.is_zero()));
+            assert!(matches!(&failed[1].1, Failed::Told(words) if words.contains("refused")));
+            assert!(matches!(failed[2].1, Failed::Silent(_)));
+        }
+    }
+
+    #[test]
+    fn an_interrupt_ends_the_race() {
+        let (dead, _held) = silent("127.0.0.1");
+        let interrupt = Interrupt::new();
+        let flag = interrupt.clone();
+        let raiser = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(100));
+            flag.raise();
+        });
+        let result = race(&[dead], &Wait::new(&interrupt, Duration::MAX));
+        assert!(matches!(result, Err(ConnectError::Interrupted)));
+        raiser.join().unwrap();
     }
 
     #[test]

@@ -160,7 +160,8 @@ pub(crate) fn words(error: &io::Error) -> String {
 }
 
 impl Stream {
-    /// Connects. A name's addresses are tried in turn, within `timeouts.connect` for all together.
+    /// Connects. A name's addresses are tried side by side, each soon after the one before (RFC 8305), within
+    /// `timeouts.connect` for all together.
     ///
     /// # Errors
     /// A [`ConnectError`] that names every address tried.
