@@ -109,6 +109,7 @@ pub mod account;
 pub mod admin;
 pub mod auth;
 pub mod error;
+pub mod files;
 pub mod net;
 pub mod session;
 pub mod visible;

@@ -11,7 +11,7 @@ use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -58,11 +58,14 @@ fn run(cli: &Cli, idle: &Arc<AtomicBool>) -> Result<u8, Error> {
              --password-command, and change it if others work here",
         );
     }
+    // A script may come from a pipe, which may take its time: Ctrl-C then ends the program, as nothing is done yet.
+    idle.store(true, Ordering::SeqCst);
     let scripts = cli
         .sources()
         .into_iter()
         .map(Script::open)
         .collect::<Result<Vec<_>, _>>()?;
+    idle.store(false, Ordering::SeqCst);
     // What can't be right is refused before anything is done.
     if tell_mistakes(&scripts) {
         return Ok(status::USAGE);

@@ -2,7 +2,6 @@
 //!
 //! Not here: what stands in them (`config`, `known`), and files of secrets, which nobody else may even read (`imapadm::auth`).
 
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -20,7 +19,7 @@ pub fn read(file: &Path) -> Result<Option<String>, Error> {
     let path = file.display();
     let unreadable =
         |error: io::Error| Error::Usage(format!("cannot read {path}: {error}; check who may"));
-    let opened = match File::open(file) {
+    let opened = match imapadm::files::to_read(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         result => result.map_err(unreadable)?,
     };

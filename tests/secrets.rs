@@ -1,5 +1,6 @@
 //! Where passwords and tokens come from, which source goes first, and that what they say stays where it is.
 
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use base64::engine::{DecodePaddingMode, general_purpose::STANDARD as BASE64};
 use super::support::certs::{self};
 use super::support::faulty::Faulty;
 use super::support::pty::Terminal;
-use super::support::run::{Imapadm, Run};
+use super::support::run::{Imapadm, Run, signal, wait};
 use super::support::servers::{Server, cyrus, dovecot};
 
 const SOON: Duration = Duration::from_secs(15);
@@ -635,4 +636,222 @@ fn a_password_command_that_fails_does_not_tell() {
     assert!(!ended.stdout.contains("half-a-secret"), "{ended}");
     // The command itself is quoted, so once.
     assert_eq!(ended.stderr.matches("half-a-secret").count(), 1, "{ended}");
+}
+
+// ---- the user's own files, and what else may stand in their place
+
+const HISTORY: &str = "state/imapadm/history";
+
+fn fifo(path: &Path) {
+    std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+    let made = std::process::Command::new("mkfifo").arg(path).status();
+    assert!(made.expect("mkfifo runs").success());
+}
+
+/// A server that lets everybody in, without TLS.
+fn open_door() -> Faulty {
+    Faulty::script(|conn| {
+        conn.send("* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN AUTH=OAUTHBEARER SASL-IR] ready\r\n");
+        conn.answer(certs::imap);
+    })
+}
+
+#[test]
+fn a_history_that_is_a_link_is_left_alone() {
+    let server = open_door();
+    for dangling in [false, true] {
+        let run = Imapadm::on_port(server.port);
+        let target = run.home().join("important");
+        if !dangling {
+            std::fs::write(&target, "text\n").expect("a file");
+            chmod(&target, 0o644);
+        }
+        let history = run.home().join(HISTORY);
+        std::fs::create_dir_all(history.parent().expect("a folder")).expect("a folder");
+        std::os::unix::fs::symlink(&target, &history).expect("a link");
+        let mut terminal = Terminal::spawn(&run);
+        terminal.wait_for("someone@localhost>", SOON);
+        let screen = terminal.screen();
+        assert!(
+            screen.contains("no history") && screen.contains("a link"),
+            "{screen}"
+        );
+        terminal.type_("noop\r");
+        terminal.wait_until("two prompts", SOON, |screen| {
+            screen.matches("localhost>").count() > 1
+        });
+        terminal.type_("\x04");
+        assert_eq!(terminal.exit_status(SOON).exit_code(), 0);
+        if dangling {
+            assert!(!target.exists());
+        } else {
+            assert_eq!(
+                std::fs::read_to_string(&target).expect("the file"),
+                "text\n"
+            );
+            let mode = std::fs::metadata(&target)
+                .expect("the file")
+                .permissions()
+                .mode();
+            assert_eq!(mode & 0o777, 0o644);
+        }
+    }
+}
+
+#[test]
+fn a_history_that_is_no_file_is_passed_over() {
+    let server = open_door();
+    for folder in [false, true] {
+        let run = Imapadm::on_port(server.port);
+        let history = run.home().join(HISTORY);
+        if folder {
+            std::fs::create_dir_all(&history).expect("a folder");
+        } else {
+            fifo(&history);
+        }
+        let mut terminal = Terminal::spawn(&run);
+        terminal.wait_for("someone@localhost>", SOON);
+        let screen = terminal.screen();
+        assert!(screen.contains("no history"), "{screen}");
+        terminal.type_("\x04");
+        assert_eq!(terminal.exit_status(SOON).exit_code(), 0);
+    }
+}
+
+#[test]
+fn a_trace_follows_no_link() {
+    let server = open_door();
+    let run = Imapadm::on_port(server.port).args(["-c", "noop"]);
+    let target = run.file("important", "text\n");
+    chmod(&target, 0o644);
+    let link = run.home().join("link");
+    std::os::unix::fs::symlink(&target, &link).expect("a link");
+    let run = run.arg("--trace").arg(&link);
+    run.run().fails(2).complains("a link");
+    assert_eq!(
+        std::fs::read_to_string(&target).expect("the file"),
+        "text\n"
+    );
+    let mode = std::fs::metadata(&target)
+        .expect("the file")
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o644);
+    // A pipe that nobody reads from, one that somebody reads from, and what a trace may well go to.
+    let run = || {
+        Imapadm::on_port(server.port)
+            .args(["-c", "noop"])
+            .limit(SOON)
+    };
+    let piped = run();
+    let pipe = piped.home().join("pipe");
+    fifo(&pipe);
+    piped
+        .arg("--trace")
+        .arg(&pipe)
+        .run()
+        .fails(2)
+        .complains("cannot write the trace");
+    for fine in ["/dev/null", "/dev/stderr", "/dev/fd/2"] {
+        run().args(["--trace", fine]).run().ok();
+    }
+    let run = run().args(["--trace", "/dev/stderr"]).run().ok();
+    run.complains("NOOP");
+}
+
+/// With a named pipe, a folder and a device at each place where a file is expected; nothing waits for any of them.
+#[test]
+fn what_is_no_file_is_refused_and_not_waited_for() {
+    let server = open_door();
+    let run = || Imapadm::on_port(server.port).limit(SOON);
+    let options = [
+        ("-f", 2, "the script"),
+        ("--password-file", 6, "the password file"),
+        ("--token-file", 6, "the token file"),
+        ("--cafile", 5, "cannot read"),
+        ("--cert", 5, "cannot read"),
+    ];
+    for (option, status, words) in options {
+        for what in ["pipe", "folder", "/dev/zero"] {
+            let mut run = run();
+            if option.contains("-file") && option != "-f" {
+                run = run.no_password();
+            }
+            let path = run.home().join(what);
+            match what {
+                "pipe" => fifo(&path),
+                "folder" => std::fs::create_dir(&path).expect("a folder"),
+                _ => {}
+            }
+            if option != "-f" {
+                run = run.args(["-c", "noop"]);
+            }
+            let run = run.arg(option).arg(&path).run();
+            run.fails(status).complains(words).complains("not a file");
+        }
+    }
+    for name in [
+        "config/imapadm/config.toml",
+        "data/imapadm/known_servers",
+        ".netrc",
+    ] {
+        for folder in [false, true] {
+            let run = if name.ends_with("known_servers") {
+                Imapadm::on_tls_port(server.port)
+            } else {
+                run()
+            };
+            let path = run.home().join(name);
+            if folder {
+                std::fs::create_dir_all(&path).expect("a folder");
+            } else {
+                fifo(&path);
+            }
+            let run = run
+                .no_password()
+                .args(["-c", "noop"])
+                .limit(SOON)
+                .through(&["setsid", "-w"])
+                .run();
+            let run = run.complains(name).complains("not a file");
+            assert!(matches!(run.status, Some(2 | 6)), "{run}");
+        }
+    }
+}
+
+#[test]
+fn what_a_shell_hands_over_is_no_such_file_and_works() {
+    let server = open_door();
+    let bash = |run: Imapadm, script: &str| run.through(&["bash", "-c", script, "-"]);
+    let run = || Imapadm::on_port(server.port).no_password().limit(SOON);
+    let script =
+        "exec \"$@\" --password-file <(echo secret) -f <(echo noop; sleep 0.1; echo session)";
+    bash(run(), script).run().ok().says("user\tsomeone");
+    let script = "exec \"$@\" --password-file <(echo secret) -f /dev/stdin < <(echo session)";
+    bash(run(), script).run().ok().says("user\tsomeone");
+}
+
+#[test]
+fn a_pipe_that_gives_nothing_is_left_with_ctrl_c() {
+    let server = open_door();
+    for option in ["-f", "--password-file"] {
+        let run = Imapadm::on_port(server.port).no_password();
+        let run = match option {
+            "-f" => run,
+            _ => run.args(["-c", "noop"]),
+        };
+        // More than a pipe holds: once it is written, somebody reads. It then stays open until its stdin ends.
+        let script = format!(
+            "exec 3<&0; exec \"$@\" {option} <(head -c 65537 /dev/zero | tr '\\0' x; echo reading >&2; exec cat <&3 2>/dev/null)"
+        );
+        let mut child = run.through(&["bash", "-c", &script, "-"]).start();
+        let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
+        let mut lines = stderr.lines().map(|line| line.expect("a line"));
+        assert!(lines.any(|line| line == "reading"));
+        signal(&child, "INT");
+        let status = wait(&mut child, SOON).expect("it ends");
+        assert_eq!(status.code(), Some(130), "{option}");
+        let received = server.received().join("\n");
+        assert!(!received.contains("AUTHENTICATE"), "{received}");
+    }
 }

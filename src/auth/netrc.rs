@@ -1,6 +1,5 @@
 //! The netrc file: users and passwords by host, as ftp and curl have them. Not here: which password is used (`source`).
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -9,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::SecretError;
 use super::source::exposed;
+use crate::files;
 
 /// The largest file read, in bytes.
 const LARGEST: u64 = 1024 * 1024;
@@ -36,7 +36,7 @@ pub fn netrc(
             crate::net::words(&error)
         ))
     };
-    let file = match File::open(path) {
+    let file = match files::to_read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         result => result.map_err(unreadable)?,
     };

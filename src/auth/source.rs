@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
+use crate::files;
 use crate::net::words;
 
 /// What kind of secret is wanted.
@@ -243,7 +244,7 @@ fn from_file(path: &Path, origin: Origin) -> Result<SecretString, SecretError> {
         origin: origin.clone(),
         source,
     };
-    let mut file = File::open(path).map_err(unreadable)?;
+    let mut file = files::to_read_or_pipe(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     if let Some(mode) = exposed(&metadata) {
         return Err(SecretError::Exposed {
@@ -525,7 +526,7 @@ mod tests {
         let long = vec![b'x'; LONGEST_LINE + 1];
         assert!(matches!(of_file(&long), Err(SecretError::TooLong { .. })));
         let endless = SecretSource::File("/dev/zero".into()).fetch(Kind::Password, "");
-        assert!(matches!(endless, Err(SecretError::TooLong { .. })));
+        assert!(matches!(endless, Err(SecretError::Unreadable { .. })));
         let missing = SecretSource::File("/nowhere/secret".into()).fetch(Kind::Password, "");
         let words = missing.unwrap_err().to_string();
         assert!(

@@ -4,7 +4,7 @@
 //! Not here: the handshake (`stream`), the check of the server's certificate (`verify`), and what goes wrong with
 //! either (`tls_error`).
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -349,7 +349,7 @@ fn read(file: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
         file: file.to_owned(),
         source,
     };
-    let opened = File::open(file).map_err(unreadable)?;
+    let opened = crate::files::to_read(file).map_err(unreadable)?;
     let size = opened.metadata().map_err(unreadable)?.len();
     // One allocation from the start: a vector that grows leaves unwiped copies behind.
     let capacity = usize::try_from(size.min(LARGEST_FILE)).unwrap_or(0) + 1;
@@ -459,6 +459,7 @@ fn contains(bytes: &[u8], text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
     use tempfile::TempDir;
 
     fn pair() -> (String, String) {
@@ -533,6 +534,12 @@ mod tests {
         ));
         assert!(matches!(
             with_ca(PathBuf::from("/dev/zero")),
+            Err(FileError::Unreadable { .. })
+        ));
+        let large = File::create(dir.path().join("large")).unwrap();
+        large.set_len(LARGEST_FILE + 1).unwrap();
+        assert!(matches!(
+            with_ca(dir.path().join("large")),
             Err(FileError::TooLarge { .. })
         ));
     }

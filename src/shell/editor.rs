@@ -3,12 +3,12 @@
 //! Lives here: all that speaks to rustyline. Not here: what completes (`complete`) and what runs (`script`).
 
 use std::cell::RefCell;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use imapadm::files;
 use rustyline::completion::Completer;
 use rustyline::config::{Behavior, CompletionType};
 use rustyline::error::ReadlineError;
@@ -152,12 +152,11 @@ fn history_file() -> io::Result<PathBuf> {
     let folder = state.join("imapadm");
     fs::create_dir_all(&folder)?;
     let path = folder.join("history");
-    let file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(&path)?;
-    // One that is older, or came from a backup, may be open to all.
-    file.set_permissions(fs::Permissions::from_mode(0o600))?;
-    Ok(path)
+    match files::to_append(&path) {
+        Ok(_) => Ok(path),
+        Err(error) => Err(io::Error::other(format!(
+            "{} can't be used: {error}; look at it, and remove it",
+            path.display()
+        ))),
+    }
 }

@@ -5,13 +5,13 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::io::{self, BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use imapadm::{Error, Session};
+use imapadm::{Error, Session, files};
 
 use super::command::{Collect, Flow, Input, Step};
 use super::words::{self, Commands, Lexer};
@@ -133,7 +133,7 @@ impl Script {
             }
             Source::File(path) => {
                 let name = path.display().to_string();
-                let bytes = std::fs::read(&path).map_err(|error| {
+                let bytes = read_whole(&path).map_err(|error| {
                     Error::Usage(format!(
                         "cannot read the script {name}: {error}; check its name and its mode"
                     ))
@@ -337,6 +337,13 @@ enum Read {
     Later,
     /// There is none any more.
     End,
+}
+
+/// All that stands in a file, or comes from a pipe of this process.
+fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    files::to_read_or_pipe(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// How much of stdin is read at once: wherever what is at hand ends, everything that is under way is waited for.

@@ -2,13 +2,13 @@
 //!
 //! Secrets are masked before they get here (`imapadm::session`). Not here: anything that reads a trace.
 
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::OpenOptions;
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::Instant;
 
 use imapadm::Error;
+use imapadm::files;
 use imapadm::session::{Direction, Trace};
 
 use crate::report::escape::escape;
@@ -22,12 +22,12 @@ pub fn open(path: &Path) -> Result<Trace, Error> {
         Box::new(io::stderr())
     } else {
         // Mailbox names and other people's rights are nobody else's business.
-        let file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(path);
-        Box::new(file.and_then(make_private).map_err(|error| {
+        let file = match path.to_str() {
+            Some("/dev/null") => OpenOptions::new().append(true).open(path),
+            _ if files::is_descriptor(path) => OpenOptions::new().append(true).open(path),
+            _ => files::to_append(path),
+        };
+        Box::new(file.map_err(|error| {
             Error::Usage(format!(
                 "cannot write the trace {}: {error}; name another file",
                 path.display()
@@ -49,12 +49,4 @@ pub fn open(path: &Path) -> Result<Trace, Error> {
             escape(&text)
         );
     }))
-}
-
-/// A file from before may be open to all. What is no file, such as /dev/null, stays as it is.
-fn make_private(file: File) -> io::Result<File> {
-    if file.metadata()?.is_file() {
-        file.set_permissions(Permissions::from_mode(0o600))?;
-    }
-    Ok(file)
 }
