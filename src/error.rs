@@ -127,6 +127,27 @@ pub enum Error {
         /// The name that was looked for.
         mailbox: String,
     },
+    /// A mailbox has others below it, as the server says, and the server lists none of them; nothing was done.
+    #[error(
+        "the server says that {mailbox} has mailboxes below it (\\HasChildren), but it lists none of them, so nothing was done; \
+         you may not be allowed to see them (right l), or the separator is another one (--separator)"
+    )]
+    ChildrenUnlisted {
+        /// The mailbox.
+        mailbox: String,
+    },
+    /// A mailbox was not deleted because one below it stayed; nothing was sent for it.
+    #[error("a mailbox below it stayed, so it was not tried")]
+    BelowStayed,
+    /// A listing is longer than what can be kept. The rest of it could not be waited for, so the connection was ended.
+    #[error(
+        "the server's reply to {verb} is longer than can be kept (256 MiB), so the connection was ended; \
+         nothing was changed, connect again and name fewer mailboxes"
+    )]
+    TooLong {
+        /// The command.
+        verb: &'static str,
+    },
     /// What answered does not speak IMAP.
     #[error("{server} does not answer as an IMAP server ({why}); check the host and the port")]
     NotImap {
@@ -323,6 +344,9 @@ impl Error {
             | Error::TurnedAway { .. }
             | Error::Insecure { .. }
             | Error::NotListed { .. }
+            | Error::ChildrenUnlisted { .. }
+            | Error::BelowStayed
+            | Error::TooLong { .. }
             | Error::NotImap { .. }
             | Error::Login { .. }
             | Error::Incomplete { .. }
@@ -371,6 +395,9 @@ impl Error {
             Error::Tls(_) => "tls",
             Error::Insecure { .. } => "insecure",
             Error::NotListed { .. } => "not-listed",
+            Error::ChildrenUnlisted { .. } => "incomplete",
+            Error::BelowStayed => "not-tried",
+            Error::TooLong { .. } => "too-long",
             Error::File(_) => "file",
             Error::TurnedAway { .. } => "bye",
             Error::NotImap { .. } => "not-imap",
@@ -433,6 +460,7 @@ impl Error {
             Error::Stopped { cause, .. } => cause.ends_session(),
             Error::Lost { .. }
             | Error::LoginLost { .. }
+            | Error::TooLong { .. }
             | Error::Auth(AuthError::Unproven { .. }) => true,
             _ => false,
         }

@@ -71,9 +71,9 @@
 //!
 //! // $imap->delete("user.bob.Archive"); $imap->h_delete("user.bob");
 //! imap.delete("user.bob.Archive")?;
-//! imap.delete_subtree("user.bob", |deleted| match deleted.result {
-//!     Ok(()) => println!("{} is gone", deleted.mailbox),
-//!     Err(error) => println!("{} stayed: {error}", deleted.mailbox),
+//! imap.delete_subtree("user.bob", |mailbox, result| match result {
+//!     Ok(_) => println!("{mailbox} is gone"),
+//!     Err(error) => println!("{mailbox} stayed: {error}"),
 //! })?;
 //!
 //! // print $imap->error; is the Err of every method: whose fault it is, the server's words, what to do next.

@@ -3,17 +3,19 @@
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use imapadm::admin::acl::{GetAcl, MyRights, RightsChange, SetAcl};
-use imapadm::admin::mailbox::{Found, Listing, Reach};
+use imapadm::admin::mailbox::Listing;
+use imapadm::admin::many::{Purpose, Reach, Targets};
 use imapadm::admin::overview::{Overview, Wanted};
 use imapadm::auth::Credentials;
 use imapadm::net::{Address, Security};
-use imapadm::session::Capabilities;
+use imapadm::session::{Capabilities, Pace};
 use imapadm::{Error, MailboxName, Options, Outcome, Session};
 use serde_json::{Value, json};
 
@@ -1774,9 +1776,11 @@ fn run_each_goes_on_behind_what_was_never_sent() {
     assert_eq!(received(&server, "SETACL").len(), 9);
 }
 
-fn named(found: &Found) -> Vec<String> {
-    let names = found.mailboxes.iter();
-    names.map(|mailbox| mailbox.name.to_string()).collect()
+fn named(found: &Targets) -> Vec<String> {
+    let names = found.iter();
+    names
+        .map(|listed| MailboxName::from_wire(&listed.mailbox).to_string())
+        .collect()
 }
 
 #[test]
@@ -1793,30 +1797,37 @@ fn find_gives_the_mailboxes_and_counts_the_other_names() {
             names.insert(place.at("box/gap"));
         }
         let root = MailboxName::typed(&place.at("box")).expect("a name");
-        let found = imap.find(&Reach::Subtree(root.clone())).expect("found");
+        let found = imap
+            .find(&Reach::Subtree(root.clone()), Purpose::Use)
+            .expect("found");
         assert_eq!(named(&found).into_iter().collect::<BTreeSet<_>>(), names);
-        assert_eq!(found.skipped, gaps);
-        assert!(found.mailboxes.is_sorted_by(|a, b| a.name < b.name));
+        assert_eq!(found.passed_over(), gaps);
+        assert!(found.iter().is_sorted_by(|a, b| a.mailbox < b.mailbox));
         let pattern = MailboxName::pattern(&place.at("box*")).expect("a pattern");
-        let found = imap.find(&Reach::Pattern(pattern)).expect("found");
+        let found = imap
+            .find(&Reach::Pattern(pattern), Purpose::Use)
+            .expect("found");
         names.extend(beside(&place));
         assert_eq!(named(&found).into_iter().collect::<BTreeSet<_>>(), names);
-        assert_eq!(found.skipped, gaps);
-        assert!(found.mailboxes.is_sorted_by(|a, b| a.name < b.name));
+        assert_eq!(found.passed_over(), gaps);
+        assert!(found.iter().is_sorted_by(|a, b| a.mailbox < b.mailbox));
 
         for reach in [
             Reach::Pattern(MailboxName::pattern(&place.at("nothing*")).expect("a pattern")),
             Reach::Subtree(MailboxName::typed(&place.at("nothing")).expect("a name")),
         ] {
-            let error = imap.find(&reach).expect_err("none");
+            let error = imap.find(&reach, Purpose::Use).expect_err("none");
             assert_eq!(error.kind(), "not-listed");
         }
 
-        let found = imap.find(&Reach::Subtree(root)).expect("found");
+        let found = imap
+            .find(&Reach::Subtree(root), Purpose::Use)
+            .expect("found");
         let mut gone = Vec::new();
-        imap.delete_found(found, |deleted| {
-            deleted.result.expect("deleted");
-            gone.push(deleted.mailbox.to_string());
+        imap.delete_each(&found, &mut Pace::default(), |mailbox, result| {
+            result.expect("deleted");
+            gone.push(mailbox.to_string());
+            ControlFlow::Continue(())
         })
         .expect("deleted");
         assert_eq!(gone.last(), Some(&place.at("box")));

@@ -1,16 +1,23 @@
 //! Access control lists (RFC 4314): GETACL, SETACL, DELETEACL, MYRIGHTS, LISTRIGHTS, and rights as people write them.
 
+use std::collections::VecDeque;
 use std::fmt;
+use std::ops::ControlFlow;
 
+use crate::account::Account;
 use crate::error::{Error, Refusal};
 use crate::session::{
-    Capabilities, Effect, Extension, Fit, IntoMailbox, MailboxName, Request, Session, State,
+    Capabilities, Effect, Extension, Fit, IntoMailbox, MailboxName, Pace, Request, Session, State,
 };
 use crate::wire::cursor::{Cursor, ParseError};
 use crate::wire::encode::Encoder;
 use crate::wire::response::{Data, Status};
 
+use super::many::Targets;
 use super::{MISSING, has, is_denied, is_missing};
+
+/// Lists that are asked for together before they are emptied.
+const LISTS_TOGETHER: usize = 200;
 
 const ACL: Extension = Extension {
     name: "ACL",
@@ -572,18 +579,41 @@ impl Session {
         Ok(())
     }
 
-    /// The entries of a mailbox's list that can be taken off it, the logged-in user's own last: whoever takes away its own
-    /// rights first may not take away the others'.
+    /// Takes every entry off the lists of many mailboxes, the logged-in user's own last: whoever takes away its own rights first may not take
+    /// away the others'. `tell` hears of each entry; of a mailbox whose list could not be had, without one.
     ///
     /// # Errors
-    /// As [`get_acl`](Self::get_acl).
-    pub fn removable_entries(&mut self, mailbox: impl IntoMailbox) -> Result<Vec<AclEntry>, Error> {
-        let acl = self.get_acl(mailbox)?;
-        Ok(self.removable_of(acl))
+    /// As [`each_of`](Self::each_of).
+    pub fn delete_all_entries(
+        &mut self,
+        targets: &Targets,
+        pace: &mut Pace<'_>,
+        tell: impl FnMut(&MailboxName, Option<&DeleteAcl>, Result<(), &Error>) -> ControlFlow<()>,
+    ) -> Result<Account, Error> {
+        let mut to_ask = targets.iter();
+        let mut lists = VecDeque::new();
+        let make = |session: &mut Session, mailbox: &MailboxName| {
+            if lists.is_empty() {
+                let ask = to_ask.by_ref().take(LISTS_TOGETHER);
+                let ask = ask.map(|listed| MailboxName::from_wire(&listed.mailbox));
+                let ask = ask.map(|mailbox| (GetAcl::new(mailbox), ()));
+                session.run_each(ask, |(), result| lists.push_back(result))?;
+            }
+            let acl = lists.pop_front().transpose()?;
+            let entries = acl.map(|acl| session.removable(acl)).unwrap_or_default();
+            let requests = entries.into_iter().map(|entry| DeleteAcl {
+                mailbox: mailbox.clone(),
+                identifier: entry.identifier,
+            });
+            Ok(requests
+                .map(|request| (request.clone(), request))
+                .collect::<Vec<_>>())
+        };
+        self.each_of(targets, pace, make, tell)
     }
 
-    /// The same of a list that is at hand.
-    pub fn removable_of(&self, acl: Acl) -> Vec<AclEntry> {
+    /// The entries of a list that can be taken off it, the logged-in user's own last.
+    fn removable(&self, acl: Acl) -> Vec<AclEntry> {
         let mut entries = acl.entries;
         // Dovecot shows the entries of its global ACL file with a `#`; they are no part of the mailbox's own list.
         if self.state().is_dovecot() {

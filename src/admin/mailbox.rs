@@ -1,20 +1,16 @@
-//! Mailboxes: CREATE, DELETE (also of a whole subtree), RENAME, LIST, STATUS.
+//! Mailboxes: CREATE, DELETE, RENAME, LIST, STATUS.
 //!
-//! Subscriptions (SUBSCRIBE, LSUB) are in `subscription`, the selected mailbox in `message`.
+//! Many of them at once are in `many`, subscriptions (SUBSCRIBE, LSUB) are in `subscription`, the selected mailbox in `message`.
 
 use std::borrow::Cow;
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::ops::ControlFlow;
 
-use crate::account::{Account, Outcome};
 use crate::error::{Error, Refusal};
-use crate::session::{Effect, Fit, IntoMailbox, MailboxName, Request, Session, State};
+use crate::session::{Effect, Fit, IntoMailbox, MailboxName, Request, Session, State, Taken};
 use crate::wire::cursor::{Cursor, ParseError};
 use crate::wire::encode::Encoder;
 use crate::wire::response::{Data, Status as StatusResponse};
-use crate::wire::utf7;
 
 use super::mailboxes::Mailboxes;
 use super::{MISSING, has, is_denied, is_missing};
@@ -263,6 +259,11 @@ impl<'a> Listed<'a> {
             .any(|word| word.eq_ignore_ascii_case(attribute.as_bytes()))
     }
 
+    /// Whether it is only a place in the hierarchy, with no mailbox there: \Noselect or \NonExistent.
+    pub fn is_only_a_name(&self) -> bool {
+        self.has("\\Noselect") || self.has("\\NonExistent")
+    }
+
     /// The same, owned.
     pub fn to_mailbox(&self) -> Mailbox {
         Mailbox {
@@ -493,42 +494,6 @@ pub(super) fn read_advice(refusal: &Refusal) -> Option<String> {
     }
 }
 
-/// Which mailboxes a command is for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reach {
-    /// Those that match a LIST pattern.
-    Pattern(MailboxName),
-    /// This one and all below it.
-    Subtree(MailboxName),
-}
-
-/// The mailboxes that a [`Reach`] comes to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Found {
-    /// They, by name.
-    pub mailboxes: Vec<Mailbox>,
-    /// How many names without a mailbox were among them.
-    pub skipped: usize,
-}
-
-/// That no mailbox matches a pattern.
-pub fn none_matches(pattern: &MailboxName) -> Error {
-    let wire = pattern.wire();
-    let text = utf7::decode(wire).unwrap_or(String::from_utf8_lossy(wire));
-    Error::NotListed {
-        mailbox: format!("that matches {text}"),
-    }
-}
-
-/// What became of one mailbox of a subtree.
-#[derive(Debug)]
-pub struct Deleted {
-    /// The mailbox.
-    pub mailbox: MailboxName,
-    /// Gone, or why it stayed.
-    pub result: Result<(), Error>,
-}
-
 /// Whether a mailbox is a user's root on Cyrus (`user.NAME`, `user/NAME`), which DELETE removes with all below it.
 fn is_cyrus_user(mailbox: &MailboxName) -> bool {
     let name = mailbox.wire();
@@ -597,59 +562,11 @@ impl Session {
         self.state().is_cyrus() && is_cyrus_user(mailbox)
     }
 
-    /// Deletes a mailbox that [takes all below it](Self::takes_all_below) along; returns all that went.
-    ///
-    /// # Errors
-    /// The listing failed, or the server's refusal.
-    pub fn delete_with_all_below(
-        &mut self,
-        mailbox: impl IntoMailbox,
-    ) -> Result<Vec<MailboxName>, Error> {
-        let root = mailbox.into_mailbox()?;
-        let separator = self.separator_for(&root)?;
-        let below = self.subtree(&root, separator)?;
-        self.run(Delete {
-            mailbox: root.clone(),
-        })?;
-        let others = below.into_keys().filter(|name| *name != root);
-        Ok(std::iter::once(root.clone()).chain(others).collect())
-    }
-
-    /// Deletes a mailbox and all below it, deepest first, and tells `each` of every one as it goes or stays.
-    ///
-    /// A mailbox above one that stayed is not tried: the server could take that along (a user's root on Cyrus does). Names without a
-    /// mailbox are passed over when they have gone with what was below them.
-    ///
-    /// # Errors
-    /// The listing failed, nothing by that name exists, the connection was lost, or some mailboxes stayed
-    /// ([`Error::Several`]).
-    pub fn delete_subtree(
-        &mut self,
-        mailbox: impl IntoMailbox,
-        each: impl FnMut(Deleted),
-    ) -> Result<(), Error> {
-        let root = mailbox.into_mailbox()?;
-        self.check_is_no_namespace(&root)?;
-        let separator = self.separator_for(&root)?;
-        let tree = self.subtree(&root, separator)?;
-        if tree.is_empty() {
-            return Err(Error::NotListed {
-                mailbox: root.to_string(),
-            });
-        }
-        if self.delete_deepest_first(tree.into_values().collect(), each)? == 0 {
-            return Err(Error::NotListed {
-                mailbox: root.to_string(),
-            });
-        }
-        Ok(())
-    }
-
     /// That a mailbox is not where everybody's are: one word forgotten behind Cyrus's `user` must not empty the server.
     ///
     /// # Errors
     /// [`Error::Usage`] if it is; or the connection was lost.
-    pub fn check_is_no_namespace(&mut self, root: &MailboxName) -> Result<(), Error> {
+    pub(super) fn check_is_no_namespace(&mut self, root: &MailboxName) -> Result<(), Error> {
         if MailboxName::same(root.wire(), b"INBOX") {
             return Ok(());
         }
@@ -672,234 +589,6 @@ impl Session {
             )));
         }
         Ok(())
-    }
-
-    /// Deletes the mailboxes that were [found](Self::find), deepest first, and tells `each` of every one as it goes or stays.
-    ///
-    /// # Errors
-    /// As [`delete_subtree`](Self::delete_subtree).
-    pub fn delete_found(&mut self, found: Found, each: impl FnMut(Deleted)) -> Result<(), Error> {
-        self.delete_deepest_first(found.mailboxes, each).map(drop)
-    }
-
-    /// Deletes mailboxes, those of one depth at a time: whether a mailbox may go depends on what became of those below it, and on nothing
-    /// beside it. Returns how many went.
-    fn delete_deepest_first(
-        &mut self,
-        mut mailboxes: Vec<Mailbox>,
-        mut each: impl FnMut(Deleted),
-    ) -> Result<u64, Error> {
-        let all = mailboxes.len();
-        let depth = |mailbox: &Mailbox| {
-            let separator = mailbox.separator;
-            let wire = mailbox.name.wire().iter();
-            wire.filter(|byte| separator == Some(**byte)).count()
-        };
-        mailboxes.sort_by_cached_key(|mailbox| (Reverse(depth(mailbox)), mailbox.name.clone()));
-        let mut needed = HashSet::new();
-        let mut account = Account::default();
-        let (mut first, mut grave) = (None, None);
-        for level in mailboxes.chunk_by(|a, b| depth(a) == depth(b)) {
-            let (blocked, free): (Vec<&Mailbox>, Vec<&Mailbox>) = level
-                .iter()
-                .partition(|mailbox| needed.contains(&mailbox.name));
-            for mailbox in blocked {
-                account.count(Outcome::Failed);
-                needed.extend(mailbox.name.parents(mailbox.separator));
-                let why = "a mailbox below it stayed, so it was not tried";
-                first.get_or_insert_with(|| format!("{}: {why}", mailbox.name));
-                each(Deleted {
-                    mailbox: mailbox.name.clone(),
-                    result: Err(Error::Usage(why.into())),
-                });
-            }
-            let requests = free.into_iter().map(|mailbox| {
-                let request = Delete {
-                    mailbox: mailbox.name.clone(),
-                };
-                (request, mailbox)
-            });
-            let sent = self.run_each(requests, |mailbox, result| {
-                match &result {
-                    Ok(()) => account.count(Outcome::Done),
-                    // A name without a mailbox that has gone with what was below it. Dovecot lists some of them without \Noselect.
-                    Err(Error::Refused(refusal))
-                        if is_missing(refusal)
-                            && (account.done > 0 || mailbox.is_only_a_name()) =>
-                    {
-                        return;
-                    }
-                    Err(error) => {
-                        account.count(error.outcome());
-                        needed.extend(mailbox.name.parents(mailbox.separator));
-                        first.get_or_insert_with(|| format!("{}: {error}", mailbox.name));
-                    }
-                }
-                let result = match result {
-                    Err(error) if error.is_grave() => {
-                        // Whether this one was done may be unknown: whoever asked must see its name.
-                        let words = Error::Usage(error.to_string());
-                        grave.get_or_insert(error);
-                        Err(words)
-                    }
-                    Err(error) if all == 1 => {
-                        grave.get_or_insert(error);
-                        return;
-                    }
-                    result => result,
-                };
-                each(Deleted {
-                    mailbox: mailbox.name.clone(),
-                    result,
-                });
-            });
-            // A lone failure is its own account.
-            if let Some(cause) = grave.take().or(sent.err()) {
-                return Err(match all {
-                    1 => cause,
-                    all => {
-                        let rest = (all as u64).saturating_sub(account.all());
-                        account.add(Outcome::NotSent, rest);
-                        Error::Stopped {
-                            cause: Box::new(cause),
-                            account,
-                        }
-                    }
-                });
-            }
-        }
-        match first {
-            None => Ok(account.done),
-            Some(first) => Err(Error::Several { account, first }),
-        }
-    }
-
-    /// The mailboxes that a command is for: those that match a pattern, or one and all below it. By name; names without a mailbox
-    /// (\Noselect, \NonExistent) are only counted.
-    ///
-    /// # Errors
-    /// [`Error::NotListed`] if there is none at all; else as [`list`](Self::list).
-    pub fn find(&mut self, reach: &Reach) -> Result<Found, Error> {
-        let mut found = self.find_names(reach)?;
-        let all = found.len();
-        found.retain(|mailbox| !mailbox.is_only_a_name());
-        Ok(Found {
-            skipped: all - found.len(),
-            mailboxes: found,
-        })
-    }
-
-    /// The names that a command is for, those without a mailbox too.
-    fn find_names(&mut self, reach: &Reach) -> Result<Vec<Mailbox>, Error> {
-        let found: Vec<Mailbox> = match reach {
-            Reach::Pattern(pattern) => {
-                let mut found = Vec::new();
-                self.list_each(
-                    Listing::All,
-                    &MailboxName::from_wire(b""),
-                    pattern,
-                    |mailbox| {
-                        found.push(mailbox.to_mailbox());
-                        ControlFlow::Continue(())
-                    },
-                )?;
-                found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-                // Some servers list INBOX twice; what is done to a mailbox is done once.
-                found.dedup_by(|a, b| a.name == b.name);
-                found
-            }
-            Reach::Subtree(root) => {
-                let separator = self.separator_for(root)?;
-                self.subtree(root, separator)?.into_values().collect()
-            }
-        };
-        if found.is_empty() {
-            return Err(match reach {
-                Reach::Pattern(pattern) => none_matches(pattern),
-                Reach::Subtree(root) => Error::NotListed {
-                    mailbox: root.to_string(),
-                },
-            });
-        }
-        Ok(found)
-    }
-
-    /// The same to be deleted. Of a pattern also those that the server would remove with them without being asked
-    /// ([`takes_all_below`](Self::takes_all_below)), though it does not match them, so that every one is counted and told. Of a subtree
-    /// also the names without a mailbox: they are part of what is to go, and some servers keep them when nothing is below them any more.
-    ///
-    /// # Errors
-    /// As [`find`](Self::find).
-    pub fn find_to_delete(&mut self, reach: &Reach) -> Result<Found, Error> {
-        let Reach::Pattern(pattern) = reach else {
-            return Ok(Found {
-                mailboxes: self.find_names(reach)?,
-                skipped: 0,
-            });
-        };
-        let mut found = self.find(reach)?;
-        let roots: HashSet<MailboxName> = found
-            .mailboxes
-            .iter()
-            .filter(|mailbox| self.takes_all_below(&mailbox.name))
-            .map(|mailbox| mailbox.name.clone())
-            .collect();
-        // Behind a `*` at the end, all that is below what matches matches too.
-        if roots.is_empty() || pattern.wire().ends_with(b"*") {
-            return Ok(found);
-        }
-        let Some(separator) = self.separator_for(pattern)? else {
-            return Ok(found);
-        };
-        let below = MailboxName::from_wire(&[pattern.wire(), &[separator, b'*']].concat());
-        self.list_each(
-            Listing::All,
-            &MailboxName::from_wire(b""),
-            &below,
-            |listed| {
-                let mailbox = listed.to_mailbox();
-                let goes = mailbox
-                    .name
-                    .parents(Some(separator))
-                    .any(|parent| roots.contains(&parent));
-                if goes && !mailbox.is_only_a_name() {
-                    found.mailboxes.push(mailbox);
-                }
-                ControlFlow::Continue(())
-            },
-        )?;
-        found.mailboxes.sort_by(|a, b| a.name.cmp(&b.name));
-        found.mailboxes.dedup_by(|a, b| a.name == b.name);
-        Ok(found)
-    }
-
-    /// A mailbox and all below it, as the server lists them.
-    fn subtree(
-        &mut self,
-        root: &MailboxName,
-        separator: Option<u8>,
-    ) -> Result<BTreeMap<MailboxName, Mailbox>, Error> {
-        let mut patterns = vec![root.wire().to_vec()];
-        patterns.extend(separator.map(|separator| [root.wire(), &[separator, b'*']].concat()));
-        let mut tree = BTreeMap::new();
-        for pattern in patterns {
-            // The root may itself hold `%` or `*`, which LIST takes for wildcards: only what really is it or below counts.
-            self.list_each(
-                Listing::All,
-                &MailboxName::from_wire(b""),
-                &MailboxName::from_wire(&pattern),
-                |found| {
-                    let found = found.to_mailbox();
-                    if MailboxName::same(found.name.wire(), root.wire())
-                        || separator.is_some_and(|separator| found.name.is_below(root, separator))
-                    {
-                        tree.insert(found.name.clone(), found);
-                    }
-                    ControlFlow::Continue(())
-                },
-            )?;
-        }
-        Ok(tree)
     }
 
     /// Renames a mailbox, on Cyrus to a partition if one is given (RFC 3501 section 6.3.5).
@@ -1008,7 +697,7 @@ impl Session {
     /// A listing in one compact collection, in the server's order.
     ///
     /// # Errors
-    /// As [`list`](Self::list); [`Error::Usage`] for more than it can hold, which is 4 GiB of names.
+    /// As [`list`](Self::list); [`Error::TooLong`] for more than it can hold, see [`Mailboxes::push`].
     pub fn list_compact(
         &mut self,
         of: Listing,
@@ -1016,22 +705,19 @@ impl Session {
         pattern: &MailboxName,
     ) -> Result<Mailboxes, Error> {
         let mut mailboxes = Mailboxes::new();
-        let mut fits = true;
-        self.list_each(of, base, pattern, |listed| {
-            fits = mailboxes.push(listed);
-            if fits {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
-        })?;
-        if fits {
-            Ok(mailboxes)
-        } else {
-            Err(Error::Usage(
-                "the listing is too long to be kept; list a part of it".into(),
-            ))
-        }
+        self.list_into(&mut mailboxes, of, base, pattern)?;
+        Ok(mailboxes)
+    }
+
+    /// Adds a listing to what is there.
+    pub(super) fn list_into(
+        &mut self,
+        mailboxes: &mut Mailboxes,
+        of: Listing,
+        base: &MailboxName,
+        pattern: &MailboxName,
+    ) -> Result<(), Error> {
+        self.list_until(of, base, pattern, |listed| mailboxes.push(listed))
     }
 
     /// Calls `each` for every mailbox of a listing as it comes in, so that a million of them never stand in memory.
@@ -1047,22 +733,39 @@ impl Session {
         pattern: &MailboxName,
         mut each: impl FnMut(&Listed<'_>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
+        let mut more = true;
+        self.list_until(of, base, pattern, |listed| {
+            if more {
+                more = each(listed).is_continue();
+            }
+            true
+        })
+    }
+
+    /// The same, but the connection is ended when `fits` says that no more fits: the rest may never end.
+    fn list_until(
+        &mut self,
+        of: Listing,
+        base: &MailboxName,
+        pattern: &MailboxName,
+        mut fits: impl FnMut(&Listed<'_>) -> bool,
+    ) -> Result<(), Error> {
         let request = List {
             of,
             base: base.clone(),
             pattern: pattern.clone(),
         };
-        let mut more = true;
         let mut head = Head::default();
         self.stream(request, &mut |data| {
             if !data.is(of.verb()) {
-                return Ok(false);
+                return Ok(Taken::No);
             }
             let listed = Listed::read_like(data.body, &mut head)?;
-            if more {
-                more = each(&listed).is_continue();
-            }
-            Ok(true)
+            Ok(if fits(&listed) {
+                Taken::Yes
+            } else {
+                Taken::TooLong
+            })
         })
     }
 

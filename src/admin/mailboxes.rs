@@ -17,7 +17,15 @@ pub struct Mailboxes {
     kind_of: Vec<u16>,
     /// Separator and attributes: a server has a handful of combinations.
     kinds: Vec<(Option<u8>, Box<[u8]>)>,
+    /// Bytes that `kinds` takes.
+    kinds_taken: usize,
 }
+
+/// The memory that a listing may take, in bytes; ten million mailboxes fit. A server that lists without end must not fill the system's.
+const MOST_BYTES: usize = 256 * 1024 * 1024;
+/// What a mailbox takes besides its name, in bytes; and a kind besides its attributes.
+const EACH: usize = size_of::<u32>() + size_of::<u16>();
+const EACH_KIND: usize = size_of::<(Option<u8>, Box<[u8]>)>();
 
 impl Mailboxes {
     /// None yet.
@@ -25,7 +33,8 @@ impl Mailboxes {
         Self::default()
     }
 
-    /// Adds one; `false` when there is no more room, which is beyond 4 GiB of names or 65,536 combinations of separator and attributes.
+    /// Adds one; `false` when there is no more room: beyond 256 MiB, beyond 65,536 combinations of separator and attributes, or where the
+    /// system gives no more memory.
     #[must_use]
     pub fn push(&mut self, listed: &Listed<'_>) -> bool {
         let is_of = |(separator, attributes): &(Option<u8>, Box<[u8]>)| {
@@ -42,14 +51,53 @@ impl Mailboxes {
         let (Ok(kind), Ok(end)) = (kind, end) else {
             return false;
         };
-        if usize::from(kind) == self.kinds.len() {
+        let is_new = usize::from(kind) == self.kinds.len();
+        let more = if is_new {
+            listed.raw_attributes().len() + EACH_KIND
+        } else {
+            0
+        };
+        let taken = self.names.len() + self.len() * EACH + self.kinds_taken;
+        if taken + listed.mailbox.len() + EACH + more > MOST_BYTES
+            || self.names.try_reserve(listed.mailbox.len()).is_err()
+            || self.ends.try_reserve(1).is_err()
+            || self.kind_of.try_reserve(1).is_err()
+        {
+            return false;
+        }
+        if is_new {
             self.kinds
                 .push((listed.separator, listed.raw_attributes().into()));
+            self.kinds_taken += more;
         }
         self.names.extend_from_slice(&listed.mailbox);
         self.ends.push(end);
         self.kind_of.push(kind);
         true
+    }
+
+    /// Their places by name, without a second copy of any. Of a name that came more than once, the last counts: what a server says later is
+    /// newer.
+    pub(super) fn by_name(&self) -> Vec<u32> {
+        let name = |place: u32| usize::try_from(place).map_or(&[][..], |place| self.name(place));
+        let mut order: Vec<u32> = (0..).take(self.len()).collect();
+        order.sort_unstable_by(|a, b| name(*a).cmp(name(*b)).then(b.cmp(a)));
+        order.dedup_by(|later, kept| name(*later) == name(*kept));
+        order
+    }
+
+    /// The name at `index`; nothing beyond the last.
+    fn name(&self, index: usize) -> &[u8] {
+        let place = |end: &u32| usize::try_from(*end).ok();
+        let start = match index.checked_sub(1) {
+            Some(before) => self.ends.get(before).and_then(place),
+            None => Some(0),
+        };
+        let end = self.ends.get(index).and_then(place);
+        start
+            .zip(end)
+            .and_then(|(start, end)| self.names.get(start..end))
+            .unwrap_or_default()
     }
 
     /// How many there are.
@@ -64,14 +112,8 @@ impl Mailboxes {
 
     /// The one at `index`, in the order in which they came.
     pub fn get(&self, index: usize) -> Option<Listed<'_>> {
-        let place = |end: &u32| usize::try_from(*end).ok();
-        let start = match index.checked_sub(1) {
-            Some(before) => self.ends.get(before).and_then(place)?,
-            None => 0,
-        };
-        let end = self.ends.get(index).and_then(place)?;
         let (separator, attributes) = self.kinds.get(usize::from(*self.kind_of.get(index)?))?;
-        let name = self.names.get(start..end)?;
+        let name = self.name(index);
         Some(Listed::new(Cow::Borrowed(name), *separator, attributes))
     }
 
@@ -111,5 +153,43 @@ mod tests {
         }
         assert_eq!(mailboxes.iter().count(), 4);
         assert!(mailboxes.get(4).is_none());
+    }
+
+    fn plain(name: &[u8]) -> Listed<'_> {
+        Listed::new(Cow::Borrowed(name), Some(b'.'), b"")
+    }
+
+    #[test]
+    fn by_name_each_stands_once_as_it_came_last() {
+        let mut mailboxes = Mailboxes::new();
+        for name in ["m2", "m1", "m3", "m1", "m10", "", "m2"] {
+            assert!(mailboxes.push(&plain(name.as_bytes())));
+        }
+        assert_eq!(mailboxes.by_name(), [5, 3, 4, 6, 2]);
+        assert_eq!(Mailboxes::new().by_name(), [0u32; 0]);
+    }
+
+    #[test]
+    fn a_listing_without_end_reaches_a_limit() {
+        // Long names, long attributes, many attributes: none fills the memory.
+        let name = vec![b'n'; 1 << 20];
+        let mut mailboxes = Mailboxes::new();
+        let mut fitted = 0;
+        while mailboxes.push(&plain(&name)) {
+            fitted += 1;
+            assert!(fitted < 300);
+        }
+        assert!(fitted > 200);
+        let mut mailboxes = Mailboxes::new();
+        let mut attributes = vec![b'a'; 1 << 20];
+        let mut fitted = 0;
+        loop {
+            attributes.extend_from_slice(b"+");
+            if !mailboxes.push(&Listed::new(Cow::Borrowed(b"m"), None, &attributes)) {
+                break;
+            }
+            fitted += 1;
+            assert!(fitted < 300);
+        }
     }
 }

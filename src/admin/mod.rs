@@ -7,6 +7,7 @@
 pub mod acl;
 pub mod mailbox;
 pub mod mailboxes;
+pub mod many;
 pub mod message;
 pub mod metadata;
 pub mod overview;

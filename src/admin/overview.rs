@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
 use crate::error::Error;
-use crate::session::{Effect, MailboxName, Request, Session, State};
+use crate::session::{Effect, MailboxName, Request, Session, State, Taken};
 use crate::wire::cursor::ParseError;
 use crate::wire::encode::Encoder;
 use crate::wire::response::{Data, Status as StatusResponse};
@@ -139,29 +139,29 @@ struct Waiting<F> {
 
 impl<F: FnMut(Overview)> Waiting<F> {
     /// Takes a response if it is part of the listing.
-    fn take(&mut self, data: &Data<'_>) -> Result<bool, ParseError> {
+    fn take(&mut self, data: &Data<'_>) -> Result<Taken, ParseError> {
         if data.is("LIST") {
             let mailbox = Listed::read(data.body)?.to_mailbox();
             self.overviews.push_back(Overview::new(mailbox));
         } else if data.is("STATUS") && self.wanted.status {
             let status = MailboxStatus::read(data.body)?;
             let Some(overview) = self.of(&status.mailbox) else {
-                return Ok(false);
+                return Ok(Taken::No);
             };
             overview.status = Some(status);
         } else if data.is("MYRIGHTS") && self.wanted.rights {
             let rights = Rights::read(data.body)?;
             let Some(overview) = self.of(&rights.mailbox) else {
-                return Ok(false);
+                return Ok(Taken::No);
             };
             overview.rights = Some(rights.rights);
         } else if data.is("METADATA") && !self.wanted.metadata.is_empty() {
             let Some((mailbox, entries)) = read_listed(data.body)? else {
-                return Ok(false);
+                return Ok(Taken::No);
             };
             let most = self.wanted.metadata.len();
             let Some(overview) = self.of(&mailbox) else {
-                return Ok(false);
+                return Ok(Taken::No);
             };
             let told = overview.metadata.get_or_insert_with(|| Metadata {
                 mailbox,
@@ -172,7 +172,7 @@ impl<F: FnMut(Overview)> Waiting<F> {
             // No more than was asked for can be an answer.
             told.entries.truncate(most);
         } else {
-            return Ok(false);
+            return Ok(Taken::No);
         }
         while self
             .overviews
@@ -185,7 +185,7 @@ impl<F: FnMut(Overview)> Waiting<F> {
         while self.overviews.len() > MOST_WAITING {
             self.hand_out();
         }
-        Ok(true)
+        Ok(Taken::Yes)
     }
 
     /// The newest one of that name: servers tell of a mailbox right behind its LIST response.

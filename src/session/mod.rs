@@ -3,6 +3,7 @@
 //! Lives here: [`Session`] and how requests travel. Not here: what any command means — `admin` adds those to [`Session`]
 //! as methods, over [`Session::run`] and [`Session::submit`].
 
+mod flow;
 mod link;
 mod login;
 mod name;
@@ -10,7 +11,6 @@ mod pipeline;
 mod request;
 mod state;
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::account::Outcome;
@@ -21,6 +21,8 @@ use crate::wire::encode::{Encoder, Literals};
 use crate::wire::frame::Frame;
 use crate::wire::response::{self, Condition, Data, Response, Status, Untagged};
 
+pub(crate) use flow::Next;
+pub use flow::Pace;
 pub use link::{Direction, Trace};
 pub use name::{IntoMailbox, MailboxName, RAW};
 pub use pipeline::Ticket;
@@ -41,9 +43,6 @@ const BATCH: usize = 8 * 1024;
 
 /// After this long without a word, a server may have ended the session.
 const IDLE: Duration = Duration::from_secs(1);
-
-/// Requests of [`Session::run_each`] that may wait for their answers.
-const MOST_AHEAD: usize = 500;
 
 /// The bytes of responses that may stand in memory before anybody asks for the replies that they make up; see [`Session::is_full`].
 const MOST_HELD: usize = 4 * 1024 * 1024;
@@ -131,12 +130,25 @@ enum Event {
     Continuation(Vec<u8>),
     /// A tagged response ended this request.
     Completed(u64),
+    /// The sink has no room for more.
+    TooLong,
     /// Anything else; it has been dealt with.
     Other,
 }
 
-/// Who takes a streamed response: `Ok(true)` when it was its own.
-pub(crate) type Sink<'s> = &'s mut dyn FnMut(&Data<'_>) -> Result<bool, ParseError>;
+/// What a sink made of a streamed response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It was its own.
+    Yes,
+    /// It was not.
+    No,
+    /// It was, and no more fits. What is still to come may have no end, so the connection is of no more use.
+    TooLong,
+}
+
+/// Who takes a streamed response.
+pub(crate) type Sink<'s> = &'s mut dyn FnMut(&Data<'_>) -> Result<Taken, ParseError>;
 
 impl Session {
     /// What the session knows.
@@ -166,96 +178,6 @@ impl Session {
     pub fn run<R: Request>(&mut self, request: R) -> Result<R::Reply, Error> {
         let ticket = self.submit(request)?;
         self.wait(ticket)
-    }
-
-    /// Sends many requests, each before the ones before it are answered, and tells `each` what became of every one, in their order. What
-    /// belongs to a request, such as the mailbox it is about, comes back with its reply.
-    ///
-    /// A failure does not keep the others from being sent, but for one that [is grave](Error::is_grave): nothing is sent after that, and
-    /// `each` still hears of everything that was.
-    ///
-    /// # Errors
-    /// The session was over, or the user had interrupted, before all were sent; `each` has not heard of those left.
-    pub fn run_each<R: Request, K>(
-        &mut self,
-        requests: impl IntoIterator<Item = (R, K)>,
-        mut each: impl FnMut(K, Result<R::Reply, Error>),
-    ) -> Result<(), Error> {
-        let most = if self.options.pipeline { MOST_AHEAD } else { 0 };
-        let mut ahead: VecDeque<(Ticket<R>, K)> = VecDeque::new();
-        let mut stopped = Ok(());
-        let mut grave = false;
-        for (request, key) in requests {
-            if grave {
-                // What `each` has heard of those before says nothing of this one.
-                stopped = self.check_open(request.verb()).and(Err(Error::Interrupted {
-                    verb: request.verb(),
-                    outcome: Outcome::NotSent,
-                }));
-                break;
-            }
-            match self.submit(request) {
-                Ok(ticket) => ahead.push_back((ticket, key)),
-                Err(error) if error.is_grave() => {
-                    stopped = Err(error);
-                    break;
-                }
-                // It was not sent; those before it are told of first.
-                Err(error) => {
-                    grave = self.tell(&mut ahead, 0, &mut each);
-                    each(key, Err(error));
-                }
-            }
-            grave |= self.tell(&mut ahead, most, &mut each);
-        }
-        if ahead.is_empty() {
-            return stopped;
-        }
-        if self.options.interrupt.raised() {
-            // What is under way is still heard of, as long as the answers keep coming and nobody interrupts once more.
-            let interrupt = self.options.interrupt.clone();
-            let before = self.link.deadline;
-            interrupt.clear();
-            let mut patience = GRACE;
-            while !ahead.is_empty() {
-                if interrupt.raised() {
-                    patience = Duration::ZERO;
-                }
-                self.hurry(patience);
-                let one_less = ahead.len() - 1;
-                if self.tell(&mut ahead, one_less, &mut each) {
-                    // Nothing came for so long: nothing more is waited for.
-                    patience = Duration::ZERO;
-                }
-            }
-            self.link.deadline = before;
-            interrupt.raise();
-        }
-        while !ahead.is_empty() {
-            self.tell(&mut ahead, 0, &mut each);
-        }
-        stopped
-    }
-
-    /// Tells of the oldest requests until only `most` are waiting; whether something grave stopped it.
-    fn tell<R: Request, K>(
-        &mut self,
-        ahead: &mut VecDeque<(Ticket<R>, K)>,
-        most: usize,
-        each: &mut impl FnMut(K, Result<R::Reply, Error>),
-    ) -> bool {
-        while ahead.len() > most || self.is_full() {
-            let Some((ticket, key)) = ahead.pop_front() else {
-                break;
-            };
-            let result = self.wait(ticket);
-            let grave = result.as_ref().is_err_and(Error::is_grave);
-            each(key, result);
-            if grave {
-                return true;
-            }
-        }
-        false
     }
 
     /// Whether so much of replies has come that nobody has asked for yet that more requests should wait until some of them are: a server
@@ -347,9 +269,7 @@ impl Session {
         if self.pipeline.is_empty() && self.link.heard.elapsed() > IDLE {
             self.hear_what_was_said()?;
         }
-        if let Some(extension) = request.extension() {
-            self.require(verb, extension)?;
-        }
+        self.check_extension(request)?;
         let rival = request.unique() && self.pipeline.holds(verb);
         if request.alone() || rival || self.pipeline.is_closed() {
             self.settle()?;
@@ -487,6 +407,17 @@ impl Session {
         Ok(())
     }
 
+    /// That the server offers the extension that a request needs.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`]; or its capabilities had to be asked for, and could not.
+    pub fn check_extension<R: Request>(&mut self, request: &R) -> Result<(), Error> {
+        match request.extension() {
+            Some(extension) => self.require(request.verb(), extension),
+            None => Ok(()),
+        }
+    }
+
     /// That a server offers an extension, asking for its capabilities if it has not told them.
     pub(crate) fn require(
         &mut self,
@@ -549,6 +480,12 @@ impl Session {
             // The sink is lent for one response at a time.
             let lent = sink.as_mut().map(|sink| (id, &mut **sink as Sink<'_>));
             match self.flush_to_wait().and_then(|()| self.pump(lent)) {
+                Ok(Event::TooLong) => {
+                    self.end("its reply had no end".into());
+                    self.pipeline.abandon(id);
+                    result = Err(Error::TooLong { verb });
+                    break;
+                }
                 Ok(_) => {}
                 Err(Error::Interrupted { .. }) if !in_grace && self.link.deadline.is_none() => {
                     in_grace = true;
@@ -685,8 +622,9 @@ impl Session {
             Response::Untagged(Untagged::Data(data)) => {
                 if let Some((id, sink)) = sink {
                     match sink(&data) {
-                        Ok(true) => return None,
-                        Ok(false) => {}
+                        Ok(Taken::Yes) => return None,
+                        Ok(Taken::No) => {}
+                        Ok(Taken::TooLong) => return Some(Event::TooLong),
                         Err(error) => {
                             self.pipeline.damage(*id, &error, bytes);
                             self.state.stray(bytes, Some(&error));
@@ -721,6 +659,11 @@ impl Session {
             Some(bye) if error.is_end() => format!("the server closed it, saying: {bye}"),
             _ => error.to_string(),
         };
+        self.end(cause)
+    }
+
+    /// Ends the connection, for a cause.
+    fn end(&mut self, cause: String) -> Error {
         let verb = "a command";
         self.pipeline.lose_all(&cause);
         self.out.clear();

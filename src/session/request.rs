@@ -101,6 +101,12 @@ pub trait Request: Send + 'static {
     /// [`Error::Missing`] where the response that the command is for never came.
     fn finish(self, ok: &Status<'_>, state: &mut State) -> Result<Self::Reply, Error>;
 
+    /// What a reply means: [`Outcome::Done`], or [`Outcome::Unchanged`] where everything already was as asked.
+    fn outcome(reply: &Self::Reply) -> Outcome {
+        let _ = reply;
+        Outcome::Done
+    }
+
     /// After a tagged NO or BAD: what the session has to remember goes into `state`; returns what to do next.
     fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<String> {
         let _ = (refusal, state);

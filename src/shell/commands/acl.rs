@@ -1,16 +1,17 @@
 //! Rights: listacl, setacl, deleteacl, myrights, listrights.
 
-use imapadm::admin::acl::{Acl, AclEntry, DeleteAcl, GetAcl, ListRights, MyRights, SetAcl};
-use imapadm::admin::mailbox::Reach;
-use imapadm::session::MailboxName;
-use imapadm::{Error, Session};
+use std::ops::ControlFlow;
+
+use imapadm::Error;
+use imapadm::admin::acl::{Acl, DeleteAcl, GetAcl, ListRights, MyRights, SetAcl};
+use imapadm::admin::many::{Purpose, Targets};
+use imapadm::session::{MailboxName, Pace};
 
 use super::super::Shell;
 use super::super::command::{Argument, Command, Count, Flow, Input, Kind, Step};
-use super::many::{Made, RECURSIVE, Scope, YES, change_each, each, each_of, scope};
+use super::many::{RECURSIVE, Scope, YES, change_each, each, name_row, over, scope};
 use super::{
-    MAILBOX, MAILBOX_OR_SELECTED, MAILBOXES, MAILBOXES_OR_SELECTED, Tally, alone, submit,
-    submit_all,
+    MAILBOX, MAILBOX_OR_SELECTED, MAILBOXES, MAILBOXES_OR_SELECTED, alone, submit, submit_all,
 };
 use crate::report::{Cell, Report, Value};
 
@@ -34,14 +35,18 @@ pub static LISTACL: Command = Command {
 fn listacl(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     match scope(input, 0, shell)? {
         Scope::One(mailbox) => submit(shell, GetAcl::new(mailbox), |acl, out| entries(&acl, out)),
-        Scope::Many(reach) => each(
-            input,
-            reach,
-            |_, mailbox| Ok(vec![(GetAcl::new(mailbox.clone()), mailbox.clone())]),
-            |mailbox| vec![("mailbox", Value::text(mailbox))],
-            None,
-            |_, acl, out| entries(&acl, out),
-        ),
+        Scope::Many(reach) => {
+            let session = shell.session()?;
+            session.check_extension(&GetAcl::new(reach.name().clone()))?;
+            each(
+                input,
+                reach,
+                |_, mailbox| Ok([(GetAcl::new(mailbox.clone()), ())]),
+                name_row,
+                None,
+                |_, (), acl, out| entries(&acl, out),
+            )
+        }
     }
 }
 
@@ -86,12 +91,12 @@ fn setacl(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     match scope(input, 0, shell)? {
         Scope::One(mailbox) => {
             let requests = shell.session()?.set_acl_requests(&mailbox, &changes)?;
-            submit_all(shell, requests, change, "set")
+            submit_all(shell, mailbox, requests, change, "set")
         }
         Scope::Many(reach) => {
-            let (Reach::Pattern(name) | Reach::Subtree(name)) = &reach;
             // What is wrong with the words is wrong with them for every mailbox.
-            let model = shell.session()?.set_acl_requests(name, &changes)?;
+            let session = shell.session()?;
+            let model = session.set_acl_requests(reach.name(), &changes)?;
             let requests = move |mailbox: &MailboxName| {
                 let of_this = |request: &SetAcl| SetAcl {
                     mailbox: mailbox.clone(),
@@ -129,90 +134,68 @@ fn deleteacl(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     for identifier in &identifiers {
         shell.session()?.check_identifier(identifier)?;
     }
-    let mailbox = match scope(input, 0, shell)? {
-        Scope::One(mailbox) => mailbox,
-        Scope::Many(reach) => {
-            if identifiers.iter().any(|identifier| identifier == "*") {
-                return each_of(
-                    input,
-                    reach,
-                    every_entry,
-                    entry,
-                    Some(("deleted", false)),
-                    |request, (), out| {
-                        let mut cells = entry(request);
-                        cells.push(("deleted", Value::Flag(true)));
-                        out.row(&cells);
-                    },
-                );
-            }
-            let requests = move |mailbox: &MailboxName| {
-                let of_this = |identifier: &String| DeleteAcl {
-                    mailbox: mailbox.clone(),
-                    identifier: identifier.clone(),
-                };
-                identifiers.iter().map(of_this).collect()
-            };
-            return change_each(input, reach, requests, entry, "deleted");
-        }
+    let every = identifiers.iter().any(|identifier| identifier == "*");
+    let requests = move |mailbox: &MailboxName| -> Vec<DeleteAcl> {
+        let of_this = |identifier: &String| DeleteAcl {
+            mailbox: mailbox.clone(),
+            identifier: identifier.clone(),
+        };
+        identifiers.iter().map(of_this).collect()
     };
-    if identifiers.iter().all(|identifier| identifier != "*") {
-        let requests = identifiers
-            .into_iter()
-            .map(|identifier| DeleteAcl {
-                mailbox: mailbox.clone(),
-                identifier,
-            })
-            .collect();
-        return submit_all(shell, requests, entry, "deleted");
-    }
-    alone(move |shell, out| {
+    let scope = scope(input, 0, shell)?;
+    if let Scope::Many(reach) = &scope {
         let session = shell.session()?;
-        let entries = session.removable_entries(&mailbox)?;
-        let mut tally = Tally::of(entries.len());
-        for AclEntry { identifier, .. } in entries {
-            let request = DeleteAcl {
-                mailbox: mailbox.clone(),
-                identifier,
-            };
-            let result = session.run(request.clone());
-            let over = result.as_ref().is_err_and(Error::is_grave);
-            tally.count(entry(&request), "deleted", result, out);
-            if over {
-                break;
-            }
+        session.check_extension(&GetAcl::new(reach.name().clone()))?;
+    }
+    match scope {
+        Scope::One(mailbox) if every => alone(move |shell, out| {
+            let targets = Targets::of([mailbox]);
+            let session = shell.session()?;
+            session
+                .delete_all_entries(
+                    &targets,
+                    &mut Pace::default(),
+                    |mailbox, request, result| {
+                        gone(mailbox, request, result, out);
+                        ControlFlow::Continue(())
+                    },
+                )
+                .map(drop)
+        }),
+        Scope::One(mailbox) => {
+            let requests = requests(&mailbox);
+            submit_all(shell, mailbox, requests, entry, "deleted")
         }
-        tally.verdict()
-    })
+        Scope::Many(reach) if every => {
+            over(input, reach, Purpose::Use, |session, targets, teller| {
+                session.delete_all_entries(
+                    targets,
+                    &mut Pace::default(),
+                    |mailbox, request, result| {
+                        gone(mailbox, request, result, teller.out);
+                        teller.told(mailbox)
+                    },
+                )
+            })
+        }
+        Scope::Many(reach) => change_each(input, reach, requests, entry, "deleted"),
+    }
 }
 
-/// What takes every entry off the lists of mailboxes, once those have been asked for.
-fn every_entry(
-    session: &mut Session,
-    mailboxes: Vec<MailboxName>,
-) -> Result<Made<DeleteAcl, DeleteAcl>, Error> {
-    let lists = mailboxes
-        .into_iter()
-        .map(|mailbox| (GetAcl::new(mailbox.clone()), mailbox));
-    let mut told = Vec::new();
-    session.run_each(lists, |mailbox, result| told.push((mailbox, result)))?;
-    let mut made = Made::default();
-    for (mailbox, result) in told {
-        match result {
-            Ok(acl) => {
-                for AclEntry { identifier, .. } in session.removable_of(acl) {
-                    let request = DeleteAcl {
-                        mailbox: mailbox.clone(),
-                        identifier,
-                    };
-                    made.requests.push((request.clone(), request));
-                }
-            }
-            Err(error) if error.is_grave() => return Err(error),
-            Err(error) => made.unfit.push((mailbox, error)),
-        }
-    }
-    Ok(made)
+/// Reports an entry that went or stayed, or a list that could not be had.
+fn gone(
+    mailbox: &MailboxName,
+    request: Option<&DeleteAcl>,
+    result: Result<(), &Error>,
+    out: &mut Report,
+) {
+    let mut cells = match request {
+        Some(request) => entry(request),
+        None => name_row(mailbox, request),
+    };
+    cells.push(("deleted", Value::Flag(result.is_ok())));
+    cells.extend(result.err().map(|error| ("reason", Value::text(error))));
+    out.row(&cells);
 }
 
 /// The row of one entry that goes.

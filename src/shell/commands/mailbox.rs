@@ -2,20 +2,20 @@
 
 use std::ops::ControlFlow;
 
-use imapadm::Error;
-use imapadm::admin::mailbox::{Delete, Deleted, Listing, MailboxStatus, Reach};
+use imapadm::admin::mailbox::{Delete, Listing, MailboxStatus};
+use imapadm::admin::many::{Purpose, Reach, Targets};
 use imapadm::admin::overview::{Overview, Wanted};
 use imapadm::admin::subscription::Subscribe;
-use imapadm::session::MailboxName;
+use imapadm::session::{MailboxName, Pace};
+use imapadm::{Error, Outcome};
 
 use super::super::Shell;
 use super::super::command::{Argument, Command, Count, Flag, Flow, Input, Kind, Step};
-use super::many::{self, RECURSIVE, Scope, YES, scope, tell_skipped};
+use super::many::{self, RECURSIVE, Scope, YES, name_row, scope};
 use super::{
     MAILBOX, MAILBOX_OR_SELECTED, MAILBOXES, MAILBOXES_OR_SELECTED, PARTITION, PARTITION_FLAG,
     alone, partition, submit,
 };
-use crate::report::progress::Progress;
 use crate::report::{Cell, Report, Value};
 
 pub static CREATE: Command = Command {
@@ -64,7 +64,20 @@ fn delete(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     };
     if shell.session()?.takes_all_below(&mailbox) {
         return alone(move |shell, out| {
-            for gone in shell.session()?.delete_with_all_below(&mailbox)? {
+            let session = shell.session()?;
+            let reach = Reach::Subtree(mailbox.clone());
+            let going = match session.find(&reach, Purpose::Use) {
+                Ok(targets) => targets,
+                // The server may know it all the same, or says why not.
+                Err(Error::NotListed { .. }) => Targets::default(),
+                Err(error) => return Err(error),
+            };
+            session.delete(&mailbox)?;
+            let below = going
+                .iter()
+                .map(|listed| MailboxName::from_wire(&listed.mailbox));
+            let below = below.filter(|name| *name != mailbox);
+            for gone in std::iter::once(mailbox.clone()).chain(below) {
                 out.row(&[
                     ("mailbox", Value::text(&gone)),
                     ("deleted", Value::Flag(true)),
@@ -85,31 +98,19 @@ fn delete(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
 }
 
 fn delete_many(input: &Input, reach: Reach) -> Result<Step, Error> {
-    let command = input.command;
-    let yes = input.has("yes");
-    alone(move |shell, out| {
-        if let Reach::Subtree(root) = &reach {
-            shell.session()?.check_is_no_namespace(root)?;
-        }
-        let found = shell.session()?.find_to_delete(&reach)?;
-        let Some(found) = many::agreed(shell, command, found, yes)? else {
-            return Ok(());
-        };
-        let skipped = found.skipped;
-        let mut progress = Progress::new(found.mailboxes.len());
-        let told = |deleted: Deleted| {
-            progress.step();
-            let name = ("mailbox", Value::text(&deleted.mailbox));
-            let gone = ("deleted", Value::Flag(deleted.result.is_ok()));
-            match deleted.result {
-                Ok(()) => out.row(&[name, gone]),
-                Err(error) => out.row(&[name, gone, ("reason", Value::text(error))]),
+    many::over(input, reach, Purpose::Delete, |session, targets, teller| {
+        session.delete_each(targets, &mut Pace::default(), |mailbox, result| {
+            let name = ("mailbox", Value::text(mailbox));
+            let gone = ("deleted", Value::Flag(matches!(result, Ok(Outcome::Done))));
+            match result {
+                Ok(Outcome::Done) => teller.out.row(&[name, gone]),
+                Ok(_) => teller
+                    .out
+                    .row(&[name, gone, ("unchanged", Value::str("already gone"))]),
+                Err(error) => teller.failed(vec![name, gone], error),
             }
-        };
-        let result = shell.session()?.delete_found(found, told);
-        progress.end();
-        tell_skipped(skipped);
-        result
+            teller.told(mailbox)
+        })
     })
 }
 
@@ -350,10 +351,10 @@ fn subscription(shell: &mut Shell, input: &Input, subscribed: bool) -> Result<St
         Scope::Many(reach) => many::each(
             input,
             reach,
-            move |_, mailbox| Ok(vec![(request(mailbox.clone()), mailbox.clone())]),
-            |mailbox| vec![("mailbox", Value::text(mailbox))],
+            move |_, mailbox| Ok([(request(mailbox.clone()), ())]),
+            name_row,
             Some(("subscribed", !subscribed)),
-            move |mailbox, (), out| row(mailbox, out),
+            move |mailbox, (), (), out| row(mailbox, out),
         ),
     }
 }

@@ -1,16 +1,18 @@
 //! One command for many mailboxes: a pattern, or a mailbox with all below it.
 //!
-//! Lives here: which mailboxes that are, the question before many are changed, the pipeline over all of them, and the account at the end. Not
-//! here: what is done to each one (the commands say), nor how its progress looks (`report::progress`).
+//! Lives here: which mailboxes are meant, the question before many are changed, and their rows. Not here: what is done to each one (the
+//! commands say), the engine that does it and keeps the account (`imapadm::admin::many`), nor how its progress looks (`report::progress`).
 
-use imapadm::admin::mailbox::{Found, Reach};
-use imapadm::session::{MailboxName, RAW, Request};
-use imapadm::{Error, Outcome, Session};
+use std::ops::ControlFlow;
+
+use imapadm::admin::many::{Purpose, Reach, Targets};
+use imapadm::session::{MailboxName, Pace, RAW, Request};
+use imapadm::{Account, Error, Session};
 
 use super::super::Shell;
 use super::super::ask::ask;
 use super::super::command::{Command, Flag, Flow, Input, Step};
-use super::{Tally, alone};
+use super::alone;
 use crate::report::progress::Progress;
 use crate::report::{Cell, Report, Value, complain};
 
@@ -60,34 +62,37 @@ pub(super) fn scope(input: &Input, index: usize, shell: &Shell) -> Result<Scope,
     }
 }
 
-/// The mailboxes that were found; before many are changed, whoever sits at the terminal is asked. `None`: they said no.
+/// Whether these may be changed: before many are, whoever sits at the terminal is asked.
 ///
 /// # Errors
 /// They pressed Ctrl-C.
 pub(super) fn agreed(
     shell: &Shell,
     command: &Command,
-    found: Found,
+    targets: &Targets,
     yes: bool,
-) -> Result<Option<Found>, Error> {
-    let count = found.mailboxes.len();
+) -> Result<bool, Error> {
+    let count = targets.len();
     let asks = command.flow == Flow::Changes && shell.settings.interactive && !yes && count > 1;
-    if asks && let [first, .., last] = &found.mailboxes[..] {
+    let ends = targets.get(0).zip(targets.get(count.saturating_sub(1)));
+    if asks && let Some((first, last)) = ends {
         let question = format!(
             "{} will change {count} mailboxes, from {} to {}. Go on? (yes/no) ",
-            command.name, first.name, last.name
+            command.name,
+            MailboxName::show(&first.mailbox),
+            MailboxName::show(&last.mailbox)
         );
         if !ask(&question)? {
             complain("nothing was changed");
-            return Ok(None);
+            return Ok(false);
         }
     }
-    Ok(Some(found))
+    Ok(true)
 }
 
 /// Tells of names that are no mailboxes.
-pub(super) fn tell_skipped(skipped: usize) {
-    match skipped {
+pub(super) fn tell_passed_over(count: u64) {
+    match count {
         0 => {}
         1 => complain("1 name without a mailbox (\\Noselect, \\NonExistent) was passed over"),
         more => complain(&format!(
@@ -96,110 +101,108 @@ pub(super) fn tell_skipped(skipped: usize) {
     }
 }
 
-/// Does something to every mailbox of `reach`: `make` gives the requests for one of them, `row` and the flag `undone` are what is shown of
-/// each request that failed, and `tell` reports the reply of one that did not. A failure is a row of its own, and the others go on.
-pub(super) fn each<R, K>(
+/// Finds the mailboxes of `reach`, asks where that is due, and lets `work` do what is to be done to them. It is called with each row as it
+/// comes, and with how far it is.
+pub(super) fn over(
     input: &Input,
     reach: Reach,
-    make: impl Fn(&mut Session, &MailboxName) -> Result<Vec<(R, K)>, Error> + 'static,
-    row: impl Fn(&K) -> Vec<Cell<'_>> + 'static,
-    undone: Option<(&'static str, bool)>,
-    tell: impl FnMut(&K, R::Reply, &mut Report) + 'static,
-) -> Result<Step, Error>
-where
-    R: Request,
-    K: 'static,
-{
-    let make_all = move |session: &mut Session, mailboxes: Vec<MailboxName>| {
-        let mut made = Made::default();
-        for mailbox in mailboxes {
-            match make(session, &mailbox) {
-                Ok(requests) => made.requests.extend(requests),
-                Err(error) if error.is_grave() => return Err(error),
-                Err(error) => made.unfit.push((mailbox, error)),
-            }
-        }
-        Ok(made)
-    };
-    each_of(input, reach, make_all, row, undone, tell)
-}
-
-/// What is to be sent, with what belongs to each.
-pub(super) struct Made<R, K> {
-    pub(super) requests: Vec<(R, K)>,
-    /// Mailboxes for which there is no request, and why.
-    pub(super) unfit: Vec<(MailboxName, Error)>,
-}
-
-impl<R, K> Default for Made<R, K> {
-    fn default() -> Self {
-        Self {
-            requests: Vec::new(),
-            unfit: Vec::new(),
-        }
-    }
-}
-
-/// As [`each`], where the requests for all mailboxes are made together: something has to be asked about every one first.
-pub(super) fn each_of<R, K>(
-    input: &Input,
-    reach: Reach,
-    make: impl FnOnce(&mut Session, Vec<MailboxName>) -> Result<Made<R, K>, Error> + 'static,
-    row: impl Fn(&K) -> Vec<Cell<'_>> + 'static,
-    undone: Option<(&'static str, bool)>,
-    mut tell: impl FnMut(&K, R::Reply, &mut Report) + 'static,
-) -> Result<Step, Error>
-where
-    R: Request,
-    K: 'static,
-{
+    purpose: Purpose,
+    work: impl FnOnce(&mut Session, &Targets, &mut Teller<'_>) -> Result<Account, Error> + 'static,
+) -> Result<Step, Error> {
     let command = input.command;
     let yes = input.has("yes");
     alone(move |shell, out| {
-        let found = shell.session()?.find(&reach)?;
-        let Some(found) = agreed(shell, command, found, yes)? else {
+        let targets = shell.session()?.find(&reach, purpose)?;
+        if !agreed(shell, command, &targets, yes)? {
             return Ok(());
-        };
-        let session = shell.session()?;
-        let mailboxes = found.mailboxes.into_iter();
-        let Made { requests, unfit } = make(session, mailboxes.map(|found| found.name).collect())?;
-        let all = requests.len() + unfit.len();
-        let mut tally = Tally::of(all);
-        let mut fail = |mut cells: Vec<Cell<'_>>, error, out: &mut Report| {
-            cells.extend(undone.map(|(key, is)| (key, Value::Flag(is))));
-            tally.fail(cells, error, out);
-        };
-        for (mailbox, error) in unfit {
-            fail(vec![("mailbox", Value::text(mailbox))], error, out);
         }
-        let mut done = 0;
-        let mut progress = Progress::new(requests.len());
-        let sent = session.run_each(requests, |key, result| {
-            progress.step();
-            match result {
-                Ok(reply) => {
-                    done += 1;
-                    tell(&key, reply, out);
-                }
-                Err(error) => {
-                    fail(row(&key), error, out);
-                }
-            }
-        });
-        progress.end();
-        tell_skipped(found.skipped);
-        tally.account.add(Outcome::Done, done);
-        let counted = tally.account.all();
-        tally
-            .account
-            .add(Outcome::NotSent, (all as u64).saturating_sub(counted));
-        if let Err(cause) = sent
-            && !tally.first.as_ref().is_some_and(Error::is_grave)
-        {
-            tally.first = Some(cause);
-        }
-        tally.verdict()
+        let mut teller = Teller {
+            out,
+            progress: Progress::new(targets.len()),
+            last: None,
+            reads: command.flow == Flow::Reads,
+        };
+        let result = work(shell.session()?, &targets, &mut teller);
+        teller.progress.end();
+        tell_passed_over(targets.passed_over());
+        result.map(drop)
     })
+}
+
+/// Where the rows of a command for many mailboxes go.
+pub(super) struct Teller<'a> {
+    pub(super) out: &'a mut Report,
+    progress: Progress,
+    /// The mailbox of the last row.
+    last: Option<MailboxName>,
+    reads: bool,
+}
+
+impl Teller<'_> {
+    /// Something was told of a mailbox. Whether it is worth going on: what only reads need not where nobody can hear of it any more.
+    pub(super) fn told(&mut self, mailbox: &MailboxName) -> ControlFlow<()> {
+        if self.last.as_ref() != Some(mailbox) {
+            self.last = Some(mailbox.clone());
+            self.progress.step();
+        }
+        if self.reads && self.out.is_broken() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+
+    /// The row of something that failed.
+    pub(super) fn failed(&mut self, mut row: Vec<Cell<'_>>, error: &Error) {
+        row.push(("reason", Value::text(error)));
+        self.out.row(&row);
+    }
+}
+
+/// Does something to every mailbox of `reach`: `make` gives the requests for one of them, `row` and the flag `undone` are what is shown of
+/// each request that failed, and `tell` reports the reply of one that did not. A failure is a row of its own, and the others go on.
+pub(super) fn each<R, K, I>(
+    input: &Input,
+    reach: Reach,
+    make: impl Fn(&mut Session, &MailboxName) -> Result<I, Error> + 'static,
+    row: impl for<'k> Fn(&'k MailboxName, Option<&'k K>) -> Vec<Cell<'k>> + 'static,
+    undone: Option<(&'static str, bool)>,
+    mut tell: impl FnMut(&MailboxName, &K, R::Reply, &mut Report) + 'static,
+) -> Result<Step, Error>
+where
+    R: Request,
+    I: IntoIterator<Item = (R, K)>,
+    K: 'static,
+{
+    over(
+        input,
+        reach,
+        Purpose::Use,
+        move |session, targets, teller| {
+            session.each_of(
+                targets,
+                &mut Pace::default(),
+                make,
+                |mailbox, key, result| {
+                    match (result, key) {
+                        (Ok(reply), Some(key)) => tell(mailbox, key, reply, teller.out),
+                        (Ok(_), None) => {}
+                        (Err(error), key) => {
+                            let mut cells = row(mailbox, key);
+                            cells.extend(undone.map(|(key, is)| (key, Value::Flag(is))));
+                            teller.failed(cells, error);
+                        }
+                    }
+                    teller.told(mailbox)
+                },
+            )
+        },
+    )
+}
+
+/// The row of a mailbox of which nothing else is to be told.
+pub(super) fn name_row<'k, K>(mailbox: &'k MailboxName, _: Option<&'k K>) -> Vec<Cell<'k>> {
+    vec![("mailbox", Value::text(mailbox))]
 }
 
 /// The same for changes, whose reply is only that they are `done`.
@@ -218,11 +221,14 @@ where
         reach,
         move |_, mailbox| {
             let requests = make(mailbox).into_iter();
-            Ok(requests.map(|request| (request.clone(), request)).collect())
+            Ok(requests.map(|request| (request.clone(), request)))
         },
-        row,
+        move |mailbox, request| match request {
+            Some(request) => row(request),
+            None => name_row(mailbox, request),
+        },
         Some((done, false)),
-        move |request, (), out| {
+        move |_, request, (), out| {
             let mut cells = row(request);
             cells.push((done, Value::Flag(true)));
             out.row(&cells);

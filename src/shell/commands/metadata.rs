@@ -3,16 +3,17 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use imapadm::Error;
-use imapadm::admin::mailbox::{Listing, Reach, none_matches};
+use imapadm::admin::mailbox::Listing;
+use imapadm::admin::many::{Reach, Tally};
 use imapadm::admin::metadata::{Depth, GetMetadata, Metadata, PRIVATE, SHARED};
 use imapadm::admin::overview;
 use imapadm::session::MailboxName;
+use imapadm::{Error, Outcome};
 
 use super::super::Shell;
 use super::super::command::{Argument, Command, Count, Flag, Flow, Input, Kind, Step};
-use super::many::{RECURSIVE, Scope, YES, each, scope, tell_skipped};
-use super::{MAILBOXES, Tally, alone, submit};
+use super::many::{RECURSIVE, Scope, YES, each, name_row, scope, tell_passed_over};
+use super::{MAILBOXES, alone, submit};
 use crate::report::{Report, Value};
 
 /// A short name, the path it stands for, and under what setmetadata puts it.
@@ -144,17 +145,19 @@ fn getmetadata(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
                 && wanted.depth == Depth::Zero
                 && shell.session()?.capabilities()?.has("LIST-METADATA") =>
         {
-            alone(move |shell, out| list_metadata(shell, &pattern, &wanted, out))
+            alone(move |shell, out| list_metadata(shell, pattern, &wanted, out))
         }
         Scope::Many(reach) => {
+            let model = wanted.request(reach.name().clone())?;
+            shell.session()?.check_extension(&model)?;
             let asked = Rc::clone(&wanted);
             each(
                 input,
                 reach,
-                move |_, mailbox| Ok(vec![(asked.request(mailbox.clone())?, mailbox.clone())]),
-                |mailbox| vec![("mailbox", Value::text(mailbox))],
+                move |_, mailbox| Ok([(asked.request(mailbox.clone())?, ())]),
+                name_row,
                 None,
-                move |_, metadata, out| wanted.report(&metadata, out),
+                move |_, (), metadata, out| wanted.report(&metadata, out),
             )
         }
     }
@@ -163,43 +166,42 @@ fn getmetadata(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
 /// The metadata of all mailboxes that match a pattern, by one LIST.
 fn list_metadata(
     shell: &mut Shell,
-    pattern: &MailboxName,
+    pattern: MailboxName,
     wanted: &Wanted,
     out: &mut Report,
 ) -> Result<(), Error> {
-    let mut all = Vec::new();
     let base = MailboxName::pattern("")?;
-    let told = overview::Wanted {
+    let asked = overview::Wanted {
         metadata: wanted.entries.clone(),
         ..overview::Wanted::default()
     };
-    shell
-        .session()?
-        .overview(Listing::All, &base, pattern, told, |overview| {
-            all.push(overview);
-        })?;
-    if all.is_empty() {
-        return Err(none_matches(pattern));
-    }
-    let names = all.len();
-    all.retain(|overview| !overview.mailbox.is_only_a_name());
-    let mut tally = Tally::of(all.len());
-    for overview in &all {
-        match &overview.metadata {
-            Some(metadata) => wanted.report(metadata, out),
-            None => {
-                let error = Error::Missing {
-                    verb: "LIST",
-                    missing: "METADATA",
-                    advice: "you may need the right r (read) on the mailbox; see what is there with myrights",
-                };
-                let row = vec![("mailbox", Value::text(&overview.mailbox.name))];
-                tally.fail(row, error, out);
-            }
+    let mut tally = Tally::default();
+    let mut passed_over = 0;
+    let mut tell = |mailbox: &MailboxName, (): (), result: Result<Metadata, &Error>| match result {
+        Ok(metadata) => wanted.report(&metadata, out),
+        Err(error) => out.row(&[
+            ("mailbox", Value::text(mailbox)),
+            ("reason", Value::text(error)),
+        ]),
+    };
+    let session = shell.session()?;
+    session.overview(Listing::All, &base, &pattern, asked, |overview| {
+        if overview.mailbox.is_only_a_name() {
+            passed_over += 1;
+            return;
         }
+        let told = overview.metadata.ok_or(Error::Missing {
+            verb: "LIST",
+            missing: "METADATA",
+            advice: "you may need the right r (read) on the mailbox; see what is there with myrights",
+        });
+        tally.count(overview.mailbox.name, (), told, |_| Outcome::Done, &mut tell);
+    })?;
+    if passed_over == 0 && tally.account().all() == 0 {
+        return Err(Reach::Pattern(pattern).not_listed());
     }
-    tell_skipped(names - all.len());
-    tally.verdict()
+    tell_passed_over(passed_over);
+    tally.finish().map(drop)
 }
 
 /// What the first word stands for. Not the selected mailbox: without a word, or with an empty one, it is the server.
@@ -398,11 +400,11 @@ fn setmetadata(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
             reach,
             move |session, mailbox| {
                 let request = session.set_metadata_request(mailbox.clone(), entries.clone())?;
-                Ok(vec![(request, mailbox.clone())])
+                Ok([(request, ())])
             },
-            |mailbox| vec![("mailbox", Value::text(mailbox))],
+            name_row,
             Some(("set", false)),
-            move |mailbox, (), out| set(mailbox, out),
+            move |mailbox, (), (), out| set(mailbox, out),
         ),
     }
 }

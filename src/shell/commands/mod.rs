@@ -12,8 +12,9 @@ mod quota;
 mod server;
 mod shell;
 
-use imapadm::session::{Request, Ticket};
-use imapadm::{Account, Error, Outcome};
+use imapadm::Error;
+use imapadm::admin::many::Tally;
+use imapadm::session::{MailboxName, Request, Ticket};
 
 pub use metadata::entry_names;
 
@@ -114,93 +115,45 @@ fn submit<R: Request>(
     })))
 }
 
-/// Sends several requests of one command and reports each with what became of it; a failure does not hide the others.
+/// Sends several requests of one command, all about one mailbox, and reports each with what became of it; a failure does not hide the others,
+/// but nothing is sent behind one that is grave.
 fn submit_all<R: Request<Reply = ()> + Clone>(
     shell: &mut Shell,
+    mailbox: MailboxName,
     requests: Vec<R>,
     row: fn(&R) -> Vec<Cell<'_>>,
     done: &'static str,
 ) -> Result<Step, Error> {
     let session = shell.session()?;
-    let sent = requests
-        .into_iter()
-        .map(|request| Ok((session.submit(request.clone())?, request)))
-        .collect::<Result<Vec<(Ticket<R>, R)>, Error>>()?;
-    Ok(Step::Sent(Box::new(move |shell, out| {
-        let mut tally = Tally::of(sent.len());
-        for (ticket, request) in sent {
-            let result = shell.session()?.wait(ticket);
-            tally.count(row(&request), done, result, out);
-        }
-        tally.verdict()
-    })))
-}
-
-/// What became of a command that does several things.
-struct Tally {
-    all: usize,
-    account: Account,
-    /// The failure that is told at the end.
-    first: Option<Error>,
-}
-
-impl Tally {
-    fn of(all: usize) -> Self {
-        Self {
-            all,
-            account: Account::default(),
-            first: None,
-        }
-    }
-
-    /// Reports one of them: its row, and whether it is `done`.
-    fn count(
-        &mut self,
-        mut row: Vec<Cell<'_>>,
-        done: &'static str,
-        result: Result<(), Error>,
-        out: &mut Report,
-    ) {
-        row.push((done, Value::Flag(result.is_ok())));
-        match result {
-            Ok(()) => {
-                self.account.count(Outcome::Done);
-                out.row(&row);
+    let all = requests.len();
+    let mut sent: Vec<(Result<Ticket<R>, Error>, R)> = Vec::new();
+    let mut stopped = None;
+    for request in requests {
+        match session.submit(request.clone()) {
+            Err(error) if error.is_grave() => {
+                stopped = Some(error);
+                break;
             }
-            Err(error) => self.fail(row, error, out),
+            ticket => sent.push((ticket, request)),
         }
     }
-
-    /// Reports one that failed.
-    fn fail(&mut self, mut row: Vec<Cell<'_>>, error: Error, out: &mut Report) {
-        // A lone failure is the command's own error, and says it all.
-        if self.all > 1 {
-            row.push(("reason", Value::text(&error)));
-            out.row(&row);
+    Ok(Step::Sent(Box::new(move |shell, out| {
+        let left = u64::try_from(all - sent.len()).unwrap_or(u64::MAX);
+        let mut tally = Tally::default();
+        let mut tell = |_: &MailboxName, request: R, result: Result<(), &Error>| {
+            let mut cells = row(&request);
+            cells.push((done, Value::Flag(result.is_ok())));
+            cells.extend(result.err().map(|error| ("reason", Value::text(error))));
+            out.row(&cells);
+        };
+        for (ticket, request) in sent {
+            let session = shell.session()?;
+            let result = ticket.and_then(|ticket| session.wait(ticket));
+            tally.count(mailbox.clone(), request, result, R::outcome, &mut tell);
         }
-        self.account.count(error.outcome());
-        // The first one is told, and a lost connection or an interrupt must not hide behind it.
-        match &self.first {
-            Some(first) if first.is_grave() || !error.is_grave() => {}
-            _ => self.first = Some(error),
-        }
-    }
-
-    /// One error for all failures.
-    fn verdict(self) -> Result<(), Error> {
-        match self.first {
-            None => Ok(()),
-            Some(first) if self.all == 1 => Err(first),
-            Some(first) if first.is_grave() => Err(Error::Stopped {
-                cause: Box::new(first),
-                account: self.account,
-            }),
-            Some(first) => Err(Error::Several {
-                account: self.account,
-                first: first.to_string(),
-            }),
-        }
-    }
+        tally.leave(left, stopped, &mut tell);
+        tally.finish().map(drop)
+    })))
 }
 
 /// A command that is not done by sending requests and collecting their replies.

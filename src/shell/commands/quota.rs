@@ -3,13 +3,12 @@
 use std::collections::HashSet;
 
 use imapadm::Error;
-use imapadm::admin::mailbox::Reach;
 use imapadm::admin::quota::{GetQuota, GetQuotaRoot, Limit, Quota, SetQuota};
 use imapadm::session::MailboxName;
 
 use super::super::Shell;
 use super::super::command::{Argument, Command, Count, Flow, Input, Kind, Step};
-use super::many::{RECURSIVE, Scope, YES, each, scope};
+use super::many::{RECURSIVE, Scope, YES, each, name_row, scope};
 use super::{MAILBOX_OR_SELECTED, submit};
 use crate::report::{Cell, Report, Value};
 
@@ -40,22 +39,49 @@ fn listquota(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
         }
         Scope::Many(reach) => reach,
     };
+    let session = shell.session()?;
+    session.check_extension(&GetQuotaRoot::new(reach.name().clone()))?;
     // Most mailboxes are no roots: what holds for them is asked for, and many of them have the same.
-    let mut seen = HashSet::new();
+    let mut seen = Seen::default();
     each(
         input,
         reach,
-        |_, mailbox| Ok(vec![(GetQuotaRoot::new(mailbox.clone()), mailbox.clone())]),
-        |mailbox| vec![("mailbox", Value::text(mailbox))],
+        |_, mailbox| Ok([(GetQuotaRoot::new(mailbox.clone()), ())]),
+        name_row,
         None,
-        move |_, quotas, out| {
+        move |_, (), quotas, out| {
             for quota in &quotas {
-                if seen.insert(quota.root.clone()) {
+                if seen.is_new(&quota.root) {
                     rows(None, quota, out);
                 }
             }
         },
     )
+}
+
+/// The quota roots that were shown. Mailboxes come by name, so those of one root come close together, and the oldest roots may be forgotten.
+#[derive(Default)]
+struct Seen {
+    lately: HashSet<MailboxName>,
+    before: HashSet<MailboxName>,
+}
+
+/// Roots after which older ones are forgotten.
+const ROOTS_KEPT: usize = 50_000;
+
+impl Seen {
+    /// Whether a root was not seen before.
+    fn is_new(&mut self, root: &MailboxName) -> bool {
+        if self.lately.contains(root) {
+            return false;
+        }
+        let is_new = !self.before.contains(root);
+        if self.lately.len() >= ROOTS_KEPT {
+            self.before = std::mem::take(&mut self.lately);
+        }
+        self.lately.insert(root.clone());
+        is_new
+    }
 }
 
 /// What the root stands for. Unlike a mailbox it may be empty, which is Cyrus's root of the whole server.
@@ -197,11 +223,10 @@ fn setquota(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
             submit(shell, request, move |(), out| set(&root, &limits, out))
         }
         Scope::Many(reach) => {
-            let (Reach::Pattern(name) | Reach::Subtree(name)) = &reach;
             // What is wrong with the limits is wrong with them for every root.
             let model = shell
                 .session()?
-                .set_quota_request(name.clone(), limits.clone())?;
+                .set_quota_request(reach.name().clone(), limits.clone())?;
             each(
                 input,
                 reach,
@@ -210,11 +235,11 @@ fn setquota(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
                         root: mailbox.clone(),
                         ..model.clone()
                     };
-                    Ok(vec![(request, mailbox.clone())])
+                    Ok([(request, ())])
                 },
-                |mailbox| vec![("root", Value::text(mailbox))],
+                |mailbox, _| vec![("root", Value::text(mailbox))],
                 Some(("set", false)),
-                move |root, (), out| set(root, &limits, out),
+                move |root, (), (), out| set(root, &limits, out),
             )
         }
     }
