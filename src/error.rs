@@ -40,17 +40,28 @@ pub struct Refusal {
     pub advice: Option<String>,
 }
 
+impl Refusal {
+    /// The server's code and words: `[NOPERM] Permission denied`.
+    pub(crate) fn words(&self) -> String {
+        let code = match &self.code {
+            Some(code) if self.arguments.is_empty() => format!("[{code}] "),
+            Some(code) => format!("[{code} {}] ", self.arguments),
+            None => String::new(),
+        };
+        format!("{code}{}", self.text).trim_end().to_owned()
+    }
+
+    /// All that the server said: `NO [NOPERM] Permission denied`.
+    pub(crate) fn said(&self) -> String {
+        format!("{} {}", self.condition, self.words())
+            .trim_end()
+            .to_owned()
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the server refused {}: {}", self.verb, self.condition)?;
-        match &self.code {
-            Some(code) if self.arguments.is_empty() => write!(f, " [{code}]")?,
-            Some(code) => write!(f, " [{code} {}]", self.arguments)?,
-            None => {}
-        }
-        if !self.text.is_empty() {
-            write!(f, " {}", self.text)?;
-        }
+        write!(f, "the server refused {}: {}", self.verb, self.said())?;
         match &self.advice {
             Some(advice) if self.text.ends_with(['.', '!', '?']) => write!(f, " {advice}"),
             Some(advice) => write!(f, ". {advice}"),
@@ -102,13 +113,15 @@ pub enum Error {
     #[error(transparent)]
     File(#[from] FileError),
     /// The server turned the connection away in its greeting.
-    #[error(
-        "{server} turned the connection away: {text}; wait and try again, or ask whoever runs it"
-    )]
+    #[error("{}", sentence(&format!("{server} turned the connection away: {text}"), &turned_away_advice(.code.as_deref(), arguments)))]
     TurnedAway {
         /// The server.
         server: String,
-        /// The words of its BYE.
+        /// The status response code of its BYE, in capitals.
+        code: Option<String>,
+        /// What stands behind the code in its brackets. Untrusted.
+        arguments: String,
+        /// Code and words of its BYE. Untrusted.
         text: String,
     },
     /// Going on could put the session into the hands of somebody else.
@@ -163,22 +176,20 @@ pub enum Error {
     #[error(transparent)]
     Password(#[from] SecretError),
     /// The server refused the login.
-    #[error(
-        "the server refused the login of {user} with {mechanism}: {words}; {}",
-        login_advice(mechanism)
-    )]
+    #[error("{}", sentence(
+        &format!("the server refused the login of {user} with {mechanism}: {}", .refusal.words()),
+        &login_advice(mechanism, refusal)
+    ))]
     Login {
         /// Who was to log in.
         user: String,
         /// With which mechanism.
         mechanism: &'static str,
-        /// The status response code, in capitals.
-        code: Option<String>,
-        /// The server's words.
-        words: String,
+        /// What the server said, and within the mechanism where it said more there.
+        refusal: Box<Refusal>,
     },
     /// The server ended the login without a word.
-    #[error("the connection was lost while logging in: {cause}; connect again")]
+    #[error("{}", sentence(&format!("the connection was lost while logging in: {cause}"), "connect again"))]
     LoginLost {
         /// How it ended.
         cause: String,
@@ -239,7 +250,10 @@ pub enum Error {
     },
     /// Many things were to be done in one command, and the user or the end of the connection stopped it half way; each that was sent was
     /// reported on its own.
-    #[error("{}; {} of {} were done{}", how(.cause), .account.done, .account.all(), rest(.cause, .account))]
+    #[error("{}", sentence(
+        &how(.cause),
+        &format!("{} of {} were done{}", .account.done, .account.all(), rest(.cause, .account))
+    ))]
     Stopped {
         /// What stopped it: [`Error::Lost`], [`Error::Interrupted`].
         cause: Box<Error>,
@@ -248,8 +262,88 @@ pub enum Error {
     },
 }
 
+/// A server's words, and what to do next, as one sentence: the words may end in a full stop of their own.
+pub(crate) fn sentence(words: &str, advice: &str) -> String {
+    let words = words.trim_end();
+    if words.ends_with(['!', '?']) {
+        let mut letters = advice.chars();
+        let first: String = letters
+            .next()
+            .into_iter()
+            .flat_map(char::to_uppercase)
+            .collect();
+        return format!("{words} {first}{}", letters.as_str());
+    }
+    format!(
+        "{}; {advice}",
+        words.trim_end_matches(['.', ',', ';', ':', ' '])
+    )
+}
+
+/// The host that a referral names (RFC 2221, RFC 2193): `imap://joe;AUTH=*@mail2.example.org/`.
+pub(crate) fn referred_host(code: &str, arguments: &str) -> Option<String> {
+    if code != "REFERRAL" {
+        return None;
+    }
+    let first = arguments.split_whitespace().next()?;
+    let url = url::Url::parse(first.trim_matches('"')).ok()?;
+    let host = url.host_str().filter(|host| !host.is_empty())?;
+    Some(match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    })
+}
+
+/// What to do next where the code says more than that a login failed (RFC 5530, RFC 2221; WEBALERT is Gmail's).
+fn advice_on(code: &str, arguments: &str) -> Option<String> {
+    if let Some(host) = referred_host(code, arguments) {
+        return Some(format!("this user's server is {host}; connect to that one"));
+    }
+    let advice = match code {
+        "REFERRAL" => "this user belongs to another server; connect to that one",
+        "UNAVAILABLE" => {
+            "the server can't check anybody now, so this says nothing about user or password; try again later"
+        }
+        "AUTHORIZATIONFAILED" => {
+            "the password is right, but this user may not act as the other one; check --authz, or the server's list of administrators"
+        }
+        "EXPIRED" => "the password has expired; set a new one, then log in with that",
+        "PRIVACYREQUIRED" => "the server wants TLS first; connect without --notls, or with --tls",
+        "CONTACTADMIN" => "ask the server's administrator",
+        "LIMIT" => {
+            "a limit of the server is reached; close other connections, or wait and try again"
+        }
+        "INUSE" => "something that the login needs is in use; wait and try again",
+        "NOPERM" => "this user may not log in here; ask the server's administrator",
+        "SERVERBUG" => "it is a fault of the server; report it to its administrator",
+        "WEBALERT" if arguments.is_empty() => "log in with a web browser once, as the server asks",
+        "WEBALERT" => "open that address in a web browser and do what it asks, then try again",
+        _ => return None,
+    };
+    Some(advice.to_owned())
+}
+
+/// What to do about a server that says BYE at once.
+fn turned_away_advice(code: Option<&str>, arguments: &str) -> String {
+    code.and_then(|code| advice_on(code, arguments))
+        .unwrap_or_else(|| "wait and try again, or ask whoever runs it".to_owned())
+}
+
+/// What may be wrong with a login, by the server's code and the mechanism.
+fn login_advice(mechanism: &str, refusal: &Refusal) -> String {
+    let code = refusal.code.as_deref();
+    let advice = code.and_then(|code| advice_on(code, &refusal.arguments));
+    advice.unwrap_or_else(|| {
+        if refusal.condition == Condition::Bad {
+            format!("it does not take {mechanism}, whatever it offers; choose another mechanism with --auth")
+        } else {
+            mechanism_advice(mechanism).to_owned()
+        }
+    })
+}
+
 /// What may be wrong with a login, by its mechanism.
-fn login_advice(mechanism: &str) -> &'static str {
+fn mechanism_advice(mechanism: &str) -> &'static str {
     match mechanism {
         "EXTERNAL" => "check the client certificate and whom the server takes it for",
         "OAUTHBEARER" | "XOAUTH2" => "check the user and the token, which may have expired",
@@ -265,15 +359,17 @@ fn login_advice(mechanism: &str) -> &'static str {
 
 fn lost(verb: &str, cause: &str, outcome: Outcome) -> String {
     match outcome {
-        Outcome::NotSent => format!(
-            "{verb} was not sent, because the connection was lost: {cause}; connect again and repeat it"
+        Outcome::NotSent => sentence(
+            &format!("{verb} was not sent, because the connection was lost: {cause}"),
+            "connect again and repeat it",
         ),
-        Outcome::Unknown => format!(
-            "the connection was lost before {verb} was answered: {cause}; it is unknown whether it was done: connect again and look before \
-             repeating it"
+        Outcome::Unknown => sentence(
+            &format!("the connection was lost before {verb} was answered: {cause}"),
+            "it is unknown whether it was done: connect again and look before repeating it",
         ),
-        _ => format!(
-            "the connection was lost before {verb} was answered: {cause}; it changes nothing: connect again and repeat it"
+        _ => sentence(
+            &format!("the connection was lost before {verb} was answered: {cause}"),
+            "it changes nothing: connect again and repeat it",
         ),
     }
 }
@@ -417,7 +513,8 @@ impl Error {
     pub fn code(&self) -> Option<&str> {
         match self {
             Error::Refused(refusal) => refusal.code.as_deref(),
-            Error::Login { code, .. } => code.as_deref(),
+            Error::Login { refusal, .. } => refusal.code.as_deref(),
+            Error::TurnedAway { code, .. } => code.as_deref(),
             _ => None,
         }
     }

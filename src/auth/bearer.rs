@@ -81,6 +81,10 @@ impl Mechanism for Bearer {
         }
     }
 
+    fn has_shown_secret(&self) -> bool {
+        self.stage != Stage::Start
+    }
+
     fn complaint(&self) -> Option<&str> {
         self.complaint.as_deref()
     }

@@ -185,6 +185,11 @@ impl Method {
             )
     }
 
+    /// Whether it proves that one knows the password, for which the server must hold it in a way that fits.
+    pub(crate) fn is_proof(self) -> bool {
+        self.is_scram() || self == Method::Cram
+    }
+
     /// Whether who listens on the network learns the secret.
     fn shows_secret(self) -> bool {
         matches!(

@@ -114,6 +114,10 @@ pub trait Mechanism: Send {
         Ok(())
     }
 
+    /// Whether anything was said from which the secret could be had or tried: the secret itself, or a proof made with it. A server that
+    /// refused the login before has not looked at the secret.
+    fn has_shown_secret(&self) -> bool;
+
     /// Why the login fails, where the server has said it within the exchange. Its own words, at most some hundred letters;
     /// untrusted.
     fn complaint(&self) -> Option<&str> {
@@ -217,6 +221,7 @@ pub fn mechanism(
             method,
             credentials,
             surroundings: surroundings.clone(),
+            said: false,
             done: false,
         }),
         #[cfg(feature = "gssapi")]
@@ -254,13 +259,16 @@ struct OneMessage {
     method: Method,
     credentials: Credentials,
     surroundings: Surroundings,
+    /// Whether the message was handed out.
+    said: bool,
     done: bool,
 }
 
 impl OneMessage {
-    fn message(&self) -> Result<SecretBytes, AuthError> {
+    fn message(&mut self) -> Result<SecretBytes, AuthError> {
         check(self.method, &self.credentials)?;
         let mut engine = Engine::new(self.method, &self.credentials, &self.surroundings);
+        self.said = true;
         engine.step(None).map(|(message, _)| message)
     }
 }
@@ -283,6 +291,10 @@ impl Mechanism for OneMessage {
         }
         self.done = true;
         self.message()
+    }
+
+    fn has_shown_secret(&self) -> bool {
+        self.said && self.method.needs() != Needs::Nothing
     }
 }
 
@@ -317,6 +329,10 @@ impl Mechanism for Login {
         }
         self.step += 1;
         self.engine.step(None).map(|(message, _)| message)
+    }
+
+    fn has_shown_secret(&self) -> bool {
+        self.step > 1
     }
 }
 
@@ -373,6 +389,10 @@ impl Mechanism for Gssapi {
         }
     }
 
+    fn has_shown_secret(&self) -> bool {
+        self.stage != GssapiStage::Start
+    }
+
     fn finish(&mut self) -> Result<(), AuthError> {
         if self.stage == GssapiStage::Done {
             Ok(())
@@ -426,6 +446,10 @@ impl Mechanism for CramMd5 {
             b" ",
             &*hex,
         ]))
+    }
+
+    fn has_shown_secret(&self) -> bool {
+        self.done
     }
 }
 

@@ -34,6 +34,8 @@ pub(super) struct Scram {
     credentials: Credentials,
     engine: Engine,
     stage: Stage,
+    /// Whether the proof has been sent.
+    proven: bool,
     complaint: Option<String>,
 }
 
@@ -48,6 +50,7 @@ impl Scram {
             engine: Engine::new(method, &credentials, surroundings),
             credentials,
             stage: Stage::Start,
+            proven: false,
             complaint: None,
         }
     }
@@ -97,6 +100,7 @@ impl Mechanism for Scram {
                 look_at_first(method, challenge)?;
                 let (message, _) = self.engine.step(Some(challenge))?;
                 self.stage = Stage::Answered;
+                self.proven = true;
                 Ok(message)
             }
             Stage::Answered => {
@@ -123,6 +127,14 @@ impl Mechanism for Scram {
             Err(AuthError::Unproven {
                 mechanism: self.method.name(),
             })
+        }
+    }
+
+    fn has_shown_secret(&self) -> bool {
+        match self.stage {
+            Stage::Start | Stage::Named => false,
+            Stage::Answered | Stage::Proven => true,
+            Stage::Refused => self.proven,
         }
     }
 

@@ -16,7 +16,8 @@ pub(super) const SLICE: Duration = Duration::from_millis(200);
 /// How long to wait, at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
-    /// For resolving a name and connecting, all addresses together; and once more for a TLS handshake.
+    /// From looking up the name to the end of the login, all in all: connecting, the greeting, TLS, the login. What passes between opening
+    /// a session and logging in, such as somebody typing a password, does not count; each further login has all of it anew.
     pub connect: Duration,
     /// For the next byte to arrive, and for the next byte to be taken.
     pub read: Duration,

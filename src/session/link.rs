@@ -27,11 +27,21 @@ pub(super) enum LinkError {
     Io(#[from] IoError),
     #[error("the server sent what no client can take: {0}")]
     Frame(#[from] FrameError),
+    #[error(
+        "the login was not done within {} s (the time limit, which --timeout sets)",
+        after.as_secs_f32()
+    )]
+    Late { after: Duration },
 }
 
 impl LinkError {
     pub(super) fn is_interrupt(&self) -> bool {
         matches!(self, LinkError::Io(IoError::Interrupted))
+    }
+
+    /// Whether nothing came for as long as the time limit.
+    pub(super) fn is_silence(&self) -> bool {
+        matches!(self, LinkError::Io(IoError::TimedOut { .. }))
     }
 
     /// Whether the server may have said why in a BYE before.
@@ -55,6 +65,21 @@ fn cause(error: &IoError) -> String {
     }
 }
 
+/// How long a server that has said BYE is still listened to.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
+/// How long what has come already is still taken when the wait for more is over: a server may send without end.
+const STILL_TAKEN: Duration = Duration::from_millis(250);
+
+/// The time in which somebody has to be logged in, whatever comes meanwhile.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LoginTime {
+    /// When it ends.
+    pub(super) until: Instant,
+    /// How long it is from the beginning, for messages.
+    pub(super) after: Duration,
+}
+
 /// One connection, its framing and its trace.
 pub(super) struct Link {
     stream: Option<Stream>,
@@ -64,18 +89,30 @@ pub(super) struct Link {
     pub(super) heard: Instant,
     /// Until when an answer is worth waiting for; past it the wait counts as interrupted.
     pub(super) deadline: Option<Instant>,
+    /// Until when the login has to be done.
+    pub(super) login: Option<LoginTime>,
+    /// How long the server may be silent, however long a wait may be altogether.
+    silence: Duration,
+    /// Since when the user wants the wait to end.
+    interrupted: Option<Instant>,
+    /// When the server said BYE: it has [`LAST_WORDS`] from then on to say more and close the connection.
+    farewell: Option<Instant>,
     /// Whether SCRAM is under way, see [`is_signature`].
     pub(super) in_scram: bool,
 }
 
 impl Link {
-    pub(super) fn new(stream: Stream, trace: Option<Trace>) -> Self {
+    pub(super) fn new(stream: Stream, trace: Option<Trace>, silence: Duration) -> Self {
         Self {
             stream: Some(stream),
             framer: Framer::new(Limits::default()),
             trace,
             heard: Instant::now(),
             deadline: None,
+            login: None,
+            silence,
+            interrupted: None,
+            farewell: None,
             in_scram: false,
         }
     }
@@ -142,28 +179,77 @@ impl Link {
         }
     }
 
+    /// The server has said BYE. What it still has to say is heard for a moment; saying BYE again does not make that longer.
+    pub(super) fn bid_farewell(&mut self) {
+        self.farewell.get_or_insert_with(Instant::now);
+    }
+
     /// Waits for one whole response.
+    ///
+    /// What has come already is delivered also when the wait is over, as long as there is no end of it.
     pub(super) fn receive(&mut self) -> Result<Frame, LinkError> {
+        let now = Instant::now();
+        let (end, error) = self.end_of_wait();
+        match end.filter(|end| *end <= now) {
+            Some(since) if error.is_interrupt() => self.receive_what_came(since),
+            Some(_) => Err(error),
+            None => match self.receive_until(end, error) {
+                Err(error) if error.is_interrupt() => {
+                    let since = *self.interrupted.get_or_insert(now);
+                    self.receive_what_came(since)
+                }
+                result => {
+                    self.interrupted = None;
+                    result
+                }
+            },
+        }
+    }
+
+    /// What ends a wait first, whatever comes meanwhile, and as what it then ends.
+    fn end_of_wait(&self) -> (Option<Instant>, LinkError) {
+        let closing = self.farewell.map(|since| since + LAST_WORDS);
+        let late = self.login.map(|login| login.until);
+        let first = [closing, late, self.deadline].into_iter().flatten().min();
+        let error = match self.login {
+            _ if first.is_some() && first == closing => IoError::Closed.into(),
+            Some(LoginTime { after, .. }) if first == late => LinkError::Late { after },
+            _ => IoError::Interrupted.into(),
+        };
+        (first, error)
+    }
+
+    /// One whole response of what has come, where waiting was to end at `since`.
+    fn receive_what_came(&mut self, since: Instant) -> Result<Frame, LinkError> {
+        let frame = if since.elapsed() < STILL_TAKEN {
+            self.try_receive()?
+        } else {
+            None
+        };
+        frame.ok_or_else(|| {
+            self.interrupted = None;
+            IoError::Interrupted.into()
+        })
+    }
+
+    fn receive_until(
+        &mut self,
+        end: Option<Instant>,
+        at_end: LinkError,
+    ) -> Result<Frame, LinkError> {
         loop {
-            if self
-                .deadline
-                .is_some_and(|deadline| Instant::now() >= deadline)
-            {
-                return Err(IoError::Interrupted.into());
-            }
             if let Some(frame) = self.next()? {
                 return Ok(frame);
             }
+            let limit = self.silence;
             let stream = self.stream.as_mut().ok_or(IoError::Closed)?;
-            let count = match self.deadline {
+            let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+            let count = match left.filter(|left| *left < limit) {
                 None => stream.read(self.framer.space())?,
-                Some(deadline) => {
-                    let left = deadline.saturating_duration_since(Instant::now());
-                    match stream.read_within(self.framer.space(), left) {
-                        Err(IoError::TimedOut { .. }) => return Err(IoError::Interrupted.into()),
-                        result => result?,
-                    }
-                }
+                Some(left) => match stream.read_within(self.framer.space(), left) {
+                    Err(IoError::TimedOut { .. }) => return Err(at_end),
+                    result => result?,
+                },
             };
             if count == 0 {
                 return Err(IoError::Closed.into());

@@ -4,7 +4,7 @@
 //! (`auth`), nor TLS (`net`).
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -15,15 +15,15 @@ use crate::auth::{
     self, AuthError, Circumstances, Credentials, Mechanism, Method, Offer, Secret, SecretBytes,
     Surroundings,
 };
-use crate::error::Error;
-use crate::net::{Address, IoError, Security, Stream, TlsError};
+use crate::error::{Error, referred_host, sentence};
+use crate::net::{Address, IoError, Security, Stream, Timeouts, TlsError};
 use crate::wire::encode::Encoder;
 use crate::wire::response::{self, Condition, Data, Response, Status, Untagged};
 
-use super::link::{Link, LinkError, Trace};
+use super::link::{Link, LinkError, LoginTime, Trace};
 use super::pipeline::Pipeline;
 use super::request::{Bare, Effect, Fit, Request};
-use super::state::{Capabilities, Extension, State, sample};
+use super::state::{Capabilities, Extension, Notice, State, sample};
 use super::{Event, Options, Session, WINDOW};
 
 /// Lines that may stand before the greeting (a «motd») before what answers is taken for no IMAP server.
@@ -52,12 +52,17 @@ impl Session {
     /// As [`open`](Self::open).
     pub fn open_traced(options: Options, trace: Option<Trace>) -> Result<Self, Error> {
         options.tls.check()?;
+        let start = Instant::now();
         let mut stream = Stream::connect(&options.address, &options.timeouts, &options.interrupt)?;
         if options.security == Security::Tls {
+            let limit = options.timeouts.connect;
             stream = stream.start_tls(
                 options.address.host(),
                 &options.tls,
-                &options.timeouts,
+                &Timeouts {
+                    connect: limit.saturating_sub(start.elapsed()),
+                    ..options.timeouts
+                },
                 &options.interrupt,
             )?;
         }
@@ -67,7 +72,8 @@ impl Session {
             options.separator,
         );
         let mut session = Self {
-            link: Link::new(stream, trace),
+            link: Link::new(stream, trace, options.timeouts.read),
+            time_to_login: options.timeouts.connect.saturating_sub(start.elapsed()),
             pipeline: Pipeline::default(),
             state,
             options,
@@ -77,23 +83,50 @@ impl Session {
             broken_tls: None,
             number: SESSIONS.fetch_add(1, Ordering::Relaxed),
         };
-        session.greet()?;
-        let wants_tls = session.options.security == Security::StartTls;
-        let in_clear = !session.state.channel.private && !session.options.allow_cleartext;
-        if session.state.authenticated && (wants_tls || in_clear) {
+        session.in_time_to_login(Self::begin)?;
+        Ok(session)
+    }
+
+    /// From the greeting to a connection on which somebody can log in.
+    fn begin(&mut self) -> Result<(), Error> {
+        self.greet()?;
+        let wants_tls = self.options.security == Security::StartTls;
+        let in_clear = !self.state.channel.private && !self.options.allow_cleartext;
+        if self.state.authenticated && (wants_tls || in_clear) {
             // Whoever stands in between could greet so, and then answer for the server (RFC 9051 section 7.1.4).
-            return Err(session.insecure(
+            return Err(self.insecure(
                 "it takes the login for done (PREAUTH) before anything is encrypted, and anybody on the way could say so; use --tls, or --notls \
                  (and --allow-cleartext over a network) if you know the way",
             ));
         }
         if wants_tls {
-            session.start_tls()?;
+            self.start_tls()?;
         }
-        if session.state.authenticated {
-            session.compress_if_wanted()?;
+        if self.state.authenticated {
+            self.compress_if_wanted()?;
         }
-        Ok(session)
+        Ok(())
+    }
+
+    /// Does a part of the way to the login in what is left of its time.
+    fn in_time_to_login<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let start = Instant::now();
+        let until = start.checked_add(self.time_to_login);
+        // A part of such a part has no time of its own.
+        let Some(until) = until.filter(|_| self.link.login.is_none()) else {
+            return work(self);
+        };
+        self.link.login = Some(LoginTime {
+            until,
+            after: self.options.timeouts.connect,
+        });
+        let result = work(self);
+        self.link.login = None;
+        self.time_to_login = self.time_to_login.saturating_sub(start.elapsed());
+        result
     }
 
     /// Reads the greeting (RFC 3501 section 7.1), which lines of something else may precede.
@@ -127,13 +160,20 @@ impl Session {
             };
             let bytes = self.link.framer.bytes(frame);
             if let Ok(Response::Untagged(Untagged::Status(status))) = response::parse(bytes) {
-                let text = String::from_utf8_lossy(status.text).into_owned();
                 match status.condition {
-                    Condition::Bye => return Err(Error::TurnedAway { server, text }),
+                    Condition::Bye => {
+                        let (code, arguments) = code_of(&status);
+                        return Err(Error::TurnedAway {
+                            server,
+                            code,
+                            arguments,
+                            text: status.said(),
+                        });
+                    }
                     Condition::Ok | Condition::PreAuth => {
                         super::learn(&mut self.state, &status);
                         self.state.authenticated = status.condition == Condition::PreAuth;
-                        self.state.greeting = text;
+                        self.state.greeting = String::from_utf8_lossy(status.text).into_owned();
                         return Ok(());
                     }
                     Condition::No | Condition::Bad => {}
@@ -177,9 +217,9 @@ impl Session {
         }
         match self.run(Bare("STARTTLS")) {
             Err(Error::Refused(refusal)) => {
-                let why = format!(
-                    "it offers STARTTLS but refuses it: {}; try --tls, or ask whoever runs it",
-                    refusal.text
+                let why = sentence(
+                    &format!("it offers STARTTLS but refuses it: {}", refusal.said()),
+                    "try --tls, or ask whoever runs it",
                 );
                 return Err(self.insecure(&why));
             }
@@ -193,10 +233,16 @@ impl Session {
             ));
         }
         let options = &self.options;
+        let limit = options.timeouts.connect;
         let started = self.link.start_tls(
             options.address.host(),
             &options.tls,
-            &options.timeouts,
+            &Timeouts {
+                connect: self.link.login.map_or(limit, |login| {
+                    login.until.saturating_duration_since(Instant::now())
+                }),
+                ..options.timeouts
+            },
             &options.interrupt,
         );
         if let Err(error) = started {
@@ -231,15 +277,13 @@ impl Session {
     fn first_capabilities(&mut self) -> Result<&Capabilities, Error> {
         match self.known_capabilities() {
             Err(Error::Refused(refusal)) => {
-                let why = format!(
-                    "it does not tell its capabilities: {} {}",
-                    refusal.condition, refusal.text
-                );
+                let why = format!("it does not tell its capabilities: {}", refusal.said());
                 Err(Error::NotImap {
                     server: self.state.server.clone(),
                     why,
                 })
             }
+            Err(Error::Lost { cause, .. }) => Err(Error::LoginLost { cause }),
             Err(error) => Err(error),
             Ok(_) => Ok(self.state.capabilities()),
         }
@@ -260,6 +304,15 @@ impl Session {
     /// # Errors
     /// [`Error::Auth`] when there is none; the server won't tell its capabilities, or the connection was lost.
     pub fn login_methods(
+        &mut self,
+        wanted: &[Method],
+        authz: bool,
+        token: bool,
+    ) -> Result<Vec<Method>, Error> {
+        self.in_time_to_login(|session| session.usable_methods(wanted, authz, token))
+    }
+
+    fn usable_methods(
         &mut self,
         wanted: &[Method],
         authz: bool,
@@ -293,15 +346,24 @@ impl Session {
 
     /// Logs in with the first of the [`login_methods`](Self::login_methods) that the credentials' secret fits.
     ///
-    /// Another one follows in two cases only, so that no password is tried twice: the same hash without -PLUS, where the
-    /// server has not got our channel binding (RFC 9266); and after EXTERNAL, where nobody asked for it by name, the next
-    /// one that the secret fits.
+    /// Another one of them follows where the server refused the mechanism and not the password, which is then tried only once: the same
+    /// hash without -PLUS, where the server has not got our channel binding (RFC 9266); the next one that the secret fits after a BAD,
+    /// and after a NO that came before anything of the secret was sent, as from a server that offers SCRAM but holds this user's password
+    /// in another way; and so after EXTERNAL, where nobody asked for it by name. What was tried in vain stands in a [notice](super::Notice).
+    ///
+    /// A code that speaks of the user or the server (RFC 5530: EXPIRED, UNAVAILABLE and so on) ends it at once.
     ///
     /// A secret goes over the network in cleartext only with [`Options::allow_cleartext`].
     ///
     /// # Errors
     /// No usable method, or the server's refusal. After [`AuthError::Unproven`] the session is over.
     pub fn login(&mut self, credentials: &Credentials, wanted: &[Method]) -> Result<(), Error> {
+        let result = self.in_time_to_login(|session| session.log_in(credentials, wanted));
+        self.time_to_login = self.options.timeouts.connect;
+        result
+    }
+
+    fn log_in(&mut self, credentials: &Credentials, wanted: &[Method]) -> Result<(), Error> {
         let token = matches!(credentials.secret, Secret::Token(_));
         let methods = self.login_methods(wanted, credentials.authz.is_some(), token)?;
         let fits = |method: &Method| method.needs().fits(&credentials.secret);
@@ -313,25 +375,54 @@ impl Session {
                 method
             }
         };
+        let mut in_vain: Vec<String> = Vec::new();
         loop {
             let failure = match self.try_method(method, credentials) {
-                Ok(()) => return self.compress_if_wanted(),
+                Ok(()) => break,
                 Err(failure) => failure,
             };
             let other = if failure.is_binding_refused {
                 method.without_binding()
-            } else if failure.is_refused && method == Method::External && !wanted.contains(&method)
+            } else if failure.is_of_mechanism
+                && !(method == Method::External && wanted.contains(&method))
             {
-                let next = |other: &Method| *other != method && fits(other);
-                methods.iter().copied().find(next)
+                let behind: Vec<Method> = methods
+                    .iter()
+                    .copied()
+                    .skip_while(|other| *other != method)
+                    .skip(1)
+                    .filter(fits)
+                    .collect();
+                // A password that is not held so as one proof needs it is hardly held so as another does, and each try counts as a
+                // failed login: what works with a password held in any way is next.
+                let alike = |other: &&Method| method.is_proof() && other.is_proof();
+                let different = behind.iter().find(|other| !alike(other));
+                different.or(behind.first()).copied()
             } else {
                 None
             };
             match other {
-                Some(other) if methods.contains(&other) && self.is_open() => method = other,
+                Some(other) if methods.contains(&other) && self.is_open() => {
+                    if let Error::Login { refusal, .. } = &failure.error
+                        && !failure.is_binding_refused
+                        && method != Method::External
+                    {
+                        in_vain.push(format!("{} ({})", method.name(), refusal.said()));
+                    }
+                    method = other;
+                }
                 _ => return Err(failure.error),
             }
         }
+        if !in_vain.is_empty() {
+            self.state.notice(Notice::warning(format!(
+                "the server offers but refused {}, so the login was done with {}; to begin with that, give --auth {}",
+                in_vain.join(" and "),
+                method.name(),
+                method.name().trim_end_matches(" command"),
+            )));
+        }
+        self.compress_if_wanted()
     }
 
     /// Logs in with this method and no other.
@@ -540,14 +631,41 @@ impl Session {
         self.run(Unauthenticate)
     }
 
+    /// LOGOUT, to its answer. Some servers send no more than their BYE, so nothing is waited for behind that.
+    fn say_goodbye(&mut self) -> Result<(), Error> {
+        let ticket = self.submit(Bare("LOGOUT"))?;
+        self.flush()?;
+        while !self.pipeline.is_done(ticket.id) && self.state.bye.is_none() {
+            self.pump(None)?;
+        }
+        while self.is_open() && !self.pipeline.is_empty() {
+            match self.link.try_receive() {
+                Ok(Some(frame)) => drop(self.deal(frame, &mut None)),
+                _ => break,
+            }
+        }
+        Ok(())
+    }
+
     /// Ends the session politely: LOGOUT, and its answer if it comes (RFC 3501 section 6.1.3).
     pub fn logout(&mut self) {
         if self.is_open() {
             // The answer does not matter: the session ends either way.
-            let _ = self.within(FAREWELL, |session| session.run(Bare("LOGOUT")));
+            let _ = self.within(FAREWELL, Self::say_goodbye);
             self.over.get_or_insert_with(|| "logged out".into());
             self.link.close();
         }
+    }
+}
+
+/// The response code of a status and what stands behind it.
+fn code_of(status: &Status<'_>) -> (Option<String>, String) {
+    match &status.code {
+        Some(code) => (
+            Some(String::from_utf8_lossy(code.name).to_ascii_uppercase()),
+            String::from_utf8_lossy(code.arguments).into_owned(),
+        ),
+        None => (None, String::new()),
     }
 }
 
@@ -571,8 +689,8 @@ fn user_after(method: Method, credentials: &Credentials) -> Option<String> {
 /// A login with one method that has failed.
 struct LoginFailure {
     error: Error,
-    /// Whether the server said NO or BAD.
-    is_refused: bool,
+    /// Whether it refused the mechanism, as far as can be told, and another one may do.
+    is_of_mechanism: bool,
     /// Whether it said so because of the channel binding.
     is_binding_refused: bool,
 }
@@ -584,7 +702,7 @@ impl LoginFailure {
         method: Method,
         mechanism: Option<&dyn Mechanism>,
     ) -> Self {
-        let refusal = match error {
+        let mut refusal = match error {
             Error::Refused(refusal) => refusal,
             Error::Lost { cause, .. } => return Error::LoginLost { cause }.into(),
             other => return other.into(),
@@ -592,13 +710,15 @@ impl LoginFailure {
         let code = refusal.code.as_deref();
         let is_binding_refused =
             mechanism.is_some_and(|mechanism| mechanism.is_binding_refused(code, &refusal.text));
-        let mut words = match mechanism.and_then(Mechanism::complaint) {
-            Some(complaint) => format!("{} ({complaint})", refusal.text),
-            None => refusal.text,
-        };
+        let shown = mechanism.is_none_or(Mechanism::has_shown_secret);
+        let is_of_mechanism = (refusal.condition == Condition::Bad || !shown)
+            && code.is_none_or(|code| code == "AUTHENTICATIONFAILED" || code == "CANNOT");
+        if let Some(complaint) = mechanism.and_then(Mechanism::complaint) {
+            refusal.text.push_str(&format!(" ({complaint})"));
+        }
         if let Some(plain) = method.without_binding().filter(|_| is_binding_refused) {
             let name = plain.name();
-            words.push_str(&format!(
+            refusal.text.push_str(&format!(
                 " (as it seems, it lacks the channel binding tls-exporter, without which there is {name})"
             ));
         }
@@ -606,10 +726,9 @@ impl LoginFailure {
             error: Error::Login {
                 user: credentials.user.clone(),
                 mechanism: method.name(),
-                code: refusal.code,
-                words,
+                refusal,
             },
-            is_refused: true,
+            is_of_mechanism,
             is_binding_refused,
         }
     }
@@ -619,7 +738,7 @@ impl From<Error> for LoginFailure {
     fn from(error: Error) -> Self {
         LoginFailure {
             error,
-            is_refused: false,
+            is_of_mechanism: false,
             is_binding_refused: false,
         }
     }
@@ -628,7 +747,7 @@ impl From<Error> for LoginFailure {
 /// The words for a greeting that never came.
 fn no_greeting(error: &LinkError, before: &str, security: Security) -> String {
     let mut why = match error {
-        LinkError::Io(IoError::TimedOut { after }) => {
+        LinkError::Io(IoError::TimedOut { after }) | LinkError::Late { after } => {
             format!("no greeting within {} s", after.as_secs_f32())
         }
         LinkError::Io(IoError::Closed) => "it closed the connection without a greeting".into(),
@@ -777,8 +896,21 @@ impl Request for Login {
             .space();
         command.secret_astring(self.credentials.secret.expose().as_bytes());
     }
-    fn finish(self, _: &Status<'_>, _: &mut State) -> Result<(), Error> {
+    fn finish(self, status: &Status<'_>, state: &mut State) -> Result<(), Error> {
+        heed_referral(status, state);
         Ok(())
+    }
+}
+
+/// A login that succeeded on another server than the user's own (RFC 2221 section 4.1).
+fn heed_referral(status: &Status<'_>, state: &mut State) {
+    if let (Some(code), arguments) = code_of(status)
+        && code == "REFERRAL"
+    {
+        let host = referred_host(&code, &arguments).unwrap_or(arguments);
+        state.notice(Notice::warning(format!(
+            "the login was done, but the server says that {host} serves this user better; connect to that one"
+        )));
     }
 }
 
@@ -811,7 +943,8 @@ impl Request for Authenticate {
             command.space().secret_text(text.as_bytes());
         }
     }
-    fn finish(self, _: &Status<'_>, _: &mut State) -> Result<(), Error> {
+    fn finish(self, status: &Status<'_>, state: &mut State) -> Result<(), Error> {
+        heed_referral(status, state);
         Ok(())
     }
 }

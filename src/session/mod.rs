@@ -41,9 +41,6 @@ const WINDOW: usize = 256 * 1024;
 /// Commands are gathered up to this many bytes before they are written.
 const BATCH: usize = 8 * 1024;
 
-/// After this long without a word, a server may have ended the session.
-const IDLE: Duration = Duration::from_secs(1);
-
 /// The bytes of responses that may stand in memory before anybody asks for the replies that they make up; see [`Session::is_full`].
 const MOST_HELD: usize = 4 * 1024 * 1024;
 
@@ -111,6 +108,8 @@ pub struct Session {
     over: Option<String>,
     /// What TLS had to say when it ended the session.
     broken_tls: Option<TlsError>,
+    /// What is left of the time to connect and log in, see [`Timeouts::connect`].
+    time_to_login: Duration,
     /// Tells this session's tickets from another's.
     number: u64,
 }
@@ -187,7 +186,7 @@ impl Session {
     }
 
     /// Does `work` as long as its answers come within `limit` altogether; what takes longer is given up on like something
-    /// that the user interrupted, and the session goes on.
+    /// that the user interrupted, and the session goes on. A shorter limit around this one stays in force.
     ///
     /// # Errors
     /// What `work` returns; [`Error::Interrupted`] when the limit was reached.
@@ -196,16 +195,24 @@ impl Session {
         limit: Duration,
         work: impl FnOnce(&mut Self) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        self.link.deadline = Some(Instant::now() + limit);
+        let outer = self.link.deadline;
+        // A limit beyond what the clock can tell is none.
+        let own = Instant::now().checked_add(limit);
+        self.link.deadline = outer.into_iter().chain(own).min();
         let result = work(self);
-        self.link.deadline = None;
+        self.link.deadline = outer;
         result
     }
 
     /// From now on, waits for answers only until `limit` is over, altogether; what takes longer is given up on like something that the
     /// user interrupted. For the end of a session, when what is in flight is still worth hearing of.
     pub fn hurry(&mut self, limit: Duration) {
-        self.link.deadline = Some(Instant::now() + limit);
+        let now = Instant::now();
+        // Whoever waits no more at all does not begin anew with that.
+        let is_over = limit.is_zero() && self.link.deadline.is_some_and(|before| before <= now);
+        if !is_over {
+            self.link.deadline = now.checked_add(limit);
+        }
     }
 
     /// Sends a request, or queues it to be sent with others; does not wait for its reply.
@@ -266,7 +273,7 @@ impl Session {
                 outcome: Outcome::NotSent,
             });
         }
-        if self.pipeline.is_empty() && self.link.heard.elapsed() > IDLE {
+        if self.pipeline.is_empty() {
             self.hear_what_was_said()?;
         }
         self.check_extension(request)?;
@@ -443,8 +450,7 @@ impl Session {
         Ok(self.state.capabilities())
     }
 
-    /// After a pause: a server that has said BYE meanwhile must not be sent a command of which nobody then knows whether it
-    /// was done.
+    /// Where nothing is in flight: a server that has said BYE must not be sent a command of which nobody then knows whether it was done.
     fn hear_what_was_said(&mut self) -> Result<(), Error> {
         loop {
             match self.link.poll() {
@@ -452,18 +458,21 @@ impl Session {
                 Ok(false) => return Ok(()),
                 Err(error) => return Err(self.fail(&error)),
             }
+            self.check_open("a command")?;
         }
     }
 
     fn check_open(&self, verb: &'static str) -> Result<(), Error> {
-        match &self.over {
-            Some(cause) => Err(Error::Lost {
-                verb,
-                cause: cause.clone(),
-                outcome: Outcome::NotSent,
-            }),
-            None => Ok(()),
-        }
+        let cause = match (&self.over, &self.state.bye) {
+            (Some(cause), _) => cause.clone(),
+            (None, Some(bye)) => closed_with(bye),
+            (None, None) => return Ok(()),
+        };
+        Err(Error::Lost {
+            verb,
+            cause,
+            outcome: Outcome::NotSent,
+        })
     }
 
     /// Reads responses until request `id` is answered.
@@ -599,10 +608,18 @@ impl Session {
         };
         let event = match response {
             Response::Continuation(text) => Event::Continuation(text.to_vec()),
+            Response::Tagged { status, .. } if status.condition == Condition::Bye => {
+                self.state.bye = Some(status.said());
+                self.fail(&IoError::Closed.into());
+                return Some(Event::Other);
+            }
             Response::Tagged { tag, status } => {
                 learn(&mut self.state, &status);
                 match self.pipeline.complete(tag, &status, &mut self.state) {
-                    Some(id) => Event::Completed(id),
+                    Some(id) => {
+                        self.end_after_bye();
+                        Event::Completed(id)
+                    }
                     None => {
                         self.state.stray(bytes, None);
                         Event::Other
@@ -612,7 +629,9 @@ impl Session {
             Response::Untagged(Untagged::Status(status)) => {
                 learn(&mut self.state, &status);
                 if status.condition == Condition::Bye {
-                    self.state.bye = Some(String::from_utf8_lossy(status.text).into_owned());
+                    self.state.bye = Some(status.said());
+                    self.link.bid_farewell();
+                    self.end_after_bye();
                 } else if status.condition != Condition::Ok || !self.pipeline.offer_status(&status)
                 {
                     heed(&mut self.state, &status);
@@ -644,6 +663,13 @@ impl Session {
         Some(event)
     }
 
+    /// A server that has said BYE answers what is in flight, and nothing else is said to it.
+    fn end_after_bye(&mut self) {
+        if self.state.bye.is_some() && self.pipeline.is_empty() && self.over.is_none() {
+            self.fail(&IoError::Closed.into());
+        }
+    }
+
     /// [`fail`](Self::fail), keeping what TLS had to say.
     fn lose(&mut self, error: LinkError) -> Error {
         let lost = self.fail(&error);
@@ -656,7 +682,11 @@ impl Session {
     /// The connection is of no more use: ends everything that waits for it.
     fn fail(&mut self, error: &LinkError) -> Error {
         let cause = match &self.state.bye {
-            Some(bye) if error.is_end() => format!("the server closed it, saying: {bye}"),
+            Some(bye) if error.is_end() => closed_with(bye),
+            _ if error.is_silence() && self.pipeline.len() > 1 => format!(
+                "{error}; {} commands were sent ahead, which some servers can't take: try --no-pipeline",
+                self.pipeline.len()
+            ),
             _ => error.to_string(),
         };
         self.end(cause)
@@ -676,6 +706,11 @@ impl Session {
             outcome: Outcome::Unknown,
         }
     }
+}
+
+/// How a session ended whose server has said BYE.
+fn closed_with(bye: &str) -> String {
+    format!("the server closed it, saying: {bye}")
 }
 
 /// An error that came before anything of the request `verb` was sent.
@@ -724,12 +759,11 @@ fn learn(state: &mut State, status: &Status<'_>) {
 fn heed(state: &mut State, status: &Status<'_>) {
     let alert = status.code.is_some_and(|code| code.is("ALERT"));
     if alert || matches!(status.condition, Condition::No | Condition::Bad) {
-        let text = String::from_utf8_lossy(status.text);
-        state.notice(if alert {
-            format!("ALERT: {text}")
+        state.notice(Notice::said(if alert {
+            format!("ALERT: {}", String::from_utf8_lossy(status.text))
         } else {
-            format!("{}: {text}", status.condition)
-        });
+            format!("{}: {}", status.condition, status.said())
+        }));
     }
 }
 

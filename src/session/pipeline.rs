@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::marker::PhantomData;
 
 use crate::account::Outcome;
-use crate::error::{Error, Refusal};
+use crate::error::{Error, Refusal, referred_host, sentence};
 use crate::wire::cursor::ParseError;
 use crate::wire::response::{Condition, Data, Status};
 
@@ -137,6 +137,11 @@ impl Pipeline {
             abandoned: false,
             work: Box::new(request),
         });
+    }
+
+    /// How many requests are in flight.
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -281,6 +286,11 @@ impl Pipeline {
             (condition, _) => {
                 let mut refusal = refusal(entry.verb, condition, status);
                 refusal.advice = entry.work.refused(&refusal, state);
+                if let Some(bye) = &state.bye {
+                    refusal.advice = Some(ended_with(bye));
+                } else if refusal.advice.is_none() {
+                    refusal.advice = on_another_server(&refusal);
+                }
                 Err(Error::Refused(Box::new(refusal)))
             }
         };
@@ -303,6 +313,20 @@ impl Pipeline {
         }
         self.bytes = 0;
     }
+}
+
+/// What to do when a server refuses a command because it ends the session.
+fn ended_with(bye: &str) -> String {
+    sentence(
+        &format!("The server has ended the session, saying: {bye}"),
+        "connect again",
+    )
+}
+
+/// What to do about a mailbox that lives elsewhere (RFC 2193).
+fn on_another_server(refusal: &Refusal) -> Option<String> {
+    let host = referred_host(refusal.code.as_deref()?, &refusal.arguments)?;
+    Some(format!("The mailbox is on {host}; connect to that server"))
 }
 
 /// A tagged NO or BAD as an error value.

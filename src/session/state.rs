@@ -160,11 +160,32 @@ impl Selected {
     }
 }
 
-/// Something the server said that nobody asked for and a person should see.
+/// Something that nobody asked for and a person should see.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Notice {
-    /// The server's words, untrusted.
+    /// What is to be seen. May hold the server's words, untrusted.
     pub text: String,
+    /// Whether the server said it; otherwise it is a warning of this library.
+    pub from_server: bool,
+}
+
+impl Notice {
+    /// The server's words.
+    pub(crate) fn said(text: String) -> Self {
+        Self {
+            text,
+            from_server: true,
+        }
+    }
+
+    /// A warning.
+    pub(crate) fn warning(text: String) -> Self {
+        Self {
+            text,
+            from_server: false,
+        }
+    }
 }
 
 /// A response that could not be read, or that nobody claimed.
@@ -302,9 +323,9 @@ impl State {
         (self.strays.iter(), self.stray_count)
     }
 
-    pub(crate) fn notice(&mut self, text: String) {
+    pub(crate) fn notice(&mut self, notice: Notice) {
         if self.notices.len() < MOST_KEPT {
-            self.notices.push_back(Notice { text });
+            self.notices.push_back(notice);
         }
     }
 

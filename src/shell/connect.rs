@@ -11,6 +11,7 @@ use std::time::Duration;
 use imapadm::auth::{Credentials, Kind, Method, Needs, Secret, SecretError, SecretSource, netrc};
 use imapadm::net::{Certificate, Interrupt, Security, TlsError};
 use imapadm::session::State;
+use imapadm::wire::response::Condition;
 use imapadm::{Error, Session};
 use secrecy::SecretString;
 
@@ -390,8 +391,9 @@ fn warn_of_no_compression(session: &Session) {
 
 /// Whether another password could help.
 fn may_be_mistyped(error: &Error) -> bool {
-    matches!(error, Error::Login { code, .. }
-        if matches!(code.as_deref(), None | Some("AUTHENTICATIONFAILED" | "AUTHORIZATIONFAILED")))
+    matches!(error, Error::Login { refusal, .. }
+        if refusal.condition == Condition::No
+            && matches!(refusal.code.as_deref(), None | Some("AUTHENTICATIONFAILED")))
 }
 
 /// What the user's netrc file says of the server. One that can't be used is passed over, aloud: nobody named it.

@@ -128,7 +128,11 @@ impl Shell {
             .as_mut()
             .map(|session| session.state_mut().take_notices().collect::<Vec<_>>());
         for notice in notices.into_iter().flatten() {
-            complain(&format!("the server says {}", notice.text));
+            complain(&if notice.from_server {
+                format!("the server says {}", notice.text)
+            } else {
+                format!("warning: {}", notice.text)
+            });
         }
     }
 

@@ -17,7 +17,7 @@ pub enum Response<'a> {
     Tagged {
         /// The tag of the command.
         tag: &'a [u8],
-        /// How it went. The condition is OK, NO or BAD.
+        /// How it went. The condition is OK, NO or BAD; or BYE, with which some servers answer LOGOUT.
         status: Status<'a>,
     },
     /// `* …`: everything else.
@@ -85,6 +85,28 @@ pub struct Status<'a> {
     pub code: Option<Code<'a>>,
     /// The words, for people. No charset is promised.
     pub text: &'a [u8],
+}
+
+impl Status<'_> {
+    /// Code and words as the server wrote them, for people: `[LIMIT] Too many connections`. Untrusted.
+    pub fn said(&self) -> String {
+        let text = String::from_utf8_lossy(self.text);
+        match &self.code {
+            Some(code) => format!("{code} {text}").trim_end().to_owned(),
+            None => text.into_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Code<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = String::from_utf8_lossy(self.name);
+        if self.arguments.is_empty() {
+            write!(f, "[{name}]")
+        } else {
+            write!(f, "[{name} {}]", String::from_utf8_lossy(self.arguments))
+        }
+    }
 }
 
 /// A response code: `[NAME arguments]` (RFC 3501 section 7.1, RFC 5530).
@@ -197,7 +219,7 @@ fn tagged<'a>(frame: &'a [u8], cursor: Cursor<'a>) -> Result<Response<'a>, Parse
     cursor.expect_space()?;
     let name = word(cursor.rest());
     let condition = match Condition::from_word(name) {
-        Some(condition @ (Condition::Ok | Condition::No | Condition::Bad)) => condition,
+        Some(condition) if condition != Condition::PreAuth => condition,
         _ => return Err(cursor.error("OK, NO or BAD")),
     };
     Ok(Response::Tagged {
@@ -359,7 +381,6 @@ mod tests {
             (b"a", 1),
             (b"a ", 2),
             (b"a FOO", 2),
-            (b"a BYE x", 2),
             (b"a PREAUTH x", 2),
             (b"a OKAY", 2),
             (b"\"a\" OK", 0),

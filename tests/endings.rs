@@ -1,0 +1,173 @@
+//! How sessions end: by the server's BYE in all its forms, by LOGOUT, and in the middle of a command.
+
+use std::time::Duration;
+
+use imapadm::Session;
+use imapadm::auth::Credentials;
+use imapadm::net::Address;
+
+use super::support::faulty::{Conn, Faulty};
+use super::support::run::Imapadm;
+
+/// Longer than any end may take; what waits longer waited for nothing.
+const SOON: Duration = Duration::from_secs(5);
+
+/// What takes longer than this was waiting for the client to give up.
+const FOREVER: Duration = Duration::from_secs(60);
+
+fn in_session(script: impl Fn(&mut Conn) + Send + Sync + 'static) -> Faulty {
+    Faulty::script(move |conn| {
+        conn.let_in("ACL NAMESPACE");
+        script(conn);
+    })
+}
+
+fn library(server: &Faulty) -> Session {
+    let address = Address::Tcp {
+        host: "127.0.0.1".into(),
+        port: server.port,
+    };
+    let mut options = imapadm::Options::new(address);
+    options.security = imapadm::net::Security::None;
+    let mut session = Session::open(options).expect("a session");
+    let credentials = Credentials::password("someone", "s3cret-Passw0rd".into());
+    session.login(&credentials, &[]).expect("a login");
+    session
+}
+
+#[test]
+fn a_bye_is_the_end_also_when_the_connection_stays_open() {
+    for more in ["", "* OK still here\r\n", "* BYE idle for too long\r\n"] {
+        let server = in_session(move |conn| {
+            conn.expect_command();
+            conn.send("* BYE idle for too long.\r\n");
+            loop {
+                conn.stall(Duration::from_millis(50));
+                conn.send(more);
+            }
+        });
+        let run = Imapadm::on_port(server.port)
+            .args(["-c", "deletemailbox a"])
+            .limit(FOREVER)
+            .run()
+            .fails(7)
+            .complains("the server closed it, saying: idle for too long; it is unknown whether it was done");
+        assert!(run.took < SOON, "{run}");
+    }
+}
+
+#[test]
+fn a_bye_with_a_code_shows_it() {
+    let server = in_session(|conn| {
+        conn.expect_command();
+        conn.send("* BYE [UNAVAILABLE] Shutting down\r\n");
+    });
+    Imapadm::on_port(server.port)
+        .args(["-c", "listacl a"])
+        .run()
+        .fails(7)
+        .complains("saying: [UNAVAILABLE] Shutting down; it changes nothing");
+}
+
+#[test]
+fn a_bye_before_a_refusal_gives_the_reason() {
+    for refusal in ["BAD Internal error", "NO Not now.", "BAD"] {
+        let server = in_session(move |conn| {
+            let (tag, _) = conn.expect_command();
+            conn.send(format!("* BYE the disk is full\r\n{tag} {refusal}\r\n"));
+            // Nothing more may come.
+            assert_eq!(conn.line(), None);
+        });
+        let run = Imapadm::on_port(server.port)
+            .args(["-c", "deletemailbox a", "-c", "listacl b"])
+            .run()
+            .complains(refusal)
+            .complains("saying: the disk is full; connect again");
+        assert!(run.took < SOON, "{run}");
+    }
+}
+
+#[test]
+fn a_tagged_bye_ends_the_session_too() {
+    let server = in_session(|conn| {
+        let (tag, _) = conn.expect_command();
+        conn.send(format!("{tag} BYE no more\r\n"));
+        conn.stall(FOREVER);
+    });
+    let run = Imapadm::on_port(server.port)
+        .args(["-c", "deletemailbox a"])
+        .run()
+        .fails(7)
+        .complains("saying: no more; it is unknown");
+    assert!(run.took < SOON, "{run}");
+}
+
+#[test]
+fn what_answers_logout_in_another_way_is_not_waited_for() {
+    for answer in [
+        "* BYE bye\r\n",
+        "TAG BYE bye\r\n",
+        "* BYE\r\n",
+        "* BYE bye\r\nTAG OK done\r\n",
+    ] {
+        let server = in_session(move |conn| {
+            let (tag, command) = conn.expect_command();
+            assert_eq!(command, "LOGOUT");
+            conn.send(answer.replace("TAG", &tag));
+            conn.stall(FOREVER);
+        });
+        let mut session = library(&server);
+        let start = std::time::Instant::now();
+        session.logout();
+        // LOGOUT is waited for two seconds where nothing answers it.
+        assert!(start.elapsed() < Duration::from_millis(1500), "{answer:?}");
+        assert!(!session.is_open());
+    }
+}
+
+#[test]
+fn after_a_bye_that_came_while_idle_nothing_is_sent() {
+    for first in [
+        "* BYE Autologout; idle for too long\r\n",
+        "* OK soon\r\n* BYE Autologout\r\n",
+    ] {
+        let (told, tell) = std::sync::mpsc::channel();
+        let told = std::sync::Mutex::new(told);
+        let server = in_session(move |conn| {
+            let (tag, _) = conn.expect_command();
+            // In one piece with the answer: nobody can say that it came later.
+            conn.send(format!("* ACL a joe lr\r\n{tag} OK done\r\n{first}"));
+            assert_eq!(conn.line(), None, "it was sent after BYE");
+            told.lock().unwrap().send(()).unwrap();
+        });
+        let mut session = library(&server);
+        session.get_acl("a").expect("its ACL");
+        let error = session.delete("a").expect_err("it is over");
+        assert_eq!(error.kind(), "not-sent");
+        assert!(error.to_string().contains("Autologout"), "{error}");
+        drop(session);
+        tell.recv().expect("the script's end");
+    }
+}
+
+#[test]
+fn limits_have_no_limit_and_an_outer_one_stays() {
+    let server = in_session(|conn| {
+        let (tag, _) = conn.expect_command();
+        conn.send(format!("* ACL a joe lr\r\n{tag} OK done\r\n"));
+        conn.expect_command();
+        conn.stall(FOREVER);
+    });
+    let mut session = library(&server);
+    session
+        .within(Duration::MAX, |session| session.get_acl("a"))
+        .expect("an answer");
+    let start = std::time::Instant::now();
+    let error = session.within(Duration::from_millis(100), |session| {
+        session.within(Duration::from_secs(1000), |_| Ok(()))?;
+        session.within(Duration::MAX, |session| session.get_acl("a"))
+    });
+    assert_eq!(error.unwrap_err().kind(), "interrupted");
+    assert!(start.elapsed() < SOON);
+    session.hurry(Duration::MAX);
+}
