@@ -134,6 +134,9 @@ pub struct Cli {
     /// Carry on after a failing command, and sum up at the end
     #[arg(short, long)]
     keep_going: bool,
+    /// Let scripts delete by pattern and with --recursive, as if each such command said --yes
+    #[arg(short, long)]
+    yes: bool,
     /// Send each command only when the one before it is answered
     #[arg(long)]
     no_pipeline: bool,
@@ -220,6 +223,11 @@ impl Cli {
     /// Whether to carry on after a failing command.
     pub fn keep_going(&self) -> bool {
         self.keep_going
+    }
+
+    /// Whether a script may delete many mailboxes with one command without saying so there.
+    pub fn yes(&self) -> bool {
+        self.yes
     }
 
     /// Whether results may be coloured.

@@ -67,7 +67,7 @@ fn run(cli: &Cli, idle: &Arc<AtomicBool>) -> Result<u8, Error> {
         .collect::<Result<Vec<_>, _>>()?;
     idle.store(false, Ordering::SeqCst);
     // What can't be right is refused before anything is done.
-    if tell_mistakes(&scripts) {
+    if tell_mistakes(&scripts, cli.yes()) {
         return Ok(status::USAGE);
     }
     let settings = Settings {
@@ -77,6 +77,7 @@ fn run(cli: &Cli, idle: &Arc<AtomicBool>) -> Result<u8, Error> {
         trace: cli.trace().map(Path::to_owned),
         interrupt,
         interactive: scripts.is_empty(),
+        yes: cli.yes(),
         pipeline: cli.pipeline(),
     };
     let mut report = report(cli, &stack);
@@ -100,10 +101,10 @@ fn run(cli: &Cli, idle: &Arc<AtomicBool>) -> Result<u8, Error> {
 const MOST_TOLD: usize = 50;
 
 /// Tells all mistakes in the scripts that are at hand, and whether there are any.
-fn tell_mistakes(scripts: &[Script]) -> bool {
+fn tell_mistakes(scripts: &[Script], yes: bool) -> bool {
     let mut count = 0;
     for script in scripts {
-        script.check(|place, error| {
+        script.check(yes, |place, error| {
             count += 1;
             if count <= MOST_TOLD {
                 complain(&format!("{place}: {error}"));

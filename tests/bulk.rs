@@ -342,7 +342,7 @@ fn what_matches_is_deleted_deepest_first_and_nothing_else() {
             let mut raw = place.raw();
             raw.append(&place.at("box/one/deep"), &message("gone"));
             let (which, meant) = &ways(&place, &all)[at];
-            let rows = place.rows(&format!("deletemailbox {which}"));
+            let rows = place.rows(&format!("deletemailbox --yes {which}"));
             assert_eq!(mailboxes(&rows), typed(meant));
             let depths: Vec<_> = column(&rows, "mailbox")
                 .iter()
@@ -380,7 +380,7 @@ fn cyrus_tells_of_all_that_goes_with_users_that_match() {
         raw.ok(&format!("SETACL {name} cyrus lxa"));
     }
     // The pattern matches the users alone; their other mailboxes go with them.
-    let rows = place.rows(&format!("deletemailbox '{prefix}%'"));
+    let rows = place.rows(&format!("deletemailbox --yes '{prefix}%'"));
     assert_eq!(listed(&mut raw, &format!("{prefix}*")), BTreeSet::new());
     assert_eq!(mailboxes(&rows), all.into_iter().collect());
 }
@@ -398,7 +398,7 @@ fn one_that_fails_is_told_with_its_name_and_the_others_go_on() {
             raw.ok(&format!("SETACL {held} {} lra", place.user));
         }
         let pattern = word(&place.at("box/*"));
-        let failure = place.fails(1, &format!("deletemailbox {pattern}"));
+        let failure = place.fails(1, &format!("deletemailbox --yes {pattern}"));
         assert_eq!(mailboxes(&failure.rows), all.clone().into());
         for (at, name) in all.iter().enumerate() {
             let row = row_of(&failure.rows, name);
@@ -477,7 +477,7 @@ fn names_without_a_mailbox_are_passed_over_and_counted() {
         ("getmetadata", "/shared/comment"),
         ("unsubscribe", ""),
         ("deleteacl", "bob"),
-        ("deletemailbox", ""),
+        ("deletemailbox --yes", ""),
     ] {
         let which = match command {
             "subscribe" | "getmetadata" => format!("-r {}", place.at("gap")),
@@ -508,7 +508,7 @@ fn a_pattern_that_matches_nothing_does_nothing_and_says_so() {
             "unsubscribe WHICH",
             "setmetadata WHICH /shared/comment x",
             "getmetadata WHICH",
-            "deletemailbox WHICH",
+            "deletemailbox --yes WHICH",
         ] {
             let nothing = place.at("no such thing*");
             for which in [
@@ -611,7 +611,7 @@ fn a_real_asterisk_in_a_name_is_no_wildcard_behind_wire() {
         let rows = place.rows(&format!("setacl {} carol lr", word(&star)));
         assert_eq!(mailboxes(&rows), [shown.clone(), other.clone()].into());
 
-        let rows = place.rows(&format!("deletemailbox -r {}", word(&shown)));
+        let rows = place.rows(&format!("deletemailbox --yes -r {}", word(&shown)));
         assert_eq!(mailboxes(&rows), below.into());
         assert_eq!(
             listed(&mut raw, &place.at("st*")),
@@ -674,7 +674,7 @@ fn it_takes_one_listing_and_one_command_for_each() {
             (format!("listquota {pattern}"), "GETQUOTAROOT"),
             (format!("getmetadata {pattern}"), "GETMETADATA"),
             (format!("deleteacl {pattern} bob"), "DELETEACL"),
-            (format!("deletemailbox {pattern}"), "DELETE"),
+            (format!("deletemailbox --yes {pattern}"), "DELETE"),
         ] {
             let (run, _, sent) = traced(&place, &command);
             run.ok();
@@ -698,7 +698,7 @@ fn without_the_pipeline_the_output_is_the_same() {
                     "setacl {pattern} bob lrs\nsetacl -r {top} alice lr nobody-there -w\nlistacl {pattern}\nsubscribe -r {top}\n\
                      listquota {pattern}\nsetmetadata {pattern} /shared/comment hi\ngetmetadata -r {top} /shared/comment admin\n\
                      setmetadata {pattern} /shared/nosuch/entry hi\nsetquota {pattern} STORAGE 0\nlistmailbox --status --myrights {pattern}\n\
-                     unsubscribe {pattern}\ndeleteacl {pattern} bob\ndeletemailbox {pattern}\n"
+                     unsubscribe {pattern}\ndeleteacl {pattern} bob\ndeletemailbox --yes {pattern}\n"
                 )
             };
             let run = |top: &str, more: &[&str]| {
@@ -896,7 +896,7 @@ const COMMANDS: [(&str, &str, bool); 10] = [
     ("unsubscribe WHICH", "UNSUBSCRIBE", true),
     ("setmetadata WHICH /shared/comment x", "SETMETADATA", true),
     ("getmetadata WHICH /shared/comment", "GETMETADATA", false),
-    ("deletemailbox WHICH", "DELETE", true),
+    ("deletemailbox --yes WHICH", "DELETE", true),
 ];
 
 #[test]
@@ -1464,7 +1464,10 @@ fn whoever_sits_at_a_terminal_is_asked_before_many_are_changed() {
                 conn.answer(|tag, command| willing(tag, command, &names));
             });
             let (_run, terminal) = at_prompt(&server);
-            let line = command.replace("WHICH", which);
+            // Only a script has to say it beforehand.
+            let line = command
+                .replace("--yes WHICH", "WHICH")
+                .replace("WHICH", which);
             let name = line.split(' ').next().expect("a command").to_owned();
             terminal.type_(&format!("{line}\r"));
             if !changes {
@@ -2012,7 +2015,7 @@ fn places_that_outlast_what_was_below_them_go_too() {
     raw.ok("CREATE gap/in/between");
     let run = Imapadm::on(&server)
         .user(&user)
-        .stdin("deletemailbox -r gap\n")
+        .stdin("deletemailbox --yes -r gap\n")
         .run()
         .ok();
     assert_eq!(

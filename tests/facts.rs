@@ -127,7 +127,7 @@ fn where_the_separator_is_not_to_be_had_the_option_is_named() {
         let server = server(move |command| {
             (command == "NAMESPACE" || command.starts_with("LIST \"\" \"\"")).then_some(answer)
         });
-        text_of(&server, "dm -r a")
+        text_of(&server, "dm --yes -r a")
             .fails(1)
             .complains("--separator")
             .complains("hierarchy separator");
@@ -185,7 +185,7 @@ fn a_mailbox_that_may_not_be_seen_is_not_said_to_be_missing() {
         place
             .imapadm()
             .user(&stranger)
-            .stdin(format!("deletemailbox -r {}", word(&theirs)))
+            .stdin(format!("deletemailbox --yes -r {}", word(&theirs)))
             .run()
             .fails(1)
             .complains("you may not be allowed to see it (right l)");

@@ -23,6 +23,7 @@ mod operations;
 mod raw_output;
 mod refusals;
 mod sasl;
+mod script_checks;
 mod scripts;
 mod secrets;
 mod support;

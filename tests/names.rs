@@ -236,7 +236,7 @@ fn round(place: &Place, parent: &str, name: &str, wire: &str) {
     assert_eq!(rows[0]["to"], json!(name));
     assert_eq!(wire_names(&mut raw, "LIST", &format!("{below}*")), [wire]);
 
-    let rows = place.rows(&format!("deletemailbox --recursive {typed}"));
+    let rows = place.rows(&format!("deletemailbox --yes --recursive {typed}"));
     assert_eq!(rows, json!([{"mailbox": name, "deleted": true}]));
     assert!(
         wire_names(&mut raw, "LIST", &format!("{below}*")).is_empty(),
@@ -375,7 +375,7 @@ fn a_name_with_wildcards_is_deleted_alone() {
             raw.ok(&format!("CREATE {}", quoted(&place.at(path))));
         }
         place.rows(&format!(
-            "deletemailbox --recursive {}",
+            "deletemailbox --yes --recursive {}",
             word(&format!("wire:{}", place.at("st*")))
         ));
         let left = listed(&mut raw, &place.at("*"));

@@ -153,7 +153,10 @@ fn a_subtree_is_deleted_deepest_first() {
         ] {
             raw.ok(&format!("CREATE {}", quoted(&place.at(path))));
         }
-        let rows = place.rows(&format!("deletemailbox --recursive {}", place.at("top")));
+        let rows = place.rows(&format!(
+            "deletemailbox --yes --recursive {}",
+            place.at("top")
+        ));
         let rows = rows.as_array().expect("rows");
         let gone: Vec<&str> = rows
             .iter()
@@ -185,7 +188,7 @@ fn a_place_in_the_hierarchy_without_a_mailbox_is_no_obstacle() {
     for place in Place::both() {
         let mut raw = place.raw();
         raw.ok(&format!("CREATE {}", place.at("gap/in/between")));
-        let rows = place.rows(&format!("dm -r {}", place.at("gap")));
+        let rows = place.rows(&format!("dm --yes -r {}", place.at("gap")));
         let names: Vec<_> = rows
             .as_array()
             .expect("rows")
@@ -205,7 +208,7 @@ fn a_recursive_delete_of_a_single_mailbox_deletes_it() {
     for place in Place::both() {
         let name = place.at("alone");
         place.raw().ok(&format!("CREATE {name}"));
-        let rows = place.rows(&format!("deletemailbox -recursive {name}"));
+        let rows = place.rows(&format!("deletemailbox --yes -recursive {name}"));
         assert_eq!(rows, json!([{"mailbox": name, "deleted": true}]));
         assert!(!exists(&mut place.raw(), &name));
     }
@@ -218,7 +221,7 @@ fn cyrus_deletes_a_whole_user_with_one_command() {
     for path in ["a", "a/b", "c"] {
         raw.ok(&format!("CREATE {}", place.at(path)));
     }
-    let rows = place.rows(&format!("dm --recursive {}", place.root));
+    let rows = place.rows(&format!("dm --yes --recursive {}", place.root));
     assert_eq!(rows.as_array().expect("rows").len(), 4, "{rows}");
     assert_eq!(rows[3], json!({"mailbox": place.root, "deleted": true}));
     assert!(listed(&mut raw, &format!("{}*", place.root)).is_empty());
@@ -235,7 +238,7 @@ fn what_cannot_be_deleted_stays_with_all_above_it_and_the_rest_goes() {
         // Without x nobody may delete it: neither the administrator of Cyrus nor, on Dovecot, the owner.
         raw.ok(&format!("SETACL {held} {} lra", place.user));
         let top = place.at("top");
-        let failure = place.fails(1, &format!("deletemailbox --recursive {top}"));
+        let failure = place.fails(1, &format!("deletemailbox --yes --recursive {top}"));
         let verdict = |path: &str| {
             let name = json!(place.at(path));
             let rows = failure.rows.as_array().expect("rows");
@@ -280,7 +283,7 @@ fn what_cannot_be_deleted_stays_with_all_above_it_and_the_rest_goes() {
 
         // With the right given back, the same command finishes the work.
         raw.ok(&format!("SETACL {held} {} lrxa", place.user));
-        let run = place.text(&format!("dm -r {}", place.at("top"))).ok();
+        let run = place.text(&format!("dm --yes -r {}", place.at("top"))).ok();
         assert_eq!(
             run.stdout.lines().next(),
             Some(format!("{held}\tdeleted").as_str())
@@ -1322,7 +1325,7 @@ fn a_namespace_is_no_mailbox_to_delete_with_all_that_is_in_it() {
     let user = format!("user.{}", unique("kept"));
     raw.ok(&format!("CREATE {user}"));
     raw.ok(&format!("SETACL {user} cyrus x"));
-    let failure = cyrus.fails(2, "deletemailbox --recursive user");
+    let failure = cyrus.fails(2, "deletemailbox --yes --recursive user");
     failure.is("usage", None).says("is a namespace");
     assert_eq!(listed(&mut raw, &user).len(), 1);
 }

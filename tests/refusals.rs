@@ -45,7 +45,7 @@ fn a_mailbox_that_is_not_there_is_said_to_be_missing_by_every_command() {
         assert!(!exists(&mut place.raw(), &other));
         // What is deleted with all below it is looked for first, and found missing there.
         place
-            .fails(1, &format!("deletemailbox --recursive {name}"))
+            .fails(1, &format!("deletemailbox --yes --recursive {name}"))
             .is("not-listed", None)
             .says("the server lists no mailbox")
             .says("listmailbox");
@@ -220,7 +220,7 @@ fn an_empty_name_and_a_nul_are_refused_before_sending() {
             place
                 .fails(2, command)
                 .is("usage", None)
-                .says("a mailbox name cannot be empty");
+                .says("empty MAILBOX");
         }
         let name = place.at("x\0y");
         place
@@ -230,7 +230,7 @@ fn an_empty_name_and_a_nul_are_refused_before_sending() {
         place
             .fails(2, &format!("setacl {} '' lrs", place.root))
             .is("usage", None)
-            .says("an identifier cannot be empty");
+            .says("empty IDENTIFIER");
         assert!(!exists(&mut place.raw(), &place.at("x")));
     }
 }
@@ -339,7 +339,7 @@ fn a_partition_named_twice_or_empty_is_misuse() {
     place
         .fails(2, &format!("createmailbox {} ''", place.at("new")))
         .is("usage", None)
-        .says("cannot be empty");
+        .says("empty PARTITION");
 }
 
 #[test]
@@ -561,7 +561,10 @@ fn cyrus_does_not_delete_a_mailbox_with_children_and_the_program_says_how_to() {
         .says("Mailbox has inferior hierarchical names")
         .says("deletemailbox --recursive");
     assert!(exists(&mut raw, &place.at("a")) && exists(&mut raw, &place.at("a/b")));
-    place.rows(&format!("deletemailbox --recursive {}", place.at("a")));
+    place.rows(&format!(
+        "deletemailbox --yes --recursive {}",
+        place.at("a")
+    ));
     assert!(listed(&mut raw, &place.at("a*")).is_empty());
 }
 
@@ -580,7 +583,10 @@ fn dovecot_keeps_the_name_of_a_deleted_mailbox_with_children() {
         [place.at("a")]
     );
     // Such a name is no failure of a recursive delete: the server drops it with the last mailbox below it.
-    let rows = place.rows(&format!("deletemailbox --recursive {}", place.at("a")));
+    let rows = place.rows(&format!(
+        "deletemailbox --yes --recursive {}",
+        place.at("a")
+    ));
     assert_eq!(
         rows[0],
         json!({"mailbox": place.at("a/b"), "deleted": true})

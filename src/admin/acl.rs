@@ -484,22 +484,31 @@ fn acl_advice(refusal: &Refusal, mailbox: &MailboxName, state: &State) -> Option
     }
 }
 
+/// That an identifier can be sent and means somebody.
+///
+/// # Errors
+/// [`Error::Usage`] for one that is empty or holds a NUL.
+pub fn check_identifier(identifier: &str) -> Result<(), Error> {
+    if identifier.is_empty() || identifier == "-" {
+        return Err(Error::Usage(
+            "an identifier cannot be empty; name a user, a group or anyone".into(),
+        ));
+    }
+    if identifier.contains('\0') {
+        return Err(Error::Usage(
+            "an identifier cannot hold a NUL (\\0); take it out".into(),
+        ));
+    }
+    Ok(())
+}
+
 impl Session {
     /// That an identifier can be sent, means somebody, and does no harm.
     ///
     /// # Errors
     /// [`Error::Usage`] for one that is empty, holds a NUL, or would spoil the mailbox on this server.
     pub fn check_identifier(&self, identifier: &str) -> Result<(), Error> {
-        if identifier.is_empty() || identifier == "-" {
-            return Err(Error::Usage(
-                "an identifier cannot be empty; name a user, a group or anyone".into(),
-            ));
-        }
-        if identifier.contains('\0') {
-            return Err(Error::Usage(
-                "an identifier cannot hold a NUL (\\0); take it out".into(),
-            ));
-        }
+        check_identifier(identifier)?;
         // Cyrus 3.6.1 says NO, keeps the entry all the same, and then lets nobody remove it or create anything below.
         if self.state().is_cyrus() && identifier.contains(['"', '\\']) {
             return Err(Error::Usage(format!(

@@ -150,8 +150,11 @@ fn check_name(name: &str) -> Result<(), Error> {
     }
 }
 
-/// As [`check_name`], for an entry that is to have a value: `/shared` alone is none.
-fn check_writable(name: &str) -> Result<(), Error> {
+/// That an entry can have a value: it is named as [`GetMetadata::new`] wants it, and stands below `/shared` or `/private`.
+///
+/// # Errors
+/// [`Error::Usage`] for any other name.
+pub fn check_writable(name: &str) -> Result<(), Error> {
     check_name(name)?;
     if [SHARED, PRIVATE].iter().any(|top| name.len() == top.len()) {
         return Err(Error::Usage(format!(

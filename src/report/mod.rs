@@ -75,6 +75,8 @@ pub fn complain(text: &str) {
 trait Render {
     fn begin(&mut self, out: &mut dyn Write, command: &str, place: &Place) -> io::Result<()>;
     fn row(&mut self, out: &mut dyn Write, cells: &[Cell<'_>]) -> io::Result<()>;
+    /// This command is asked for its rows.
+    fn lists(&mut self) {}
     /// The rows of this command may be sorted, where that costs nobody anything.
     fn sort(&mut self) {}
     fn end(&mut self, out: &mut dyn Write, error: Option<&Error>) -> io::Result<()>;
@@ -106,6 +108,11 @@ impl Report {
     /// A command begins.
     pub fn begin(&mut self, command: &str, place: &Place) {
         self.keep(|render, out| render.begin(out, command, place));
+    }
+
+    /// The command is asked for its rows: people are told where there are none.
+    pub fn lists(&mut self) {
+        self.render.lists();
     }
 
     /// The order of the rows to come means nothing: people see them sorted.

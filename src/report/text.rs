@@ -68,7 +68,8 @@ pub(super) struct Table {
     keys: Vec<&'static str>,
     rows: Vec<Vec<String>>,
     sorted: bool,
-    silent: bool,
+    /// Whether somebody waits for rows, and there are none yet.
+    waits: bool,
 }
 
 /// Rows that are laid out together at most: a listing without end must not fill the memory.
@@ -81,7 +82,7 @@ impl Table {
             keys: Vec::new(),
             rows: Vec::new(),
             sorted: false,
-            silent: true,
+            waits: false,
         }
     }
 
@@ -135,7 +136,7 @@ impl Render for Table {
         self.rows.clear();
         self.keys.clear();
         self.sorted = false;
-        self.silent = true;
+        self.waits = false;
         Ok(())
     }
 
@@ -149,7 +150,7 @@ impl Render for Table {
             }
         };
         let keys: Vec<_> = cells.iter().map(heading).collect();
-        self.silent = false;
+        self.waits = false;
         if keys != self.keys || self.rows.len() >= TOGETHER {
             self.print(out)?;
             self.keys = keys;
@@ -163,12 +164,16 @@ impl Render for Table {
         Ok(())
     }
 
+    fn lists(&mut self) {
+        self.waits = true;
+    }
+
     fn sort(&mut self) {
         self.sorted = true;
     }
 
     fn end(&mut self, out: &mut dyn Write, error: Option<&Error>) -> io::Result<()> {
-        if self.silent && error.is_none() {
+        if self.waits && error.is_none() {
             // A person wants to see that something came back.
             return out.write_all(b"nothing to show\n");
         }

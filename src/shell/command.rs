@@ -3,17 +3,24 @@
 //! One table of these ([`super::commands::ALL`]) is what parsing, help and completion come from. Not here: the commands.
 
 use imapadm::Error;
-use imapadm::session::{MailboxName, RAW};
+use imapadm::admin::acl::{RightsChange, check_identifier};
+use imapadm::session::{Capabilities, MailboxName, RAW};
 
-use super::Shell;
+use super::commands::check_entry;
 use super::words::may_hold_secret;
+use super::{Shell, find, no_command};
 use crate::report::Report;
 
 /// What an argument is, for completion and help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// An existing mailbox.
+    /// A mailbox.
     Mailbox,
+    /// A mailbox that is to be made. One whose name holds a wildcard could never be named again without being a pattern, so that is mostly a
+    /// mistake; who means it writes [`RAW`] in front.
+    NewMailbox,
+    /// A mailbox, or the server itself where it is empty.
+    MailboxOrServer,
     /// A LIST pattern.
     Pattern,
     /// An ACL identifier.
@@ -28,8 +35,45 @@ pub enum Kind {
     Entry,
     /// A command of the shell.
     Command,
-    /// Anything else.
-    Word,
+    /// A name of anything else.
+    Name,
+    /// Any text, also none.
+    Text,
+}
+
+impl Kind {
+    /// That a word can be one, as far as that can be told without a server: when a script is checked, and again when the command runs.
+    fn check(self, word: &str) -> Result<(), Error> {
+        match self {
+            Kind::NewMailbox if is_pattern(word) => Err(Error::Usage(format!(
+                "{word:?} holds a wildcard (* or %), so every other command would take it for a pattern; choose another name, or write {} if \
+                 you mean it",
+                shell_words::quote(&MailboxName::pattern(word)?.to_string())
+            ))),
+            Kind::Mailbox | Kind::NewMailbox => MailboxName::typed(word).map(drop),
+            Kind::MailboxOrServer | Kind::Pattern | Kind::Root => {
+                MailboxName::pattern(word).map(drop)
+            }
+            Kind::Identifier => check_identifier(word),
+            Kind::Rights => RightsChange::parse(word, &Capabilities::default()).map(drop),
+            Kind::Entry => check_entry(word),
+            Kind::Command => find(word).map(drop).ok_or_else(|| no_command(word)),
+            Kind::Server | Kind::Name | Kind::Text => Ok(()),
+        }
+    }
+
+    /// Whether nothing at all can be meant.
+    fn may_be_empty(self) -> bool {
+        matches!(
+            self,
+            Kind::MailboxOrServer | Kind::Pattern | Kind::Root | Kind::Text
+        )
+    }
+}
+
+/// Whether a word stands for all mailboxes that match it; behind `wire:` it is one name, whatever it holds.
+pub fn is_pattern(word: &str) -> bool {
+    word.contains(['*', '%']) && !word.starts_with(RAW)
 }
 
 /// How often an argument stands.
@@ -117,6 +161,12 @@ pub struct Command {
     pub details: &'static str,
     /// How it may stand beside others.
     pub flow: Flow,
+    /// With a pattern or `--recursive` it takes away what no command brings back: a script has to say `--yes`.
+    pub destroys: bool,
+    /// It is asked for its rows: a person at a terminal is told when there are none.
+    pub lists: bool,
+    /// What can be said of its words without a server, beyond their kinds.
+    pub check: fn(&Input) -> Result<(), Error>,
     /// Starts it; nothing is reported yet.
     pub start: fn(&mut Shell, &Input) -> Result<Step, Error>,
 }
@@ -128,6 +178,21 @@ impl std::fmt::Debug for Command {
 }
 
 impl Command {
+    /// What a command is unless it says otherwise; its name, its help and how it starts are its own.
+    pub const BASE: Command = Command {
+        name: "",
+        aliases: &[],
+        flags: &[],
+        arguments: &[],
+        summary: "",
+        details: "",
+        flow: Flow::Reads,
+        destroys: false,
+        lists: false,
+        check: |_| Ok(()),
+        start: |_, _| Ok(Step::Work(Box::new(|_, _| Ok(())))),
+    };
+
     /// How the command is written, in one line: `createmailbox [--partition PARTITION] MAILBOX [PARTITION]`.
     pub fn usage(&self) -> String {
         let mut usage = self.name.to_owned();
@@ -196,7 +261,7 @@ impl Command {
         let mut plain = Vec::new();
         while let Some(word) = rest.next() {
             if word == "--" {
-                return self.check(options, rest.cloned().collect());
+                return self.accept(options, rest.cloned().collect());
             }
             if word.len() < 2 || !word.starts_with('-') {
                 plain.push(word.clone());
@@ -218,19 +283,49 @@ impl Command {
                     .cloned()
                     .ok_or_else(|| self.misuse(&format!("--{} needs its {value}", flag.name)))?,
             };
+            if let Some(name) = flag.value.filter(|_| value.is_empty()) {
+                return Err(self.empty(&format!("{name} of --{}", flag.name)));
+            }
             options.push((flag.name, value));
         }
         // cyradm drops a `--` behind the first word too: `sam shared -- -bob w`.
         let mut rest: Vec<String> = rest.cloned().collect();
-        if let Some(at) = rest.iter().position(|word| word == "--") {
+        let end = rest.iter().position(|word| word == "--");
+        for (index, word) in rest[..end.unwrap_or(rest.len())].iter().enumerate() {
+            if let Some(option) = self.misplaced(word, index + 1) {
+                return Err(self.misuse(&format!(
+                    "the option {option} stands after the arguments, where it would be a word of theirs; options stand first (a word \
+                     that begins with a dash stands after --)"
+                )));
+            }
+        }
+        if let Some(at) = end {
             rest.remove(at);
         }
         plain.append(&mut rest);
-        self.check(options, plain)
+        self.accept(options, plain)
     }
 
-    /// That the plain words are neither too few nor too many.
-    fn check(
+    /// The option that was meant by the word at `index` (from 0), behind the arguments, if it was.
+    ///
+    /// Rights may be taken away there (`sam shared bob -w`), and an identifier may be a negative one (`dam shared -bob`).
+    fn misplaced<'a>(&self, word: &'a str, index: usize) -> Option<&'a str> {
+        let name = word.split_once('=').map_or(word, |(name, _)| name);
+        let letters = name.trim_start_matches('-');
+        let written_out = name.starts_with("--") && letters.starts_with(char::is_alphabetic);
+        let exact = |flag: &Flag| {
+            flag.name == letters || flag.short.is_some_and(|short| letters == short.to_string())
+        };
+        let has = match self.argument(index).map(|argument| argument.kind) {
+            Some(Kind::Rights) => false,
+            Some(Kind::Identifier) => self.flags.iter().any(exact),
+            _ => self.flag(name).is_ok(),
+        };
+        (written_out || name.starts_with('-') && has).then_some(name)
+    }
+
+    /// That the plain words are neither too few nor too many, and can be what the command takes.
+    fn accept(
         &'static self,
         options: Vec<(&'static str, String)>,
         plain: Vec<String>,
@@ -275,11 +370,29 @@ impl Command {
                 .map_or("words", |argument| argument.name);
             return Err(self.misuse(&format!("{last:?} lacks its {lacking}")));
         }
-        Ok(Input {
+        for (index, word) in plain.iter().enumerate() {
+            let Some(argument) = self.argument(index) else {
+                continue;
+            };
+            if word.is_empty() && !argument.kind.may_be_empty() {
+                return Err(self.empty(argument.name));
+            }
+            argument.kind.check(word)?;
+        }
+        let input = Input {
             command: self,
             options,
             words: plain,
-        })
+        };
+        (self.check)(&input)?;
+        Ok(input)
+    }
+
+    /// A word is there, and nothing is in it.
+    fn empty(&self, name: &str) -> Error {
+        self.misuse(&format!(
+            "empty {name}: a variable may not be set where this was written"
+        ))
     }
 
     /// The option that a word names, also when abbreviated.
@@ -355,6 +468,11 @@ impl Input {
         self.words.get(index..).unwrap_or_default()
     }
 
+    /// Whether it is for as many mailboxes as there may be: all that match a pattern, or all below one.
+    pub fn is_many(&self) -> bool {
+        self.has("recursive") || self.word(0).is_some_and(is_pattern)
+    }
+
     /// The mailbox that the word at `index` names, or the selected one where the word is left out.
     ///
     /// # Errors
@@ -365,24 +483,5 @@ impl Input {
             None if shell.session.is_none() => Err(Error::NotConnected),
             None => shell.selected().cloned().ok_or(Error::NothingSelected),
         }
-    }
-
-    /// The name of a mailbox that is to be made. One with a wildcard could never be named again without being a pattern, so that is mostly a
-    /// mistake; who means it writes [`RAW`] in front.
-    ///
-    /// # Errors
-    /// It can't be a name, or holds a wildcard.
-    pub fn new_mailbox(&self, index: usize, shell: &Shell) -> Result<MailboxName, Error> {
-        if let Some(word) = self.word(index)
-            && word.contains(['*', '%'])
-            && !word.starts_with(RAW)
-        {
-            return Err(Error::Usage(format!(
-                "{word:?} holds a wildcard (* or %), so every other command would take it for a pattern; choose another name, or write {} if \
-                 you mean it",
-                shell_words::quote(&MailboxName::typed(word)?.to_string())
-            )));
-        }
-        self.mailbox(index, shell)
     }
 }

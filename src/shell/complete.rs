@@ -90,11 +90,13 @@ pub fn complete(shell: &mut Shell, before: &str) -> (usize, Vec<Candidate>) {
             &at.text,
         ),
         Some(Kind::Entry) => with_prefix(commands::entry_names(), &at.text),
-        Some(Kind::Mailbox | Kind::Pattern | Kind::Root) => {
+        Some(
+            Kind::Mailbox | Kind::NewMailbox | Kind::MailboxOrServer | Kind::Pattern | Kind::Root,
+        ) => {
             let (separator, names) = mailboxes(shell, &at.text);
             narrow(names, separator, &at.text, at.quote)
         }
-        Some(Kind::Identifier | Kind::Word) | None => Vec::new(),
+        Some(Kind::Identifier | Kind::Name | Kind::Text) | None => Vec::new(),
     };
     (at.start, candidates)
 }

@@ -41,6 +41,8 @@ pub struct Settings {
     pub interrupt: Interrupt,
     /// Whether somebody is there to be asked; a script never is.
     pub interactive: bool,
+    /// Whether a script may destroy many mailboxes with one command without saying so there.
+    pub yes: bool,
     /// Whether commands are sent before those before them are answered.
     pub pipeline: bool,
 }

@@ -15,7 +15,7 @@ use imapadm::{Error, Session, files};
 
 use super::command::{Collect, Flow, Input, Step};
 use super::words::{self, Commands, Lexer};
-use super::{Shell, read};
+use super::{Shell, find, read};
 use crate::report::{Place, Report, complain};
 
 /// Exit statuses, as the README lists them.
@@ -162,8 +162,9 @@ impl Script {
         }
     }
 
-    /// Checks every command without running it, where the script is all at hand, and hands over each mistake.
-    pub fn check(&self, mut mistake: impl FnMut(Place, Error)) {
+    /// Checks every command without running it, where the script is all at hand, and hands over each mistake; `yes` is whether
+    /// `--yes` was said for all of it.
+    pub fn check(&self, yes: bool, mut mistake: impl FnMut(Place, Error)) {
         let text = match &self.text {
             Text::Stdin { .. } => return,
             Text::Memory(text) => Text::Memory(text.clone()),
@@ -175,7 +176,7 @@ impl Script {
                 Next::Statement(Statement { place, commands }) => match commands {
                     Ok(commands) => {
                         for words in commands {
-                            if let Err(error) = read(&words) {
+                            if let Err(error) = read_for_script(&words, yes) {
                                 mistake(place.clone(), error);
                             }
                         }
@@ -346,6 +347,20 @@ fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Reads a command of a script, which nobody is asked about: what destroys many mailboxes has to be meant, and says so with `--yes`.
+/// (`dm "user.$X*"` with nothing in X is every user.)
+fn read_for_script(words: &[String], yes: bool) -> Result<Input, Error> {
+    let input = read(words)?;
+    let name = input.command.name;
+    if input.command.destroys && input.is_many() && !yes && !input.has("yes") {
+        return Err(Error::Usage(format!(
+            "{name} with a pattern or --recursive needs --yes in a script, where nobody is asked; see with listmailbox what it would \
+             take, then write {name} --yes, or imapadm --yes for the whole run"
+        )));
+    }
+    Ok(input)
+}
+
 /// How much of stdin is read at once: wherever what is at hand ends, everything that is under way is waited for.
 const READ_AHEAD: usize = 256 * 1024;
 
@@ -377,6 +392,8 @@ struct Started {
     typed: String,
     /// Its name in the output.
     name: String,
+    /// Whether it is asked for its rows.
+    lists: bool,
     collect: Result<Collect, Error>,
 }
 
@@ -491,7 +508,7 @@ impl<'a> Runner<'a> {
     /// Starts one command, first waiting for those before it where it has to.
     fn start(&mut self, place: &Place, words: &[String]) {
         let typed = shell_words::join(words);
-        let input = match read(words) {
+        let input = match read_for_script(words, self.shell.settings.yes) {
             Ok(input) => input,
             Err(error) => {
                 let name = words.first().cloned().unwrap_or_default();
@@ -537,6 +554,7 @@ impl<'a> Runner<'a> {
         self.ahead.push_back(Started {
             place: place.clone(),
             typed,
+            lists: find(&name).is_some_and(|command| command.lists),
             name,
             collect,
         });
@@ -570,9 +588,13 @@ impl<'a> Runner<'a> {
             place,
             typed,
             name,
+            lists,
             collect,
         } = started;
         self.report.begin(&name, &place);
+        if lists {
+            self.report.lists();
+        }
         let result = collect.and_then(|collect| collect(self.shell, self.report));
         self.report.end(result.as_ref().err());
         self.shell.pass_on_notices();
@@ -770,6 +792,9 @@ pub fn run_typed(shell: &mut Shell, report: &mut Report, typed: Result<Commands,
             },
         );
         let result = read(&words).and_then(|input: Input| {
+            if input.command.lists {
+                report.lists();
+            }
             let (Step::Sent(collect) | Step::Work(collect)) = (input.command.start)(shell, &input)?;
             if input.command.flow == Flow::Changes {
                 shell.cache.clear();

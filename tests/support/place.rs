@@ -83,19 +83,19 @@ impl Place {
         Imapadm::on(self.server).user(&self.user)
     }
 
-    /// Runs a script from stdin, with text output.
+    /// Runs a script from stdin, with text output; the last line's end may be left out.
     #[track_caller]
     pub fn text(&self, script: &str) -> Run {
-        self.imapadm().stdin(script).run()
+        self.imapadm().stdin(ended(script)).run()
     }
 
-    /// Runs a script from stdin, with JSON output.
+    /// The same with JSON output.
     #[track_caller]
     pub fn json(&self, script: &str) -> (Run, Vec<Value>) {
         let run = self
             .imapadm()
             .args(["--format", "json"])
-            .stdin(script)
+            .stdin(ended(script))
             .run();
         let objects = objects(&run);
         (run, objects)
@@ -298,4 +298,9 @@ pub fn limits(raw: &mut Raw, root: &str) -> Vec<(String, u64)> {
         .collect();
     limits.sort();
     limits
+}
+
+/// A script with a line end at its end: a last line without one may be cut off, and imapadm says so.
+pub fn ended(script: &str) -> String {
+    format!("{}\n", script.trim_end_matches('\n'))
 }

@@ -29,7 +29,9 @@ pub static LISTACL: Command = Command {
     summary: "list who has which rights on mailboxes",
     details: "",
     flow: Flow::Reads,
+    lists: true,
     start: listacl,
+    ..Command::BASE
 };
 
 fn listacl(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
@@ -80,6 +82,7 @@ pub static SETACL: Command = Command {
               shows what the server made of them.",
     flow: Flow::Changes,
     start: setacl,
+    ..Command::BASE
 };
 
 fn setacl(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
@@ -127,6 +130,7 @@ pub static DELETEACL: Command = Command {
     details: "The identifier * stands for every one on the mailbox's own list, yours last.",
     flow: Flow::Changes,
     start: deleteacl,
+    ..Command::BASE
 };
 
 fn deleteacl(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
@@ -215,6 +219,7 @@ pub static MYRIGHTS: Command = Command {
     details: "",
     flow: Flow::Reads,
     start: myrights,
+    ..Command::BASE
 };
 
 fn myrights(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
@@ -243,6 +248,7 @@ pub static LISTRIGHTS: Command = Command {
     details: "Required are those it always has; each group of the optional ones can be given only as a whole.",
     flow: Flow::Reads,
     start: listrights,
+    ..Command::BASE
 };
 
 fn listrights(shell: &mut Shell, input: &Input) -> Result<Step, Error> {

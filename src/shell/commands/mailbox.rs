@@ -18,19 +18,25 @@ use super::{
 };
 use crate::report::{Cell, Report, Value};
 
+const NEW_MAILBOX: Argument = Argument {
+    kind: Kind::NewMailbox,
+    ..MAILBOX
+};
+
 pub static CREATE: Command = Command {
     name: "createmailbox",
     aliases: &["create", "cm"],
     flags: &[PARTITION_FLAG],
-    arguments: &[MAILBOX, PARTITION],
+    arguments: &[NEW_MAILBOX, PARTITION],
     summary: "create a mailbox",
     details: "On Cyrus, user.NAME (or user/NAME) makes the user's INBOX.",
     flow: Flow::Changes,
     start: create,
+    ..Command::BASE
 };
 
 fn create(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
-    let mailbox = input.new_mailbox(0, shell)?;
+    let mailbox = input.mailbox(0, shell)?;
     let partition = partition(input, 1)?.map(str::to_owned);
     let request = shell
         .session()?
@@ -54,7 +60,9 @@ pub static DELETE: Command = Command {
     details: "There is no undo. With a user's root (user.NAME) Cyrus deletes all below it; every one is listed. Many are deleted deepest \
               first, and what went and what stayed is listed one by one; a mailbox above one that stayed is not tried. You need the right x on each; a Cyrus administrator gives it to itself with setacl.",
     flow: Flow::Changes,
+    destroys: true,
     start: delete,
+    ..Command::BASE
 };
 
 fn delete(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
@@ -126,7 +134,7 @@ pub static RENAME: Command = Command {
         },
         Argument {
             name: "NEW",
-            kind: Kind::Mailbox,
+            kind: Kind::NewMailbox,
             count: Count::One,
         },
         PARTITION,
@@ -135,11 +143,12 @@ pub static RENAME: Command = Command {
     details: "On Cyrus, the same name twice with a partition moves the mailbox to that partition.",
     flow: Flow::Changes,
     start: rename,
+    ..Command::BASE
 };
 
 fn rename(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     let from = input.mailbox(0, shell)?;
-    let to = input.new_mailbox(1, shell)?;
+    let to = input.mailbox(1, shell)?;
     let partition = partition(input, 2)?.map(str::to_owned);
     let request =
         shell
@@ -197,7 +206,9 @@ pub static LIST: Command = Command {
               front of PATTERN by the server.",
     // Nothing in a LIST response tells which LIST it answers, and rows leave as they come.
     flow: Flow::Reads,
+    lists: true,
     start: list,
+    ..Command::BASE
 };
 
 fn list(_: &mut Shell, input: &Input) -> Result<Step, Error> {
@@ -299,6 +310,7 @@ pub static STATUS: Command = Command {
     details: "Messages, recent, unseen, uidnext, uidvalidity and, where the server tells it, the size in bytes.",
     flow: Flow::Reads,
     start: status,
+    ..Command::BASE
 };
 
 fn status(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
@@ -320,6 +332,7 @@ pub static SUBSCRIBE: Command = Command {
     details: "The subscriptions are those of the user who is logged in; list them with listmailbox --subscribed.",
     flow: Flow::Changes,
     start: |shell, input| subscription(shell, input, true),
+    ..Command::BASE
 };
 
 pub static UNSUBSCRIBE: Command = Command {
@@ -331,6 +344,7 @@ pub static UNSUBSCRIBE: Command = Command {
     details: "",
     flow: Flow::Changes,
     start: |shell, input| subscription(shell, input, false),
+    ..Command::BASE
 };
 
 fn subscription(shell: &mut Shell, input: &Input, subscribed: bool) -> Result<Step, Error> {

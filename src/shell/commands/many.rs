@@ -6,12 +6,12 @@
 use std::ops::ControlFlow;
 
 use imapadm::admin::many::{Purpose, Reach, Targets};
-use imapadm::session::{MailboxName, Pace, RAW, Request};
+use imapadm::session::{MailboxName, Pace, Request};
 use imapadm::{Account, Error, Session};
 
 use super::super::Shell;
 use super::super::ask::ask;
-use super::super::command::{Command, Flag, Flow, Input, Step};
+use super::super::command::{Command, Flag, Flow, Input, Step, is_pattern};
 use super::alone;
 use crate::report::progress::Progress;
 use crate::report::{Cell, Report, Value, complain};
@@ -43,7 +43,7 @@ pub(super) enum Scope {
 /// As [`Input::mailbox`].
 pub(super) fn scope(input: &Input, index: usize, shell: &Shell) -> Result<Scope, Error> {
     match input.word(index) {
-        Some(word) if word.contains(['*', '%']) && !word.starts_with(RAW) => {
+        Some(word) if is_pattern(word) => {
             if input.has("recursive") {
                 return Err(input.command.misuse(
                     "--recursive is for one mailbox and all below it; a pattern such as user.* says itself what it matches",

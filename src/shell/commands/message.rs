@@ -26,6 +26,7 @@ pub static SELECT: Command = Command {
     details: "Commands that are given no mailbox then mean this one.",
     flow: Flow::Reads,
     start: |shell, input| select(shell, input, false),
+    ..Command::BASE
 };
 
 pub static EXAMINE: Command = Command {
@@ -37,6 +38,7 @@ pub static EXAMINE: Command = Command {
     details: "",
     flow: Flow::Reads,
     start: |shell, input| select(shell, input, true),
+    ..Command::BASE
 };
 
 fn select(shell: &mut Shell, input: &Input, read_only: bool) -> Result<Step, Error> {
@@ -85,6 +87,7 @@ pub static CLOSE: Command = Command {
         let (command, yes) = (input.command, input.has("yes"));
         alone(move |shell, out| close(shell, command, yes, out))
     },
+    ..Command::BASE
 };
 
 fn close(shell: &mut Shell, command: &Command, yes: bool, out: &mut Report) -> Result<(), Error> {
@@ -222,6 +225,7 @@ pub static UNSELECT: Command = Command {
             Ok(())
         })
     },
+    ..Command::BASE
 };
 
 fn left(mailbox: Option<imapadm::MailboxName>, how: &'static str, out: &mut Report) {
@@ -242,6 +246,7 @@ pub static EXPUNGE: Command = Command {
         let (command, yes) = (input.command, input.has("yes"));
         alone(move |shell, out| expunge(shell, command, yes, out))
     },
+    ..Command::BASE
 };
 
 fn expunge(shell: &mut Shell, command: &Command, yes: bool, out: &mut Report) -> Result<(), Error> {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use imapadm::admin::mailbox::Listing;
 use imapadm::admin::many::{Reach, Tally};
-use imapadm::admin::metadata::{Depth, GetMetadata, Metadata, PRIVATE, SHARED};
+use imapadm::admin::metadata::{Depth, GetMetadata, Metadata, PRIVATE, SHARED, check_writable};
 use imapadm::admin::overview;
 use imapadm::session::MailboxName;
 use imapadm::{Error, Outcome};
@@ -43,6 +43,14 @@ pub fn entry_names() -> impl Iterator<Item = &'static str> {
     SHORTS.iter().map(|short| short.0)
 }
 
+/// That a word can name an entry.
+///
+/// # Errors
+/// [`Error::Usage`], naming the short names.
+pub fn check_entry(word: &str) -> Result<(), Error> {
+    Typed::read(word).map(drop)
+}
+
 /// An entry as typed: its path, and what it is under where that is said or known.
 struct Typed {
     /// The path, without `/shared` or `/private`.
@@ -55,7 +63,7 @@ struct Typed {
 
 impl Typed {
     /// Reads a short name or a path.
-    fn read(word: &str, command: &Command) -> Result<Self, Error> {
+    fn read(word: &str) -> Result<Self, Error> {
         for top in [SHARED, PRIVATE] {
             // In any case: entries' names have none.
             if let Some((head, path)) = word.split_at_checked(top.len())
@@ -81,7 +89,7 @@ impl Typed {
             .find(|short| short.0.eq_ignore_ascii_case(word));
         let Some(Short(_, path, usual)) = known else {
             let names: Vec<_> = entry_names().collect();
-            return Err(command.misuse(&format!(
+            return Err(Error::Usage(format!(
                 "{word:?} is no entry; write a path that begins with a slash, or one of {}",
                 names.join(", ")
             )));
@@ -113,6 +121,7 @@ pub static GETMETADATA: Command = Command {
     ],
     arguments: &[
         Argument {
+            kind: Kind::MailboxOrServer,
             count: Count::Optional,
             ..MAILBOXES
         },
@@ -127,7 +136,13 @@ pub static GETMETADATA: Command = Command {
               sharedseen, shutdown, sieve, specialuse, squat; it is looked for under /shared (for all) and /private (yours), unless it begins \
               with one. Without ENTRY, everything that has a value. A value is unknown where the server does not say. Bytes that are no UTF-8 show as \\xNN.",
     flow: Flow::Reads,
+    lists: true,
+    check: |input| {
+        let server = MailboxName::pattern("")?;
+        Wanted::read(input)?.request(server).map(drop)
+    },
     start: getmetadata,
+    ..Command::BASE
 };
 
 fn getmetadata(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
@@ -233,7 +248,7 @@ impl Wanted {
         }
         let mut entries: Vec<String> = Vec::new();
         for word in words {
-            let typed = Typed::read(word, input.command)?;
+            let typed = Typed::read(word)?;
             let tops = match typed.under {
                 Some(top) => vec![top],
                 None => vec![SHARED, PRIVATE],
@@ -339,7 +354,10 @@ pub static SETMETADATA: Command = Command {
         YES,
     ],
     arguments: &[
-        MAILBOXES,
+        Argument {
+            kind: Kind::MailboxOrServer,
+            ..MAILBOXES
+        },
         Argument {
             name: "ENTRY",
             kind: Kind::Entry,
@@ -347,7 +365,7 @@ pub static SETMETADATA: Command = Command {
         },
         Argument {
             name: "VALUE",
-            kind: Kind::Word,
+            kind: Kind::Text,
             count: Count::One,
         },
     ],
@@ -356,21 +374,26 @@ pub static SETMETADATA: Command = Command {
               under /shared, unless it begins with one. The value none removes it. What Cyrus and Dovecot keep differs: Cyrus knows only its own \
               entries, Dovecot keeps any.",
     flow: Flow::Changes,
+    check: |input| check_writable(&entry(input)?),
     start: setmetadata,
+    ..Command::BASE
 };
 
-fn setmetadata(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
+/// The entry that is to be set.
+fn entry(input: &Input) -> Result<String, Error> {
     let word = input.word(1).unwrap_or_default();
-    let typed = Typed::read(word, input.command)?;
-    let entry = match (typed.under, input.has("private")) {
-        (Some(SHARED), true) => {
-            return Err(input
-                .command
-                .misuse(&format!("{word} is not private; leave out one of the two")));
-        }
-        (_, true) => typed.under(PRIVATE),
-        (top, false) => typed.under(top.unwrap_or(typed.usual)),
-    };
+    let typed = Typed::read(word)?;
+    match (typed.under, input.has("private")) {
+        (Some(SHARED), true) => Err(input
+            .command
+            .misuse(&format!("{word} is not private; leave out one of the two"))),
+        (_, true) => Ok(typed.under(PRIVATE)),
+        (top, false) => Ok(typed.under(top.unwrap_or(typed.usual))),
+    }
+}
+
+fn setmetadata(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
+    let entry = entry(input)?;
     let value = input
         .word(2)
         .filter(|value| !value.eq_ignore_ascii_case("none"))
@@ -443,7 +466,7 @@ mod tests {
         assert_eq!(wanted(&["m", "motd"]).unwrap().depth, Depth::Zero);
         assert_eq!(wanted(&["--depth", "1", "m"]).unwrap().depth, Depth::One);
         assert!(wanted(&["--depth", "2", "m"]).is_err());
-        for wrong in ["coment", "comment/x", "shared/x", ""] {
+        for wrong in ["coment", "comment/x", "shared/x"] {
             let error = wanted(&["m", wrong]).err().map(|error| error.to_string());
             assert!(
                 error.is_some_and(|text| text.contains("pop3showafter")),

@@ -16,7 +16,7 @@ use imapadm::Error;
 use imapadm::admin::many::Tally;
 use imapadm::session::{MailboxName, Request, Ticket};
 
-pub use metadata::entry_names;
+pub use metadata::{check_entry, entry_names};
 
 use super::Shell;
 use super::command::{Argument, Command, Count, Flag, Input, Kind, Step};
@@ -83,7 +83,7 @@ const MAILBOXES_OR_SELECTED: Argument = Argument {
 };
 const PARTITION: Argument = Argument {
     name: "PARTITION",
-    kind: Kind::Word,
+    kind: Kind::Name,
     count: Count::Optional,
 };
 const PARTITION_FLAG: Flag = Flag {

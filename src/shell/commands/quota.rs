@@ -27,7 +27,9 @@ pub static LISTQUOTA: Command = Command {
     details: "Storage is in KiB. On Cyrus a quota root is a mailbox, and holds for all below it. A pattern, or --recursive, is for mailboxes, and \
               shows each of their quota roots once.",
     flow: Flow::Reads,
+    lists: true,
     start: listquota,
+    ..Command::BASE
 };
 
 fn listquota(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
@@ -100,7 +102,9 @@ pub static LISTQUOTAROOT: Command = Command {
     summary: "show the quota roots of a mailbox",
     details: "",
     flow: Flow::Reads,
+    lists: true,
     start: listquotaroot,
+    ..Command::BASE
 };
 
 fn listquotaroot(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
@@ -166,7 +170,7 @@ pub static SETQUOTA: Command = Command {
         ROOTS,
         Argument {
             name: "LIMIT|none|RESOURCE LIMIT...",
-            kind: Kind::Word,
+            kind: Kind::Text,
             count: Count::Rest,
         },
     ],
@@ -174,11 +178,14 @@ pub static SETQUOTA: Command = Command {
     details: "LIMIT alone is for STORAGE: KiB, or with a unit as in 500M, 10G, 2T. Several resources: setquota ROOT STORAGE 10G MESSAGE \
               100000. Cyrus removes the limits that are not named, Dovecot keeps them; none removes all. On Dovecot, 0 removes one, and new limits show from the next session on.",
     flow: Flow::Changes,
+    check: |input| limits(input).map(drop),
     start: setquota,
+    ..Command::BASE
 };
 
-fn setquota(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
-    let limits = match input.words_from(1) {
+/// The limits that the words behind the root ask for; none of them takes all limits away.
+fn limits(input: &Input) -> Result<Vec<Limit>, Error> {
+    Ok(match input.words_from(1) {
         [none] if none.eq_ignore_ascii_case("none") => Vec::new(),
         [name] if name.starts_with(|c: char| c.is_ascii_alphabetic()) => {
             return Err(input
@@ -214,7 +221,11 @@ fn setquota(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
             }
             limits
         }
-    };
+    })
+}
+
+fn setquota(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
+    let limits = limits(input)?;
     match root_scope(input, shell)? {
         Scope::One(root) => {
             let request = shell

@@ -22,12 +22,12 @@ const OPTIONAL_SERVER: Argument = Argument {
 };
 const OPTIONAL_PORT: Argument = Argument {
     name: "PORT",
-    kind: Kind::Word,
+    kind: Kind::Name,
     count: Count::Optional,
 };
 const OPTIONAL_USER: Argument = Argument {
     name: "USER",
-    kind: Kind::Word,
+    kind: Kind::Name,
     count: Count::Optional,
 };
 
@@ -144,7 +144,9 @@ pub static CONNECT: Command = Command {
     details: "SERVER is one that the configuration names, or written as on the command line: host, host:port, imap://user@host, \
               imaps://host, or a Unix socket's path. Without one, the last server is connected to again.",
     flow: Flow::Reads,
+    check: |input| profile(input).map(drop),
     start: connect,
+    ..Command::BASE
 };
 
 fn connect(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
@@ -249,18 +251,26 @@ pub static AUTHENTICATE: Command = Command {
     details: "Who is logged in already is logged out first; the connection stays where the server can do that (UNAUTHENTICATE, RFC 8437), \
               and is made anew elsewhere, as it is with an option about TLS.",
     flow: Flow::Reads,
+    check: |input| login(input).map(drop),
     start: authenticate,
+    ..Command::BASE
 };
 
 fn authenticate(_: &mut Shell, input: &Input) -> Result<Step, Error> {
-    let mut options = profile(input)?;
-    options.user = input.word(0).map(str::to_owned);
-    let least = number(input, "minssf", "a number of bits")?.unwrap_or(0);
-    number(input, "maxssf", "a number of bits")?;
+    let (options, least) = login(input)?;
     alone(move |shell, out| {
         about(shell.authenticate(options, least)?, out);
         Ok(())
     })
+}
+
+/// What the words say of a login, and the bits of the weakest encryption that will do.
+fn login(input: &Input) -> Result<(Profile, u32), Error> {
+    let mut options = profile(input)?;
+    options.user = input.word(0).map(str::to_owned);
+    let least = number(input, "minssf", "a number of bits")?.unwrap_or(0);
+    number(input, "maxssf", "a number of bits")?;
+    Ok((options, least))
 }
 
 pub static UNAUTHENTICATE: Command = Command {
@@ -279,6 +289,7 @@ pub static UNAUTHENTICATE: Command = Command {
             Ok(())
         })
     },
+    ..Command::BASE
 };
 
 pub static STARTTLS: Command = Command {
@@ -295,6 +306,7 @@ pub static STARTTLS: Command = Command {
             Ok(())
         })
     },
+    ..Command::BASE
 };
 
 pub static SERVERS: Command = Command {
@@ -305,7 +317,9 @@ pub static SERVERS: Command = Command {
     summary: "list the servers that have a name",
     details: "They stand in imapadm/config.toml in the folder of configurations, mostly ~/.config, as [servers.NAME].",
     flow: Flow::Reads,
+    lists: true,
     start: |_, _| alone(servers),
+    ..Command::BASE
 };
 
 fn servers(shell: &mut Shell, out: &mut Report) -> Result<(), Error> {
@@ -368,6 +382,7 @@ pub static DISCONNECT: Command = Command {
             Ok(())
         })
     },
+    ..Command::BASE
 };
 
 pub static SESSION: Command = Command {
@@ -379,6 +394,7 @@ pub static SESSION: Command = Command {
     details: "",
     flow: Flow::Reads,
     start: |_, _| alone(session),
+    ..Command::BASE
 };
 
 fn session(shell: &mut Shell, out: &mut Report) -> Result<(), Error> {
@@ -453,6 +469,7 @@ pub static CAPABILITY: Command = Command {
     summary: "list what the server can do",
     details: "",
     flow: Flow::Reads,
+    lists: true,
     start: |_, _| {
         alone(|shell, out| {
             for name in shell.session()?.capabilities()?.iter() {
@@ -461,6 +478,7 @@ pub static CAPABILITY: Command = Command {
             Ok(())
         })
     },
+    ..Command::BASE
 };
 
 pub static NAMESPACE: Command = Command {
@@ -471,6 +489,7 @@ pub static NAMESPACE: Command = Command {
     summary: "list namespaces and their separators",
     details: "",
     flow: Flow::Reads,
+    lists: true,
     start: |_, _| {
         alone(|shell, out| {
             for (kind, namespace) in shell.session()?.namespaces()?.iter() {
@@ -487,6 +506,7 @@ pub static NAMESPACE: Command = Command {
             Ok(())
         })
     },
+    ..Command::BASE
 };
 
 pub static ID: Command = Command {
@@ -497,6 +517,7 @@ pub static ID: Command = Command {
     summary: "show which software the server is",
     details: "",
     flow: Flow::Reads,
+    lists: true,
     start: |shell, _| {
         submit(shell, Id::default(), |fields, out| {
             for (field, value) in fields {
@@ -507,6 +528,7 @@ pub static ID: Command = Command {
             }
         })
     },
+    ..Command::BASE
 };
 
 pub static NOOP: Command = Command {
@@ -518,4 +540,5 @@ pub static NOOP: Command = Command {
     details: "",
     flow: Flow::Reads,
     start: |_, _| alone(|shell, _| shell.session()?.noop()),
+    ..Command::BASE
 };

@@ -21,6 +21,7 @@ pub static HELP: Command = Command {
     details: "",
     flow: Flow::Reads,
     start: help,
+    ..Command::BASE
 };
 
 fn help(_: &mut Shell, input: &Input) -> Result<Step, Error> {
@@ -76,29 +77,32 @@ pub static QUIT: Command = Command {
     flags: &[],
     arguments: &[Argument {
         name: "STATUS",
-        kind: Kind::Word,
+        kind: Kind::Name,
         count: Count::Optional,
     }],
     summary: "log out and leave",
     details: "Without STATUS, a script's exit status says whether a command failed.",
     flow: Flow::Reads,
+    check: |input| status(input).map(drop),
     start: quit,
+    ..Command::BASE
 };
 
 fn quit(_: &mut Shell, input: &Input) -> Result<Step, Error> {
-    let status = match input.word(0) {
-        None => None,
-        Some(word) => {
-            let status = word.parse::<u8>();
-            Some(status.map_err(|_| {
-                input
-                    .command
-                    .misuse(&format!("{word:?} is no exit status (0 to 255)"))
-            })?)
-        }
-    };
+    let status = status(input)?;
     alone(move |shell, _| {
         shell.quit = Some(status);
         Ok(())
+    })
+}
+
+/// The exit status that is asked for, if one is.
+fn status(input: &Input) -> Result<Option<u8>, Error> {
+    let status = input.word(0).map(str::parse).transpose();
+    status.map_err(|_| {
+        let word = input.word(0).unwrap_or_default();
+        input
+            .command
+            .misuse(&format!("{word:?} is no exit status (0 to 255)"))
     })
 }
