@@ -896,9 +896,58 @@ fn a_slow_server_does_not_hold_up_the_keyboard() {
     let answer = keyboard.line("");
     assert_has(&answer, "lastlyx");
     assert_has(&answer, "7");
-    // Now that it answers, Tab does too.
+    // What came late is there now, and was asked for once.
     keyboard.type_("status la\t");
     keyboard.wait_for_last_line("someone@localhost> status late");
+    let asked = |line: &&String| line.contains("LIST") && line.contains('%');
+    assert_eq!(faulty.received().iter().filter(asked).count(), 1);
+}
+
+#[test]
+fn what_tab_has_to_know_first_is_asked_for_once_however_late_it_comes() {
+    for first in ["NAMESPACE", "LIST \"\" \"\"", "LIST \"\" %"] {
+        let released = Arc::new(AtomicBool::new(false));
+        let theirs = Arc::clone(&released);
+        let faulty = Faulty::script(move |conn| {
+            conn.let_in("NAMESPACE");
+            loop {
+                let (tag, command) = conn.expect_command();
+                if command.contains(first) {
+                    wait_until_released(conn, &theirs);
+                }
+                let rows = match &*command {
+                    // Nothing in it tells the separator, so LIST has to.
+                    "NAMESPACE" if first.ends_with("\"\"") => "* NAMESPACE NIL NIL NIL\r\n",
+                    "NAMESPACE" => "* NAMESPACE ((\"\" \".\")) NIL NIL\r\n",
+                    "LIST \"\" \"\"" => "* LIST (\\Noselect) \".\" \"\"\r\n",
+                    "LIST \"\" %" => {
+                        "* LIST (\\HasChildren \\Noselect) \".\" user\r\n* LIST () \".\" useful\r\n"
+                    }
+                    "LIST \"\" user.%" => "* LIST () \".\" user.late\r\n",
+                    _ => "",
+                };
+                conn.send(format!("{rows}{tag} OK\r\n"));
+            }
+        });
+        let keyboard = Keyboard::at(Imapadm::on_port(faulty.port));
+        keyboard.type_("lam use\t");
+        wait_for_command(&keyboard, &faulty, first);
+        for key in ["r", "\t.", "\tl"] {
+            keyboard.type_(key);
+        }
+        // All of them are at an end, and none has got an answer.
+        keyboard.wait_for_last_line("someone@localhost> lam user.l");
+        released.store(true, Ordering::SeqCst);
+        keyboard.drop_line();
+        keyboard.type_("lam usef\t");
+        keyboard.wait_for_last_line("someone@localhost> lam useful");
+        keyboard.drop_line();
+        keyboard.type_("lam user.\t");
+        keyboard.wait_for_last_line("someone@localhost> lam user.late");
+        let received = faulty.received();
+        let questions = received.iter().filter(|line| line.contains(first)).count();
+        assert_eq!(questions, 1, "{received:?}");
+    }
 }
 
 #[test]
@@ -981,11 +1030,13 @@ fn many_mailboxes_on_one_level_do_not_break_tab() {
     });
     let keyboard = Keyboard::at(Imapadm::on_port(faulty.port));
     keyboard.type_("status box\t\t");
-    // It asks before it fills the screen, and says nothing that is not so: they have no more than this in common.
-    keyboard.wait_for("possibilities?");
-    keyboard.type_("n");
+    // It shows the first ones, and says nothing that is not so: neither how many there are nor that they have more than this in common.
+    keyboard.wait_for("… 69901 more");
+    keyboard.wait_for_last_line("someone@localhost> status box");
+    let screen = keyboard.terminal.screen();
+    assert_lacks(&screen, "status box0");
+    assert_lacks(&screen, "possibilities");
     keyboard.drop_line();
-    assert_lacks(&keyboard.terminal.screen(), "status box0");
     // One far behind those that are shown.
     keyboard.type_("status box6123\t");
     keyboard.wait_for_last_line("someone@localhost> status box6123");

@@ -337,6 +337,7 @@ pub enum Listing {
 }
 
 /// LIST or LSUB; its responses are streamed, see [`Session::list_each`].
+#[derive(Debug)]
 struct List {
     of: Listing,
     base: MailboxName,
@@ -365,6 +366,59 @@ impl Request for List {
     }
     fn finish(self, _: &StatusResponse<'_>, _: &mut State) -> Result<(), Error> {
         Ok(())
+    }
+}
+
+/// LIST or LSUB whose reply is kept, for whoever can't wait for the whole of it at once. [`Session::list_compact`] does without: a
+/// listing that is waited for is streamed.
+#[derive(Debug)]
+pub struct ListCompact {
+    list: List,
+    most: usize,
+    reply: Mailboxes,
+}
+
+impl ListCompact {
+    /// What matches a pattern; of more mailboxes than `most`, so many.
+    pub fn new(of: Listing, pattern: MailboxName, most: usize) -> Self {
+        Self {
+            list: List {
+                of,
+                base: MailboxName::from_wire(b""),
+                pattern,
+            },
+            most,
+            reply: Mailboxes::new(),
+        }
+    }
+}
+
+impl Request for ListCompact {
+    type Reply = Mailboxes;
+    fn verb(&self) -> &'static str {
+        self.list.verb()
+    }
+    fn effect(&self) -> Effect {
+        self.list.effect()
+    }
+    fn unique(&self) -> bool {
+        self.list.unique()
+    }
+    fn write(&self, command: &mut Encoder<'_>) {
+        self.list.write(command);
+    }
+    fn take(&mut self, data: &Data<'_>, _: Fit) -> Result<bool, ParseError> {
+        if !data.is(self.list.verb()) {
+            return Ok(false);
+        }
+        let listed = Listed::read(data.body)?;
+        if self.reply.len() < self.most && !self.reply.push(&listed) {
+            self.most = self.reply.len();
+        }
+        Ok(true)
+    }
+    fn finish(self, _: &StatusResponse<'_>, _: &mut State) -> Result<Mailboxes, Error> {
+        Ok(self.reply)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The server itself: ID, NAMESPACE, the hierarchy separator, NOOP, CAPABILITY.
 
-use crate::error::Error;
+use crate::error::{Error, Refusal};
 use crate::session::{
     Bare, Capabilities, Effect, Extension, Fit, MailboxName, Namespace, Namespaces, Request,
     Session, State,
@@ -9,7 +9,7 @@ use crate::wire::cursor::{Cursor, ParseError};
 use crate::wire::encode::Encoder;
 use crate::wire::response::{Data, Status};
 
-use super::mailbox::Listing;
+use super::mailbox::Listed;
 
 /// ID allows 30 fields (RFC 2971 section 3.3); a hostile server must not fill the memory.
 const MOST_FIELDS: usize = 100;
@@ -131,6 +131,56 @@ impl Request for AskNamespace {
     }
 }
 
+/// `LIST "" ""`, which tells the hierarchy separator (RFC 3501 section 6.3.8).
+struct AskRoot {
+    answer: Option<Option<u8>>,
+}
+
+impl Request for AskRoot {
+    type Reply = Option<u8>;
+    fn verb(&self) -> &'static str {
+        "LIST"
+    }
+    fn effect(&self) -> Effect {
+        Effect::Read
+    }
+    fn unique(&self) -> bool {
+        // Nothing in a LIST response tells which LIST it answers.
+        true
+    }
+    fn write(&self, command: &mut Encoder<'_>) {
+        command
+            .atom("LIST")
+            .space()
+            .astring(b"")
+            .space()
+            .list_mailbox(b"");
+    }
+    fn take(&mut self, data: &Data<'_>, _: Fit) -> Result<bool, ParseError> {
+        if !data.is("LIST") {
+            return Ok(false);
+        }
+        let root = Listed::read(data.body)?;
+        self.answer.get_or_insert(root.separator);
+        Ok(true)
+    }
+    fn finish(self, _: &Status<'_>, state: &mut State) -> Result<Option<u8>, Error> {
+        // To take silence for a flat server would leave all that is below a mailbox out of sight.
+        let separator = self.answer.ok_or(Error::Missing {
+            verb: "LIST",
+            missing: "LIST",
+            advice: SAY_SEPARATOR,
+        })?;
+        state.root_separator = Some(separator);
+        Ok(separator)
+    }
+    fn refused(&self, _: &Refusal, _: &mut State) -> Option<String> {
+        Some(format!(
+            "So the server does not tell its hierarchy separator: {SAY_SEPARATOR}"
+        ))
+    }
+}
+
 /// One of the three lists of a NAMESPACE response (RFC 2342 section 6); extensions behind the separator are passed over.
 fn namespaces(body: &mut Cursor<'_>) -> Result<Vec<Namespace>, ParseError> {
     let mut list = Vec::new();
@@ -187,6 +237,10 @@ impl Session {
     /// The server has no NAMESPACE.
     pub fn namespaces(&mut self) -> Result<&Namespaces, Error> {
         if self.state().namespaces.is_none() {
+            // It may have been asked for, and given up on, before.
+            self.settle_all("NAMESPACE")?;
+        }
+        if self.state().namespaces.is_none() {
             self.run(AskNamespace { reply: None })?;
         }
         Ok(self.state_mut().namespaces.get_or_insert_default())
@@ -211,33 +265,13 @@ impl Session {
             // A server without NAMESPACE, or with one that can't be read, still answers LIST.
             Err(_) => {}
         }
+        if self.state().root_separator.is_none() {
+            self.settle_all("LIST")?;
+        }
         if let Some(separator) = self.state().root_separator {
             return Ok(separator);
         }
-        let nothing = MailboxName::from_wire(b"");
-        let mut answer = None;
-        let asked = self.list_each(Listing::All, &nothing, &nothing, |root| {
-            answer = Some(root.separator);
-            std::ops::ControlFlow::Break(())
-        });
-        match asked {
-            Ok(()) => {}
-            Err(Error::Refused(mut refusal)) => {
-                refusal.advice = Some(format!(
-                    "So the server does not tell its hierarchy separator: {SAY_SEPARATOR}"
-                ));
-                return Err(Error::Refused(refusal));
-            }
-            Err(error) => return Err(error),
-        }
-        // To take silence for a flat server would leave all that is below a mailbox out of sight.
-        let separator = answer.ok_or(Error::Missing {
-            verb: "LIST",
-            missing: "LIST",
-            advice: SAY_SEPARATOR,
-        })?;
-        self.state_mut().root_separator = Some(separator);
-        Ok(separator)
+        self.run(AskRoot { answer: None })
     }
 
     /// The hierarchy separator where `mailbox` is: namespaces may differ.

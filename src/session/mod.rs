@@ -277,9 +277,10 @@ impl Session {
             self.hear_what_was_said()?;
         }
         self.check_extension(request)?;
-        let rival = request.unique() && self.pipeline.holds(verb);
-        if request.alone() || rival || self.pipeline.is_closed() {
+        if request.alone() || self.pipeline.is_closed() {
             self.settle()?;
+        } else if request.unique() {
+            self.settle_all(verb)?;
         }
         Ok(())
     }
@@ -327,6 +328,28 @@ impl Session {
                 "this ticket belongs to another session".into(),
             )),
         }
+    }
+
+    /// Reads responses until a request is answered. Its reply stays with the ticket, also where nobody waits until it comes: whoever
+    /// gives up on [`wait`](Self::wait) forgoes the reply, and whoever gives up on this can come back for it.
+    ///
+    /// # Errors
+    /// The connection was lost, or the user has interrupted; under [`within`](Self::within) also that the limit was reached.
+    pub fn await_answer<R: Request>(&mut self, ticket: &Ticket<R>) -> Result<(), Error> {
+        while ticket.session == self.number && self.pipeline.describe(ticket.id).is_some() {
+            self.flush_to_wait()?;
+            self.pump(None)?;
+        }
+        Ok(())
+    }
+
+    /// Reads responses until no request of this name is in flight.
+    pub(crate) fn settle_all(&mut self, verb: &str) -> Result<(), Error> {
+        while self.pipeline.holds(verb) {
+            self.flush_to_wait()?;
+            self.pump(None)?;
+        }
+        Ok(())
     }
 
     /// Sends a request whose untagged responses go to `sink` as they come, so that none has to be kept.

@@ -258,8 +258,15 @@ impl Pipeline {
         let entry = self.queue.remove(at)?;
         self.bytes -= entry.bytes;
         if entry.abandoned {
-            // Its user was told that it is unknown; the state must not follow what nobody saw.
             self.held -= entry.held;
+            if entry.effect == Effect::Read
+                && entry.damage.is_none()
+                && status.condition == Condition::Ok
+            {
+                // What it tells of the server, such as its separator, is known from now on; else the same would be asked again and again.
+                let _ = entry.work.finish(status, state);
+            }
+            // Of anything else its user was told that it is unknown: the state must not follow what nobody saw.
             return Some(id);
         }
         let reads = entry.effect == Effect::Read;

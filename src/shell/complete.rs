@@ -3,19 +3,22 @@
 //! What each word is comes from the table of commands. Not here: the terminal (`editor`).
 
 use std::collections::HashMap;
-use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use imapadm::Session;
-use imapadm::admin::mailbox::Listing;
-use imapadm::session::MailboxName;
+use imapadm::admin::mailbox::{ListCompact, Listing};
+use imapadm::admin::mailboxes::Mailboxes;
+use imapadm::session::{MailboxName, Ticket};
 
 use super::command::{Command, Kind};
 use super::words::partial;
 use super::{Shell, commands, find};
 
-/// Candidates that are shown at most: nobody reads more, and rustyline's pager panics beyond 65,535.
-const MOST_SHOWN: usize = 1_000;
+/// Names that are listed at most: nobody reads more, and rustyline's pager panics beyond 65,535.
+const MOST_LISTED: usize = 1_000;
+/// Of more than that so many are shown, and how many more there are. It is fewer than rustyline asks before («Display all …
+/// possibilities?»), as what it asks would not be so.
+const FIRST_SHOWN: usize = 99;
 /// Names that are kept of one level.
 const MOST_KEPT: usize = 200_000;
 /// How long a key press may wait for the server; a slow answer is for the next one.
@@ -33,12 +36,68 @@ pub struct Candidate {
 
 /// Listings of one level that were asked for lately.
 #[derive(Default)]
-pub struct Cache(HashMap<String, (Instant, Vec<String>)>);
+pub struct Cache {
+    levels: HashMap<String, (Instant, Vec<String>)>,
+    /// The listing that was asked for and has not been taken yet.
+    asked: Option<Asked>,
+}
+
+/// A listing on its way. It may come long after the key press that asked for it.
+struct Asked {
+    level: String,
+    ticket: Ticket<ListCompact>,
+    /// Something has changed since it was asked for.
+    outdated: bool,
+}
 
 impl Cache {
     /// Forgets them: something may have changed.
     pub fn clear(&mut self) {
-        self.0.clear();
+        self.levels.clear();
+        if let Some(asked) = &mut self.asked {
+            asked.outdated = true;
+        }
+    }
+
+    /// The names of a level. While an answer is on its way, nothing else is asked: what comes late is there at the next key press,
+    /// and a slow server gets one question, not one for each of them.
+    fn level(&mut self, session: &mut Session, level: &str) -> Option<&[String]> {
+        self.collect(session);
+        if self.asked.is_some() {
+            return None;
+        }
+        let is_fresh = |(when, _): &(Instant, _)| when.elapsed() < FRESH;
+        if !self.levels.get(level).is_some_and(is_fresh) {
+            let pattern = MailboxName::pattern(&format!("{level}%")).ok()?;
+            let request = ListCompact::new(Listing::All, pattern, MOST_KEPT);
+            self.asked = Some(Asked {
+                level: level.to_owned(),
+                ticket: session.submit(request).ok()?,
+                outdated: false,
+            });
+            self.collect(session);
+        }
+        self.levels.get(level).map(|(_, names)| names.as_slice())
+    }
+
+    /// Takes the listing that was asked for, if it comes in time.
+    fn collect(&mut self, session: &mut Session) {
+        let Some(asked) = self.asked.take() else {
+            return;
+        };
+        match session.await_answer(&asked.ticket) {
+            Err(error) if session.is_open() && error.kind() == "interrupted" => {
+                self.asked = Some(asked);
+            }
+            _ => {
+                if let Ok(listed) = session.wait(asked.ticket)
+                    && !asked.outdated
+                {
+                    self.levels
+                        .insert(asked.level, (Instant::now(), shown(&listed)));
+                }
+            }
+        }
     }
 }
 
@@ -158,18 +217,20 @@ fn narrow(
             inserted: quoted(common, quote, false),
         }];
     }
-    let more = names.len().saturating_sub(MOST_SHOWN);
+    let all = names.len();
+    let shown = if all > MOST_LISTED { FIRST_SHOWN } else { all };
     let mut list: Vec<_> = names
         .into_iter()
-        .take(MOST_SHOWN)
+        .take(shown)
         .map(|name| Candidate {
             inserted: quoted(&name, quote, true),
             shown: name,
         })
         .collect();
-    if more > 0 {
+    if all > shown {
         list.push(Candidate {
-            shown: format!("… and {more} more"),
+            // Short, as each column is as wide as the longest.
+            shown: format!("… {} more", all - shown),
             inserted: String::new(),
         });
     }
@@ -222,75 +283,44 @@ fn mailboxes(shell: &mut Shell, typed: &str) -> (Option<char>, Vec<String>) {
     else {
         return nothing;
     };
-    let Ok(separator) = session.within(PATIENCE, Session::separator) else {
+    let mut separator = None;
+    let names = session.within(PATIENCE, |session| {
+        separator = session.separator()?.map(char::from);
+        // Ask for the whole level, not for what begins like the word: one answer serves every word on it.
+        let level = separator
+            .and_then(|separator| typed.rfind(separator))
+            .map_or("", |at| &typed[..=at]);
+        // A wildcard in the word would list another level than the one it is on.
+        if level.contains(['*', '%']) {
+            return Ok(None);
+        }
+        Ok(cache.level(session, level))
+    });
+    let Ok(Some(names)) = names else {
         return nothing;
     };
-    let separator = separator.map(char::from);
-    // Ask for the whole level, not for what begins like the word: one answer serves every word on it.
-    let level = separator
-        .and_then(|separator| typed.rfind(separator))
-        .map_or("", |at| &typed[..=at]);
-    // A wildcard in the word would list another level than the one it is on.
-    if level.contains(['*', '%']) {
-        return nothing;
-    }
-    if cache
-        .0
-        .get(level)
-        .is_none_or(|(when, _)| when.elapsed() >= FRESH)
-    {
-        let Some(names) = list_level(session, level) else {
-            return nothing;
-        };
-        cache.0.insert(level.to_owned(), (Instant::now(), names));
-    }
-    let names = cache
-        .0
-        .get(level)
-        .map(|(_, names)| names.as_slice())
-        .unwrap_or_default();
-    (
-        separator,
-        names
-            .iter()
-            .filter(|name| name.starts_with(typed))
-            .cloned()
-            .collect(),
-    )
+    let fitting = names.iter().filter(|name| name.starts_with(typed));
+    (separator, fitting.cloned().collect())
 }
 
-/// Asks the server for one level.
-fn list_level(session: &mut Session, level: &str) -> Option<Vec<String>> {
-    let pattern = MailboxName::pattern(&format!("{level}%")).ok()?;
-    let mut names = Vec::new();
-    let listed = session.within(PATIENCE, |session| {
-        session.list_each(
-            Listing::All,
-            &MailboxName::from_wire(b""),
-            &pattern,
-            |found| {
-                let name = MailboxName::show(&found.mailbox);
-                let only_a_name = found.has("\\Noselect") || found.has("\\NonExistent");
-                if let Some(separator) = found.separator
-                    && (only_a_name || found.has("\\HasChildren"))
-                {
-                    names.push(format!("{name}{}", char::from(separator)));
-                }
-                if !only_a_name {
-                    names.push(name.into_owned());
-                }
-                if names.len() < MOST_KEPT {
-                    ControlFlow::Continue(())
-                } else {
-                    ControlFlow::Break(())
-                }
-            },
-        )
-    });
-    listed.ok()?;
+/// The names of a listing as they are typed; those with others below them stand there with the separator too.
+fn shown(listed: &Mailboxes) -> Vec<String> {
+    let mut names = Vec::with_capacity(listed.len());
+    for found in listed.iter() {
+        let name = MailboxName::show(&found.mailbox);
+        let only_a_name = found.has("\\Noselect") || found.has("\\NonExistent");
+        if let Some(separator) = found.separator
+            && (only_a_name || found.has("\\HasChildren"))
+        {
+            names.push(format!("{name}{}", char::from(separator)));
+        }
+        if !only_a_name {
+            names.push(name.into_owned());
+        }
+    }
     names.sort_unstable();
     names.dedup();
-    Some(names)
+    names
 }
 
 #[cfg(test)]
@@ -339,9 +369,18 @@ mod tests {
 
     #[test]
     fn a_long_list_is_cut_and_says_so() {
-        let names: Vec<String> = (0..70_000).map(|n| format!("box{n:05}")).collect();
-        let list = narrow(names, Some('.'), "box", None);
-        assert_eq!(list.len(), MOST_SHOWN + 1);
-        assert_eq!(list[MOST_SHOWN].shown, "… and 69000 more");
+        let names = |count| (0..count).map(|n| format!("box{}.{n}", n % 10)).collect();
+        for (count, more) in [(5_000, "… 4901 more"), (70_000, "… 69901 more")] {
+            let list = narrow(names(count), Some('.'), "box", None);
+            // No more than rustyline lists without a question that counts them.
+            assert_eq!(
+                list.len(),
+                rustyline::Config::default().completion_prompt_limit()
+            );
+            assert_eq!(list.last().map(|last| &*last.shown), Some(more));
+            assert!(list.last().is_some_and(|last| last.inserted.is_empty()));
+        }
+        let list = narrow(names(1_000), Some('.'), "box", None);
+        assert_eq!(list.len(), 1_000);
     }
 }
