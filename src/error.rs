@@ -161,6 +161,17 @@ pub enum Error {
         /// The command.
         verb: &'static str,
     },
+    /// The server said OK to a CREATE or RENAME, but lists nothing by the new name.
+    #[error(
+        "the server said OK to {verb}, but lists no mailbox {mailbox}: it made nothing, or you may not see what it made (right l); leave out a \
+         separator at the end and empty levels of the hierarchy"
+    )]
+    NotMade {
+        /// The command.
+        verb: &'static str,
+        /// The name that was asked for.
+        mailbox: String,
+    },
     /// What answered does not speak IMAP.
     #[error("{server} does not answer as an IMAP server ({why}); check the host and the port")]
     NotImap {
@@ -443,6 +454,7 @@ impl Error {
             | Error::ChildrenUnlisted { .. }
             | Error::BelowStayed
             | Error::TooLong { .. }
+            | Error::NotMade { .. }
             | Error::NotImap { .. }
             | Error::Login { .. }
             | Error::Incomplete { .. }
@@ -490,7 +502,7 @@ impl Error {
             Error::Connect(_) => "connect",
             Error::Tls(_) => "tls",
             Error::Insecure { .. } => "insecure",
-            Error::NotListed { .. } => "not-listed",
+            Error::NotListed { .. } | Error::NotMade { .. } => "not-listed",
             Error::ChildrenUnlisted { .. } => "incomplete",
             Error::BelowStayed => "not-tried",
             Error::TooLong { .. } => "too-long",

@@ -198,3 +198,194 @@ fn who_is_not_connected_is_not_told_to_select() {
     let run = Imapadm::bare().stdin("myrights").run();
     run.fails(1).complains("not connected");
 }
+
+#[test]
+fn what_the_server_announces_it_made_is_told() {
+    let server = server(|command| match command {
+        "CREATE Foo" => Some("* LIST () \"/\" \"INBOX/Foo\" (\"OLDNAME\" (\"Foo\"))"),
+        // What others do meanwhile is none of this one's.
+        "CREATE Bar" => Some("* LIST () \"/\" zz (\"OLDNAME\" (\"yy\"))\n* LIST () \"/\" Bar"),
+        "RENAME a b" => Some("* LIST () \"/\" INBOX/b (\"OLDNAME\" (a))"),
+        "RENAME c d" => Some("* LIST () \"/\" zz (\"OLDNAME\" (\"yy\"))"),
+        _ => None,
+    });
+    let (run, objects) = json_of(&server, "cm Foo\ncm Bar\nrenm a b\nrenm c d");
+    let run = run.ok();
+    let rows: Vec<&Value> = objects.iter().map(|object| &object["rows"][0]).collect();
+    assert_eq!(
+        rows[0],
+        &json!({"mailbox": "INBOX/Foo", "created": true}),
+        "{run}"
+    );
+    assert_eq!(rows[1], &json!({"mailbox": "Bar", "created": true}));
+    assert_eq!(
+        rows[2],
+        &json!({"mailbox": "a", "renamed": true, "to": "INBOX/b"})
+    );
+    assert_eq!(
+        rows[3],
+        &json!({"mailbox": "c", "renamed": true, "to": "d"})
+    );
+    let run = run
+        .complains("the server created INBOX/Foo, not Foo")
+        .complains("the server renamed it to INBOX/b, not b");
+    assert_eq!(run.stderr.matches("the server ").count(), 2, "{run}");
+    // The usual names cost no second look.
+    assert!(!server.received().iter().any(|line| line.contains("LIST")));
+}
+
+#[test]
+fn a_separator_at_the_end_is_sent_and_what_came_of_it_looked_up() {
+    let server = server(|command| match command {
+        "LIST \"\" \"Projects/\"" | "LIST \"\" Projects/" => Some("* LIST () \"/\" other"),
+        "LIST \"\" \"Projects\"" | "LIST \"\" Projects" => {
+            Some("* LIST (\\Noselect) \"/\" Projects")
+        }
+        _ => None,
+    });
+    let (run, objects) = json_of(&server, "cm Projects/");
+    let run = run.ok();
+    assert!(
+        server.received().iter().any(
+            |line| line.ends_with("CREATE Projects/") || line.ends_with("CREATE \"Projects/\"")
+        ),
+        "{run}"
+    );
+    assert_eq!(
+        objects[0]["rows"],
+        json!([{"mailbox": "Projects", "created": true}]),
+        "{run}"
+    );
+}
+
+#[test]
+fn an_ok_after_which_nothing_is_listed_is_no_success() {
+    let server = server(|_| None);
+    for (typed, verb) in [
+        ("cm Projects/", "CREATE"),
+        ("cm a//b", "CREATE"),
+        ("renm x /y/", "RENAME"),
+    ] {
+        let (run, objects) = json_of(&server, typed);
+        let run = run.fails(1).complains(&format!("said OK to {verb}"));
+        assert_eq!(objects[0]["error"]["kind"], "not-listed", "{run}");
+        assert_eq!(objects[0]["rows"], json!([]), "{run}");
+    }
+}
+
+#[test]
+fn where_it_can_not_be_looked_up_the_servers_ok_counts() {
+    let server = server(|command| command.starts_with("LIST").then_some("T NO not now"));
+    let (run, objects) = json_of(&server, "cm Projects/");
+    let run = run.ok();
+    assert_eq!(
+        objects[0]["rows"],
+        json!([{"mailbox": "Projects/", "created": true}]),
+        "{run}"
+    );
+}
+
+#[test]
+fn cyrus_makes_of_some_names_another_and_that_is_told() {
+    let place = Place::cyrus();
+    let root = &place.root;
+    for (typed, made) in [
+        (format!("{root}..x"), place.at("x")),
+        (format!("{root}.y..z."), place.at("y.z")),
+        (format!(".{root}.lead"), place.at("lead")),
+        (place.at("plain"), place.at("plain")),
+    ] {
+        let (run, objects) = place.json(&format!("createmailbox {}", word(&typed)));
+        let run = run.ok();
+        assert_eq!(
+            objects[0]["rows"],
+            json!([{"mailbox": made, "created": true}]),
+            "{run}"
+        );
+        assert!(exists(&mut place.raw(), &made), "{run}");
+        assert_eq!(run.stderr.contains("not "), typed != made, "{run}");
+    }
+    let (run, objects) = place.json(&format!("renamemailbox {root}.x {root}..w"));
+    let run = run.ok();
+    assert_eq!(objects[0]["rows"][0]["to"], json!(place.at("w")), "{run}");
+    assert!(exists(&mut place.raw(), &place.at("w")));
+    // Sent ahead of what deletes it, it is still seen.
+    let run = place
+        .imapadm()
+        .arg("-k")
+        .stdin(format!("cm {root}..v\ndm {root}.v\n"))
+        .run()
+        .ok();
+    run.says(&format!("{root}.v\tcreated\n{root}.v\tdeleted\n"));
+}
+
+#[test]
+fn dovecot_makes_a_mailbox_of_a_name_with_a_separator_at_the_end() {
+    let place = Place::dovecot();
+    let rows = {
+        let (run, objects) = place.json(&format!("createmailbox {}", place.at("box/")));
+        run.ok();
+        objects[0]["rows"].clone()
+    };
+    assert_eq!(rows, json!([{"mailbox": place.at("box"), "created": true}]));
+    assert!(exists(&mut place.raw(), &place.at("box")));
+}
+
+#[test]
+fn another_servers_separator_in_a_new_name_is_pointed_out() {
+    let place = Place::cyrus();
+    for (typed, meant) in [
+        ("user/nobody7", "user.nobody7"),
+        ("user/nobody7/Sent", "user.nobody7.Sent"),
+    ] {
+        place
+            .fails(1, &format!("createmailbox {typed}"))
+            .is("no", None)
+            .says(&format!("The separator here is . ; did you mean {meant}?"));
+    }
+    place
+        .fails(1, &format!("createmailbox {}/x", place.at("b")))
+        .says(&format!("did you mean {}?", place.at("b.x")));
+    // A name that is there already, or not allowed for what else is in it, is no such mistake.
+    let failure = place.fails(1, &format!("createmailbox {}", place.root));
+    assert!(!failure.text.contains("did you mean"), "{}", failure.text);
+    let failure = place.fails(1, &format!("createmailbox {}", word(&place.at("a\"b"))));
+    assert!(!failure.text.contains("did you mean"), "{}", failure.text);
+
+    let dovecot = server(|command| match command {
+        "NAMESPACE" => Some("* NAMESPACE ((\"\" \".\")) NIL NIL"),
+        "CREATE a/b" => Some("T NO [CANNOT] Invalid mailbox name"),
+        _ => None,
+    });
+    text_of(&dovecot, "cm a/b")
+        .fails(1)
+        .complains("The separator here is . ; did you mean a.b?");
+}
+
+#[test]
+fn a_dot_in_a_user_name_is_pointed_out_on_cyrus() {
+    let place = Place::cyrus();
+    let (max, user) = (
+        format!("user.{}", super::support::servers::unique("max")),
+        &place.root,
+    );
+    place
+        .fails(1, &format!("createmailbox {max}.muster"))
+        .is("no", None)
+        .says(&format!(
+            "{max} does not exist; create it first, or write a dot in a user name as ^: {max}^muster"
+        ));
+    place.rows(&format!("createmailbox {max}^muster"));
+    // Below a user who is there, nothing of the kind is said; nor to who is no administrator.
+    place.rows(&format!("createmailbox {user}.muster"));
+    let owner = place.server.user();
+    place.raw().ok(&format!("CREATE user.{owner}"));
+    let run = place
+        .imapadm()
+        .user(&owner)
+        .stdin(format!("createmailbox {max}.muster"))
+        .run()
+        .fails(1);
+    run.complains("Permission denied")
+        .never_says("does not exist");
+}

@@ -12,6 +12,7 @@ use crate::wire::cursor::{Cursor, ParseError};
 use crate::wire::encode::Encoder;
 use crate::wire::response::{Data, Status as StatusResponse};
 
+use super::made::announced;
 use super::mailboxes::Mailboxes;
 use super::{MISSING, has, is_denied, is_missing};
 
@@ -22,10 +23,25 @@ pub struct Create {
     pub mailbox: MailboxName,
     /// The partition to create it on; Cyrus alone has partitions.
     pub partition: Option<String>,
+    /// The name under which the server announced it.
+    now: Option<MailboxName>,
+}
+
+impl Create {
+    /// A mailbox to be, on a partition or where the server puts it.
+    pub fn new(mailbox: MailboxName, partition: Option<String>) -> Self {
+        Self {
+            mailbox,
+            partition,
+            now: None,
+        }
+    }
 }
 
 impl Request for Create {
-    type Reply = ();
+    /// The name that it was made under, where the server says so because it is another one than was asked for
+    /// (RFC 9051 section 6.3.4).
+    type Reply = Option<MailboxName>;
     fn verb(&self) -> &'static str {
         "CREATE"
     }
@@ -38,8 +54,18 @@ impl Request for Create {
             command.space().astring(partition.as_bytes());
         }
     }
-    fn finish(self, _: &StatusResponse<'_>, _: &mut State) -> Result<(), Error> {
-        Ok(())
+    fn take(&mut self, data: &Data<'_>, fit: Fit) -> Result<bool, ParseError> {
+        if fit == Fit::Exact
+            && let Some((now, asked)) = announced(data)
+            && MailboxName::same(asked.wire(), self.mailbox.wire())
+        {
+            self.now = Some(now);
+            return Ok(true);
+        }
+        Ok(false)
+    }
+    fn finish(self, _: &StatusResponse<'_>, _: &mut State) -> Result<Option<MailboxName>, Error> {
+        Ok(self.now)
     }
     fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<String> {
         if has(refusal, "ALREADYEXISTS", &["already exists"]) {
@@ -110,6 +136,18 @@ pub struct Rename {
     pub partition: Option<String>,
     /// Mailboxes that the server said it renamed.
     count: u64,
+    /// The name under which the server announced it.
+    now: Option<MailboxName>,
+}
+
+/// What a RENAME did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Renamed {
+    /// The name that the mailbox has now, which is not always the one that was asked for.
+    pub to: MailboxName,
+    /// How many mailboxes were renamed with it, itself included, where the server says so (Cyrus: one untagged OK each).
+    pub count: Option<u64>,
 }
 
 impl Rename {
@@ -120,13 +158,13 @@ impl Rename {
             to,
             partition,
             count: 0,
+            now: None,
         }
     }
 }
 
 impl Request for Rename {
-    /// How many mailboxes went with it, where the server says so (Cyrus: one untagged OK each).
-    type Reply = Option<u64>;
+    type Reply = Renamed;
     fn verb(&self) -> &'static str {
         "RENAME"
     }
@@ -144,15 +182,29 @@ impl Request for Rename {
             command.space().astring(partition.as_bytes());
         }
     }
+    fn take(&mut self, data: &Data<'_>, fit: Fit) -> Result<bool, ParseError> {
+        if fit == Fit::Exact
+            && let Some((now, before)) = announced(data)
+            && MailboxName::same(before.wire(), self.from.wire())
+        {
+            self.now = Some(now);
+            return Ok(true);
+        }
+        Ok(false)
+    }
     fn take_status(&mut self, status: &StatusResponse<'_>) -> bool {
         // Cyrus 3.6: `* OK rename A B` for each mailbox, the names neither quoted nor parted from each other.
         let ours = status.text.starts_with(b"rename ");
         self.count += u64::from(ours);
         ours
     }
-    fn finish(self, _: &StatusResponse<'_>, state: &mut State) -> Result<Option<u64>, Error> {
-        state.rename_mailbox(&self.from, &self.to);
-        Ok((self.count > 0).then_some(self.count))
+    fn finish(self, _: &StatusResponse<'_>, state: &mut State) -> Result<Renamed, Error> {
+        let to = self.now.unwrap_or(self.to);
+        state.rename_mailbox(&self.from, &to);
+        Ok(Renamed {
+            to,
+            count: (self.count > 0).then_some(self.count),
+        })
     }
     fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<String> {
         if has(refusal, "ALREADYEXISTS", &["already exists"]) {
@@ -566,19 +618,6 @@ impl fmt::Display for Listing {
 }
 
 impl Session {
-    /// Creates a mailbox, on Cyrus on a partition if one is given (RFC 3501 section 6.3.3).
-    ///
-    /// # Errors
-    /// The server's refusal: it exists, the name is not allowed, the right is lacking.
-    pub fn create(
-        &mut self,
-        mailbox: impl IntoMailbox,
-        partition: Option<&str>,
-    ) -> Result<(), Error> {
-        let request = self.create_request(mailbox.into_mailbox()?, partition)?;
-        self.run(request)
-    }
-
     /// The request of [`create`](Self::create), after the checks that need no answer.
     pub fn create_request(
         &mut self,
@@ -586,19 +625,7 @@ impl Session {
         partition: Option<&str>,
     ) -> Result<Create, Error> {
         let partition = self.check_partition("CREATE with a partition", partition)?;
-        // RFC 3501 section 6.3.3 takes a separator at the end for a hint and makes the mailbox without it; Courier says OK and makes
-        // nothing.
-        if let Some(last) = mailbox
-            .wire()
-            .last()
-            .filter(|byte| byte.is_ascii_punctuation())
-            && self.separator_for(&mailbox)? == Some(*last)
-        {
-            return Err(Error::Usage(format!(
-                "{mailbox} ends in the hierarchy separator; leave that off"
-            )));
-        }
-        Ok(Create { mailbox, partition })
+        Ok(Create::new(mailbox, partition))
     }
 
     /// Deletes a mailbox (RFC 3501 section 6.3.4).
@@ -643,22 +670,6 @@ impl Session {
             )));
         }
         Ok(())
-    }
-
-    /// Renames a mailbox, on Cyrus to a partition if one is given (RFC 3501 section 6.3.5).
-    ///
-    /// Returns how many mailboxes went with it, where the server says.
-    ///
-    /// # Errors
-    /// The server's refusal.
-    pub fn rename(
-        &mut self,
-        from: impl IntoMailbox,
-        to: impl IntoMailbox,
-        partition: Option<&str>,
-    ) -> Result<Option<u64>, Error> {
-        let request = self.rename_request(from.into_mailbox()?, to.into_mailbox()?, partition)?;
-        self.run(request)
     }
 
     /// The request of [`rename`](Self::rename), after the checks that need no answer.

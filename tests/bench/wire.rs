@@ -142,20 +142,11 @@ fn writing(criterion: &mut Criterion) {
         });
     };
     let mailbox = MailboxName::from_wire(b"user.u0000001");
-    let create = Create {
-        mailbox: mailbox.clone(),
-        partition: None,
-    };
+    let create = Create::new(mailbox.clone(), None);
     write("create", &|encoder| create.write(encoder));
-    let quoted = Create {
-        mailbox: MailboxName::from_wire(b"user.zoe.Sent \"items\""),
-        partition: None,
-    };
+    let quoted = Create::new(MailboxName::from_wire(b"user.zoe.Sent \"items\""), None);
     write("create quoted", &|encoder| quoted.write(encoder));
-    let literal = Create {
-        mailbox: MailboxName::from_wire(b"user.zo\xc3\xab"),
-        partition: None,
-    };
+    let literal = Create::new(MailboxName::from_wire(b"user.zo\xc3\xab"), None);
     write("create literal", &|encoder| literal.write(encoder));
     let set_acl = SetAcl {
         mailbox,

@@ -16,7 +16,7 @@ use super::{
     MAILBOX, MAILBOX_OR_SELECTED, MAILBOXES, MAILBOXES_OR_SELECTED, PARTITION, PARTITION_FLAG,
     alone, partition, submit,
 };
-use crate::report::{Cell, Report, Value};
+use crate::report::{Cell, Report, Value, complain};
 
 const NEW_MAILBOX: Argument = Argument {
     kind: Kind::NewMailbox,
@@ -29,7 +29,8 @@ pub static CREATE: Command = Command {
     flags: &[PARTITION_FLAG],
     arguments: &[NEW_MAILBOX, PARTITION],
     summary: "create a mailbox",
-    details: "On Cyrus, user.NAME (or user/NAME) makes the user's INBOX.",
+    details: "On Cyrus, user.NAME (or user/NAME) makes the user's INBOX. What is shown is the mailbox that exists afterwards: some servers make \
+              another one than was asked for. A new name with * or % is refused unless it is written wire:NAME.",
     flow: Flow::Changes,
     start: create,
     ..Command::BASE
@@ -38,17 +39,19 @@ pub static CREATE: Command = Command {
 fn create(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     let mailbox = input.mailbox(0, shell)?;
     let partition = partition(input, 1)?.map(str::to_owned);
-    let request = shell
-        .session()?
-        .create_request(mailbox.clone(), partition.as_deref())?;
-    submit(shell, request, move |(), out| {
+    let session = shell.session()?;
+    let making = session.start_create(mailbox.clone(), partition.as_deref())?;
+    Ok(Step::Sent(Box::new(move |shell, out| {
+        let made = shell.session()?.finish_create(making)?;
         let mut cells: Vec<Cell<'_>> = vec![
-            ("mailbox", Value::text(&mailbox)),
+            ("mailbox", Value::text(&made)),
             ("created", Value::Flag(true)),
         ];
         cells.extend(partition.map(|partition| ("partition", Value::str(partition))));
         out.row(&cells);
-    })
+        tell_other_name("created", &made, &mailbox);
+        Ok(())
+    })))
 }
 
 pub static DELETE: Command = Command {
@@ -150,20 +153,29 @@ fn rename(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     let from = input.mailbox(0, shell)?;
     let to = input.mailbox(1, shell)?;
     let partition = partition(input, 2)?.map(str::to_owned);
-    let request =
-        shell
-            .session()?
-            .rename_request(from.clone(), to.clone(), partition.as_deref())?;
-    submit(shell, request, move |count, out| {
+    let session = shell.session()?;
+    let making = session.start_rename(from.clone(), to.clone(), partition.as_deref())?;
+    Ok(Step::Sent(Box::new(move |shell, out| {
+        let renamed = shell.session()?.finish_rename(making)?;
         let mut cells: Vec<Cell<'_>> = vec![
             ("mailbox", Value::text(&from)),
             ("renamed", Value::Flag(true)),
-            ("to", Value::text(&to)),
+            ("to", Value::text(&renamed.to)),
         ];
         cells.extend(partition.map(|partition| ("partition", Value::str(partition))));
+        let count = renamed.count;
         cells.extend(count.map(|count| ("mailboxes", Value::Number(count))));
         out.row(&cells);
-    })
+        tell_other_name("renamed it to", &renamed.to, &to);
+        Ok(())
+    })))
+}
+
+/// Says that a server chose another name than was asked for: whoever goes on with the one that was typed goes wrong.
+fn tell_other_name(what: &str, made: &MailboxName, asked: &MailboxName) {
+    if !MailboxName::same(made.wire(), asked.wire()) {
+        complain(&format!("the server {what} {made}, not {asked}"));
+    }
 }
 
 pub static LIST: Command = Command {
