@@ -293,7 +293,7 @@ impl Session {
         }
         let separator = self.separator_for(mailbox).ok()??;
         let wire = mailbox.wire();
-        let levels = wire.iter().any(|byte| *byte == separator);
+        let levels = wire.contains(&separator);
         let other = |byte: &u8| *byte != separator && matches!(byte, b'/' | b'.' | b'\\');
         let meant = wire.iter().copied().find(|byte| other(byte));
         // With a separator in it, a name may hold the others as they are, but for the slash.
