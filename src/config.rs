@@ -121,7 +121,8 @@ impl Profile {
             || self.pin.is_some()
     }
 
-    /// What it says that may hold for a server it was not said for: nothing of secrets, and nothing that makes a connection less safe.
+    /// What it says that may hold for a server it was not said for: nothing that makes a connection less safe. Its secrets are withheld
+    /// ([`Recipient`]), which can be told only if they are there.
     fn elsewhere(self) -> Self {
         Self {
             user: self.user,
@@ -130,6 +131,8 @@ impl Profile {
             system_roots: self.system_roots,
             timeout: self.timeout,
             format: self.format,
+            password: self.password,
+            token: self.token,
             ..Self::default()
         }
     }
@@ -246,6 +249,11 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// Whether it is what the program was started with, and not what somebody wrote down for a server.
+    fn is_of_start(&self) -> bool {
+        matches!(self, Origin::CommandLine | Origin::Environment)
+    }
+
     /// In words, with the line where it is the file.
     fn words(&self, line: Option<usize>) -> String {
         let line = line.map(|line| format!(":{line}")).unwrap_or_default();
@@ -262,7 +270,28 @@ impl Origin {
 
 /// All that is said of one connection; who stands first wins, setting by setting.
 #[derive(Debug, Clone, Default)]
-pub struct Stack(Vec<(Origin, Profile)>);
+pub struct Stack {
+    layers: Vec<(Origin, Profile)>,
+    /// Whom the secrets of the command line and of the environment were given for, once that is settled.
+    recipient: Option<Recipient>,
+}
+
+/// The server and the user that a secret was given for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipient {
+    address: Address,
+    /// `None` where nobody has a name: whoever has none here either.
+    user: Option<String>,
+}
+
+impl std::fmt::Display for Recipient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(user) = &self.user {
+            write!(f, "{user} at ")?;
+        }
+        write!(f, "{}", self.address)
+    }
+}
 
 /// A setting in force.
 #[derive(Debug)]
@@ -288,17 +317,21 @@ pub struct Plan {
     pub auth: Vec<Method>,
     /// What secret there is, and where it comes from.
     pub secret: Option<(Kind, SecretSource)>,
+    /// Whom the secrets are for.
+    pub recipient: Option<Recipient>,
+    /// A secret that is not used, as it was given for somebody else: which one, and for whom.
+    pub withheld: Option<String>,
 }
 
 impl Stack {
     /// The first word on a setting, and whose it is.
     fn say<T>(&self, get: impl Fn(&Profile) -> Option<T>) -> Option<T> {
-        self.0.iter().find_map(|(_, profile)| get(profile))
+        self.layers.iter().find_map(|(_, profile)| get(profile))
     }
 
     /// Puts a speaker in front of all others.
     pub fn push(&mut self, origin: Origin, profile: Profile) {
-        self.0.insert(0, (origin, profile));
+        self.layers.insert(0, (origin, profile));
     }
 
     /// How results look.
@@ -311,10 +344,11 @@ impl Stack {
         let mut said = self.clone();
         let user = self.user();
         let place =
-            |says: fn(&Profile) -> bool| self.0.iter().position(|(_, profile)| says(profile));
+            |says: fn(&Profile) -> bool| self.layers.iter().position(|(_, profile)| says(profile));
         let trust = place(Profile::says_whom_to_trust);
         let own = place(|p| p.cert.is_some() || p.tlskey.is_some());
-        for (at, (_, profile)) in said.0.iter_mut().enumerate() {
+        let withheld = self.is_for_another();
+        for (at, (origin, profile)) in said.layers.iter_mut().enumerate() {
             // Whoever narrows what is trusted must not have it widened by another's settings.
             if trust != Some(at) {
                 profile.cafile = None;
@@ -333,8 +367,52 @@ impl Stack {
                 profile.password = None;
                 profile.token = None;
             }
+            // They come with the program's start, and were meant for whom that was.
+            if withheld && origin.is_of_start() {
+                profile.password = None;
+                profile.token = None;
+            }
         }
         said
+    }
+
+    /// Whom this connection is to, as far as secrets go.
+    pub fn recipient(&self) -> Option<Recipient> {
+        let address = self.target().ok()?.settle(None).0;
+        let user = self.user().or_else(local_user);
+        Some(Recipient { address, user })
+    }
+
+    /// The same, where the secrets of the command line and of the environment were given for somebody, who may be another.
+    pub fn with_secrets_for(mut self, recipient: Option<Recipient>) -> Self {
+        self.recipient = recipient;
+        self
+    }
+
+    /// Whether it is known whom those secrets were given for, and that it is somebody else.
+    fn is_for_another(&self) -> bool {
+        self.recipient
+            .as_ref()
+            .is_some_and(|given| self.recipient().as_ref() != Some(given))
+    }
+
+    /// The secret of the command line or of the environment that is not used, and whom it was given for.
+    fn withheld(&self) -> Option<String> {
+        let given = self.recipient.as_ref().filter(|_| self.is_for_another())?;
+        let (kind, source) = self.layers.iter().find_map(|(origin, profile)| {
+            let password = profile
+                .password
+                .as_ref()
+                .map(|source| (Kind::Password, source));
+            let token = profile.token.as_ref().map(|source| (Kind::Token, source));
+            password.or(token).filter(|_| origin.is_of_start())
+        })?;
+        // What a command is told may itself be a secret, so it is not repeated.
+        let what = match source {
+            SecretSource::Environment => kind.variable().to_owned(),
+            _ => format!("the {kind} of the command line"),
+        };
+        Some(format!("{what} is not used here: it was given for {given}"))
     }
 
     /// What it all comes to.
@@ -376,6 +454,8 @@ impl Stack {
             // An empty one says: nobody else.
             authz: authz.filter(|authz| !authz.is_empty()),
             secret: said.secret(&auth),
+            recipient: self.recipient(),
+            withheld: self.withheld(),
             auth,
         })
     }
@@ -387,7 +467,7 @@ impl Stack {
 
     /// Forgets who was to log in by the options of `connect` and `authenticate`: somebody else is to.
     pub fn forget_identity(&mut self) {
-        for (origin, profile) in &mut self.0 {
+        for (origin, profile) in &mut self.layers {
             if *origin == Origin::Connect {
                 profile.user = None;
                 profile.authz = None;
@@ -450,8 +530,15 @@ impl Stack {
         };
         let said = self.in_force();
         let rows = SETTINGS.iter().map(|(name, show)| {
-            let said = said.0.iter().find_map(|(origin, profile)| {
-                Some((show(profile)?, origin.words(profile.line(name))))
+            let said = said.layers.iter().find_map(|(origin, profile)| {
+                let mut value = show(profile)?;
+                if ["password", "token"].contains(name) && origin.is_of_start() {
+                    value.push_str(match target {
+                        Some(_) => ", for this server and user only",
+                        None => ", for the first server and user only",
+                    });
+                }
+                Some((value, origin.words(profile.line(name))))
             });
             match said {
                 Some((value, origin)) => Setting {
@@ -586,7 +673,10 @@ pub fn at_start(
     ];
     layers.extend(server);
     layers.push(config.defaults());
-    Stack(layers)
+    Stack {
+        layers,
+        recipient: None,
+    }
 }
 
 /// The speakers of a connection that is made inside the shell: what was said for it alone comes before what the program was started
@@ -601,8 +691,11 @@ pub fn inside(
 ) -> Stack {
     let mut layers = vec![(Origin::Connect, options), server];
     let here = |stack: &Stack| stack.target().ok().map(|target| target.settle(None).0);
-    let mut stack = Stack(layers.clone());
-    stack.0.push(config.defaults());
+    let mut stack = Stack {
+        layers: layers.clone(),
+        recipient: None,
+    };
+    stack.layers.push(config.defaults());
     let elsewhere = started.is_some_and(|started| here(started) != here(&stack));
     layers.push((
         Origin::CommandLine,
@@ -614,7 +707,18 @@ pub fn inside(
     ));
     layers.push((Origin::Environment, Profile::environment()));
     layers.push(config.defaults());
-    Stack(layers)
+    Stack {
+        layers,
+        recipient: None,
+    }
+}
+
+/// Who is logged in on this machine, as cyradm takes it.
+pub fn local_user() -> Option<String> {
+    ["USER", "LOGNAME"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok())
+        .filter(|name| !name.is_empty())
 }
 
 /// The file as it is written.

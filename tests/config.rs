@@ -197,7 +197,13 @@ fn each_setting_is_shown_with_its_source() {
         .run()
         .ok()
         .never_says("hunter2");
-    assert_eq!(setting(&run, "password").1, "environment");
+    assert_eq!(
+        setting(&run, "password"),
+        (
+            "from the variable IMAPADM_PASSWORD, for this server and user only".into(),
+            "environment".into()
+        )
+    );
     let run = with(config)
         .args(["-w", "hunter2hunter2", "--show-config", "x"])
         .run()

@@ -26,9 +26,12 @@ fn items<'a>(run: &'a Run, item: &str) -> Vec<&'a str> {
 
 /// With a password that is everybody's, as it is nobody's in particular.
 fn everybody(server: &Server) -> Imapadm {
-    Imapadm::on(server)
-        .no_password()
-        .env("IMAPADM_PASSWORD", &server.password)
+    let run = Imapadm::on(server).no_password();
+    run.file(
+        ".netrc",
+        format!("machine localhost password {}\n", server.password),
+    );
+    run
 }
 
 #[test]

@@ -846,19 +846,19 @@ fn after_connecting_elsewhere_tab_knows_the_new_server() {
         run.file("both.pem", both.concat()),
         run.file("password", format!("{}\n", one.password)),
     );
-    let run = run
-        .arg("--cafile")
-        .arg(both)
-        .arg("--password-file")
-        .arg(password);
-    let keyboard = Keyboard::at(run);
-    keyboard.line(&format!("connect -u {} localhost:{}", one.admin, one.imap));
+    let keyboard = Keyboard::at(run.arg("--cafile").arg(both));
+    // A password of the command line would be the first server's alone.
+    let password = format!("--password-file '{}'", password.display());
+    keyboard.line(&format!(
+        "connect -u {} {password} localhost:{}",
+        one.admin, one.imap
+    ));
     // Asks for the names of the first level.
     keyboard.type_("lam Dra\t");
     keyboard.wait_for_last_line(&format!("{}@localhost> lam Drafts", one.admin));
     keyboard.drop_line();
     keyboard.line(&format!(
-        "connect -u {} localhost:{}",
+        "connect -u {} {password} localhost:{}",
         other.admin, other.imap
     ));
     let prompt = format!("{}@localhost>", other.admin);
@@ -1170,11 +1170,24 @@ fn secrets_and_lines_with_a_leading_blank_are_not_kept() {
         "connect --password=hunter2 localhost:1",
         "connect -password hunter2 localhost:1",
         "noop; connect imap://u:hunter2@localhost:1",
+        "connect --pas hunter2 localhost:1",
+        "connect -whunter2 localhost:1",
+        "connect --passwort=hunter2 localhost:1",
+        "connect localhost 1 hunter2",
+        "login someone hunter2",
+        "conect -w hunter2 localhost:1",
         // Also over two lines.
         "connect 'imap://u:hunter2@localhost:1\r'",
     ] {
         let printed = keyboard.line(line);
         assert_lacks(&printed, "hunter2");
+    }
+    // What a command prints may be shown in an error, as its text is; but it is not kept.
+    for line in [
+        "connect --token-command 'echo hunter2' localhost:1",
+        "connect --password-c 'echo hunter2' localhost:1",
+    ] {
+        keyboard.line(line);
     }
     keyboard.line("help quit");
     let history = keyboard.history();
@@ -1184,6 +1197,13 @@ fn secrets_and_lines_with_a_leading_blank_are_not_kept() {
     // Nor does the running shell bring them back.
     keyboard.type_("\x1b[A\x1b[A\x1b[A");
     keyboard.wait_for_last_line("imapadm> help quit");
+    // The same words elsewhere are no secret.
+    keyboard.line("");
+    keyboard.line("sam x y -w");
+    keyboard.line("connect --password-file /nowhere localhost:1");
+    let history = keyboard.history();
+    assert_has(&history, "\nsam x y -w\n");
+    assert_has(&history, "--password-file /nowhere");
     keyboard.drop_line();
     keyboard.type_("\x04");
     keyboard.ends_with(0);

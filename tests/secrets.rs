@@ -15,6 +15,8 @@ use super::support::pty::Terminal;
 use super::support::run::{Imapadm, Run, signal, wait};
 use super::support::servers::{Server, cyrus, dovecot};
 
+const PASSWORD: &str = "hunter2hunter2";
+
 const SOON: Duration = Duration::from_secs(15);
 
 fn chmod(path: &Path, mode: u32) {
@@ -636,6 +638,98 @@ fn a_password_command_that_fails_does_not_tell() {
     assert!(!ended.stdout.contains("half-a-secret"), "{ended}");
     // The command itself is quoted, so once.
     assert_eq!(ended.stderr.matches("half-a-secret").count(), 1, "{ended}");
+}
+
+// ---- whom a secret was given for
+
+/// Whether somebody tried to log in there.
+fn was_tried(server: &Faulty) -> bool {
+    let received = server.received();
+    received
+        .iter()
+        .any(|line| line.contains("AUTHENTICATE") || line.contains("LOGIN "))
+}
+
+#[test]
+fn a_secret_of_the_start_goes_to_no_other_server() {
+    for named in [true, false] {
+        for source in ["environment", "token", "file", "word", "command"] {
+            let (first, other) = (open_door(), open_door());
+            let mut run = Imapadm::bare().args(["--notls", "-u", "someone", "--allow-cleartext"]);
+            let word = match source {
+                "environment" => {
+                    run = run.env("IMAPADM_PASSWORD", PASSWORD);
+                    "IMAPADM_PASSWORD"
+                }
+                "token" => {
+                    run = run.env("IMAPADM_TOKEN", PASSWORD);
+                    "IMAPADM_TOKEN"
+                }
+                "file" => {
+                    let file = run.file("secret", PASSWORD);
+                    run = run.arg("--password-file").arg(file);
+                    "the password of the command line"
+                }
+                "command" => {
+                    run = run.args(["--password-command", "echo hunter2hunter2"]);
+                    "the password of the command line"
+                }
+                _ => {
+                    run = run.args(["-w", PASSWORD]);
+                    "the password of the command line"
+                }
+            };
+            let connect =
+                |server: &Faulty| format!("connect --notls -u someone localhost {}", server.port);
+            let run = match named {
+                true => run.arg(format!("localhost:{}", first.port)),
+                false => run.args(["-c", &connect(&first)]),
+            };
+            // Back to the first one, and over to the other.
+            let run = run.args([
+                "-c",
+                "session",
+                "-c",
+                &connect(&first),
+                "-c",
+                "session",
+                "-c",
+                &connect(&other),
+            ]);
+            let run = run.limit(SOON).through(&["setsid", "-w"]).run();
+            assert_eq!(run.stdout.matches("user\tsomeone").count(), 2, "{run}");
+            let run = run.fails(6).complains(word).complains("is not used");
+            run.complains(&format!("someone at localhost:{}", first.port))
+                .never_says(PASSWORD);
+            assert!(
+                was_tried(&first) && !was_tried(&other),
+                "{:?}",
+                other.received()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_secret_of_the_start_goes_to_no_other_user() {
+    for command in [
+        "authenticate other",
+        "connect --notls -u other localhost PORT",
+    ] {
+        let server = open_door();
+        let command = command.replace("PORT", &server.port.to_string());
+        let run = Imapadm::on_port(server.port)
+            .no_password()
+            .env("IMAPADM_PASSWORD", PASSWORD);
+        let run = run.args(["-c", "session", "-c", &command]).limit(SOON);
+        let run = run.through(&["setsid", "-w"]).run().says("user\tsomeone");
+        run.fails(6)
+            .complains("IMAPADM_PASSWORD is not used")
+            .never_says(PASSWORD);
+        let logins = server.received();
+        let logins = logins.iter().filter(|line| line.contains("AUTHENTICATE"));
+        assert_eq!(logins.count(), 1);
+    }
 }
 
 // ---- the user's own files, and what else may stand in their place

@@ -7,7 +7,6 @@ use imapadm::admin::acl::{RightsChange, check_identifier};
 use imapadm::session::{Capabilities, MailboxName, RAW};
 
 use super::commands::check_entry;
-use super::words::may_hold_secret;
 use super::{Shell, find, no_command};
 use crate::report::Report;
 
@@ -120,6 +119,8 @@ pub struct Flag {
     pub value: Option<&'static str>,
     /// One line of help.
     pub help: &'static str,
+    /// Whether the value is, or may hold, a password or a token: such a line is not kept and not repeated.
+    pub secret: bool,
 }
 
 /// How a command may stand beside others that are in flight.
@@ -349,12 +350,7 @@ impl Command {
         let group = self.repeated().len();
         if group == 0 && plain.len() > self.arguments.len() {
             let extra = plain[self.arguments.len()].as_str();
-            let line = [self.name, &plain.join(" ")].join(" ");
-            let extra = if may_hold_secret(extra) || may_hold_secret(&line) {
-                "…"
-            } else {
-                extra
-            };
+            let extra = if self.takes_secrets() { "…" } else { extra };
             let hint = if extra.starts_with('-') {
                 "options stand in front"
             } else {
@@ -395,33 +391,46 @@ impl Command {
         ))
     }
 
+    /// Whether an option of it takes a secret.
+    pub fn takes_secrets(&self) -> bool {
+        self.flags.iter().any(|flag| flag.secret)
+    }
+
+    /// The options that a word could name: the one with that letter or that name, or else all whose name begins so.
+    pub fn fitting(&self, word: &str) -> impl Iterator<Item = &'static Flag> + use<> {
+        let word = word.split_once('=').map_or(word, |(name, _)| name);
+        let name = word.trim_start_matches('-').to_owned();
+        let mut letters = name.chars();
+        let letter = match (letters.next(), letters.next(), word.starts_with("--")) {
+            (Some(letter), None, false) => Some(letter),
+            _ => None,
+        };
+        let is_named = move |flag: &Flag| {
+            (letter.is_some() && flag.short == letter) || flag.name == name.as_str()
+        };
+        let exact = self.flags.iter().find(|flag| is_named(flag));
+        let name = word.trim_start_matches('-').to_owned();
+        let begins =
+            move |flag: &&Flag| exact.is_none() && !name.is_empty() && flag.name.starts_with(&name);
+        exact.into_iter().chain(self.flags.iter().filter(begins))
+    }
+
     /// The option that a word names, also when abbreviated.
     pub fn flag(&self, word: &str) -> Result<&'static Flag, Error> {
-        let name = word.trim_start_matches('-');
-        let mut letters = name.chars();
-        if let (Some(letter), None, false) =
-            (letters.next(), letters.next(), word.starts_with("--"))
-            && let Some(flag) = self.flags.iter().find(|flag| flag.short == Some(letter))
-        {
-            return Ok(flag);
-        }
-        let mut fitting = self
-            .flags
-            .iter()
-            .filter(|flag| !name.is_empty() && flag.name.starts_with(name));
+        let mut fitting = self.fitting(word);
+        // `-wSECRET` has no blank where it should, and is not repeated.
+        let word = match word.char_indices().nth(2) {
+            Some((end, _)) if self.takes_secrets() && !word.starts_with("--") => {
+                format!("{}…", &word[..end])
+            }
+            _ => word.to_owned(),
+        };
         match (fitting.next(), fitting.next()) {
             (Some(flag), None) => Ok(flag),
-            (Some(first), Some(_)) => {
-                self.flags
-                    .iter()
-                    .find(|flag| flag.name == name)
-                    .ok_or_else(|| {
-                        self.misuse(&format!(
-                            "{word} could be --{} or another option; write it out",
-                            first.name
-                        ))
-                    })
-            }
+            (Some(first), Some(_)) => Err(self.misuse(&format!(
+                "{word} could be --{} or another option; write it out",
+                first.name
+            ))),
             (None, _) => Err(self.misuse(&format!(
                 "it has no option {word} (write -- before a word that begins with a dash)"
             ))),
@@ -435,12 +444,19 @@ impl Command {
 }
 
 /// A command's words, read.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Input {
     /// The command.
     pub command: &'static Command,
     options: Vec<(&'static str, String)>,
     words: Vec<String>,
+}
+
+/// Without its words, which may hold a secret.
+impl std::fmt::Debug for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Input({})", self.command.name)
+    }
 }
 
 impl Input {

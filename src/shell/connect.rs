@@ -17,7 +17,7 @@ use secrecy::SecretString;
 
 use super::ask::ask;
 use super::{Shell, trace};
-use crate::config::{Origin, Plan, Profile, Stack};
+use crate::config::{Origin, Plan, Profile, Stack, local_user};
 use crate::known::KnownServers;
 use crate::report::complain;
 use crate::report::escape::escape;
@@ -34,7 +34,9 @@ impl Shell {
     /// # Errors
     /// [`Error::Usage`] if there was none.
     pub fn last(&self) -> Result<Stack, Error> {
-        self.last.clone().ok_or_else(|| {
+        let last = self.last.clone();
+        let last = last.map(|stack| stack.with_secrets_for(self.recipient()));
+        last.ok_or_else(|| {
             Error::Usage(
                 "no server is named and none was connected to before; name one: connect SERVER"
                     .into(),
@@ -239,6 +241,10 @@ impl Shell {
 
     /// Logs in, with what is wanted in its order; a password that is asked for is asked for again when it was wrong.
     fn log_in(&mut self, session: &mut Session, plan: &Plan) -> Result<(), Error> {
+        // From here on the secrets of the program's start are this server's and this user's.
+        if self.recipient.is_none() {
+            self.recipient.clone_from(&plan.recipient);
+        }
         let token = matches!(plan.secret, Some((Kind::Token, _)));
         let methods = session.login_methods(&plan.auth, plan.authz.is_some(), token)?;
         let bare = |method: &Method| method.needs() == Needs::Nothing;
@@ -284,6 +290,11 @@ impl Shell {
                 None => (Kind::Password, SecretSource::Prompt),
             },
         };
+        if matches!(source, SecretSource::Prompt)
+            && let Some(withheld) = &plan.withheld
+        {
+            complain(withheld);
+        }
         let user = user
             .or_else(local_user)
             .ok_or_else(|| Error::Usage("no user is named; name one with --user".into()))?;
@@ -403,14 +414,6 @@ fn in_netrc(host: &str, user: Option<&str>) -> Option<(Option<String>, SecretStr
         complain(&format!("warning: {error}"));
         None
     })
-}
-
-/// Who is logged in on this machine, as cyradm takes it.
-fn local_user() -> Option<String> {
-    ["USER", "LOGNAME"]
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok())
-        .filter(|name| !name.is_empty())
 }
 
 /// Shows a certificate that nobody vouches for, to somebody who is to judge it.

@@ -10,6 +10,7 @@ mod complete;
 mod connect;
 pub mod editor;
 pub mod script;
+mod secret;
 mod trace;
 mod words;
 
@@ -20,11 +21,12 @@ use imapadm::session::MailboxName;
 use imapadm::{Error, Session};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::config::{self, Config, Origin, Profile, Stack};
+use crate::config::{self, Config, Origin, Profile, Recipient, Stack};
 use crate::report::complain;
 use crate::report::escape::escape;
 use command::{Command, Input};
 use complete::Cache;
+use secret::may_hold_secret;
 
 /// What the program was started with.
 #[derive(Debug, Clone)]
@@ -74,6 +76,8 @@ pub struct Shell {
     cache: Cache,
     /// What was said of the last connection.
     last: Option<Stack>,
+    /// The first server that was logged in to, and its user.
+    recipient: Option<Recipient>,
 }
 
 impl Shell {
@@ -86,7 +90,21 @@ impl Shell {
             password: None,
             cache: Cache::default(),
             last: None,
+            recipient: None,
         }
+    }
+
+    /// All that is said of a connection that is made by a command, and whom the secrets of the program's start are for.
+    pub fn inside(&self, options: Profile, server: (Origin, Profile)) -> Stack {
+        let stack = self.settings.inside(options, server);
+        stack.with_secrets_for(self.recipient())
+    }
+
+    /// Whom the secrets of the command line and of the environment are for, as soon as that is settled: the server that the program was
+    /// started with, or else the first one that was logged in to.
+    fn recipient(&self) -> Option<Recipient> {
+        let started = || self.settings.started.as_ref()?.recipient();
+        self.recipient.clone().or_else(started)
     }
 
     /// The session, or an error that says how to get one.
@@ -120,7 +138,7 @@ impl Shell {
             let password = password.expose_secret();
             line.trim() == password || line.split_whitespace().any(|word| word == password)
         });
-        own || words::may_hold_secret(line)
+        own || may_hold_secret(line)
     }
 
     /// Passes on what the server said unasked.
@@ -192,11 +210,7 @@ pub fn find(name: &str) -> Option<&'static Command> {
 
 /// There is no such command; perhaps the nearest one was meant.
 fn no_command(name: &str) -> Error {
-    let name = if words::may_hold_secret(name) {
-        "…"
-    } else {
-        name
-    };
+    let name = if may_hold_secret(name) { "…" } else { name };
     Error::Usage(match nearest(name) {
         Some(nearest) => {
             format!("there is no command {name:?}; did you mean {nearest}? help lists all")

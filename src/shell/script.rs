@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 use imapadm::{Error, Session, files};
 
 use super::command::{Collect, Flow, Input, Step};
-use super::words::{self, Commands, Lexer};
+use super::secret::may_hold_secret;
+use super::words::{Commands, Lexer};
 use super::{Shell, find, read};
 use crate::report::{Place, Report, complain};
 
@@ -762,7 +763,7 @@ impl Place {
 /// A command as messages show it: what could hold a password is left out, and of a long one the end.
 fn shown(typed: &str) -> String {
     const LONGEST: usize = 200;
-    if words::may_hold_secret(typed) {
+    if may_hold_secret(typed) {
         "(a command with a password)".to_owned()
     } else if typed.chars().count() > LONGEST {
         typed.chars().take(LONGEST).chain(['…']).collect()

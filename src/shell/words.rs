@@ -307,30 +307,6 @@ fn place(spot: Spot) -> String {
     }
 }
 
-/// Whether a line may hold a password, and so must not be kept or shown: a server with `user:password@` in front, a password
-/// option, a login.
-pub fn may_hold_secret(line: &str) -> bool {
-    let commands =
-        split(line).unwrap_or_else(|_| vec![line.split_whitespace().map(str::to_owned).collect()]);
-    commands.iter().any(|words| {
-        let is_login =
-            words.len() > 2 && ["login", "auth", "authenticate"].contains(&words[0].as_str());
-        is_login || words.iter().any(|word| is_secret(word))
-    })
-}
-
-fn is_secret(word: &str) -> bool {
-    let option = word.trim_start_matches('-');
-    let is_option = option.len() < word.len();
-    let password =
-        is_option && (option.starts_with("pass") || option == "w" || option.starts_with("w="));
-    let server = word.split_once("://").map_or(word, |(_, rest)| rest);
-    password
-        || server
-            .rsplit_once('@')
-            .is_some_and(|(user, _)| user.contains(':'))
-}
-
 /// The word being typed at the end of a line, for completion: where it starts, its text so far, the words before it in the same
 /// command, and the quote that is open.
 pub struct Partial {
@@ -508,28 +484,6 @@ mod tests {
         let at = partial("lm user\\ x ");
         assert_eq!((at.start, at.text.as_str()), (11, ""));
         assert_eq!(at.before, ["lm", "user x"]);
-    }
-
-    #[test]
-    fn lines_with_a_password_are_known() {
-        for line in [
-            "connect imap://bob:secret@host",
-            "connect bob:secret@host",
-            "login bob secret",
-            "login --password secret",
-            "login -w secret",
-            "login -password=x 'a",
-        ] {
-            assert!(may_hold_secret(line), "{line}");
-        }
-        for line in [
-            "connect imap://bob@host",
-            "lam user.bob",
-            "sam user.bob bob -x",
-            "connect host:143",
-        ] {
-            assert!(!may_hold_secret(line), "{line}");
-        }
     }
 
     proptest! {

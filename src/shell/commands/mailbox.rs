@@ -187,18 +187,21 @@ pub static LIST: Command = Command {
             short: Some('s'),
             value: None,
             help: "only those you are subscribed to",
+            secret: false,
         },
         Flag {
             name: "status",
             short: None,
             value: None,
             help: "with the counts of their messages",
+            secret: false,
         },
         Flag {
             name: "myrights",
             short: None,
             value: None,
             help: "with your own rights on them",
+            secret: false,
         },
     ],
     arguments: &[

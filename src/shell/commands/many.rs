@@ -21,12 +21,14 @@ pub(super) const RECURSIVE: Flag = Flag {
     short: Some('r'),
     value: None,
     help: "with all mailboxes below it",
+    secret: false,
 };
 pub(super) const YES: Flag = Flag {
     name: "yes",
     short: Some('y'),
     value: None,
     help: "change many mailboxes without asking",
+    secret: false,
 };
 
 /// What a command is for.

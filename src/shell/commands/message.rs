@@ -15,6 +15,7 @@ const YES: Flag = Flag {
     short: Some('y'),
     value: None,
     help: "remove them without asking",
+    secret: false,
 };
 
 pub static SELECT: Command = Command {

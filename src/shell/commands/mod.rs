@@ -91,6 +91,7 @@ const PARTITION_FLAG: Flag = Flag {
     short: None,
     value: Some("PARTITION"),
     help: "where to put it (Cyrus alone has partitions)",
+    secret: false,
 };
 
 /// The partition of a command that takes it as an option and as a last word.

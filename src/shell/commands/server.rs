@@ -12,7 +12,7 @@ use super::super::Shell;
 use super::super::command::{Argument, Command, Count, Flag, Flow, Input, Kind, Step};
 use super::message::access;
 use super::{alone, submit};
-use crate::config::{Origin, Profile, security_word};
+use crate::config::{Origin, Profile, read_seconds, read_separator, security_word};
 use crate::report::{Report, Value};
 
 const OPTIONAL_SERVER: Argument = Argument {
@@ -38,6 +38,7 @@ const fn switch(name: &'static str, help: &'static str) -> Flag {
         short: None,
         value: None,
         help,
+        secret: false,
     }
 }
 
@@ -48,6 +49,15 @@ const fn option(name: &'static str, value: &'static str, help: &'static str) -> 
         short: None,
         value: Some(value),
         help,
+        secret: false,
+    }
+}
+
+/// An option whose value is, or may hold, a secret.
+const fn secret(name: &'static str, value: &'static str, help: &'static str) -> Flag {
+    Flag {
+        secret: true,
+        ..option(name, value, help)
     }
 }
 
@@ -55,26 +65,40 @@ const USER: Flag = Flag {
     short: Some('u'),
     ..option("user", "USER", "who logs in")
 };
-const AUTHZ: Flag = option("authz", "USER", "whom to act as");
+const AUTHZ: Flag = Flag {
+    short: Some('z'),
+    ..option("authz", "USER", "whom to act as")
+};
 const MECHANISMS: Flag = option(
     "mechanisms",
     "LIST",
     "the mechanisms that will do, the best first",
 );
-const AUTH: Flag = option("auth", "LIST", "the same as --mechanisms");
+const AUTH: Flag = Flag {
+    short: Some('a'),
+    ..option("auth", "LIST", "the same as --mechanisms")
+};
+const PASSWORD: Flag = Flag {
+    short: Some('w'),
+    ..secret(
+        "password",
+        "PASSWORD",
+        "the password itself, for all to see who look on",
+    )
+};
 const PASSWORD_FD: Flag = option(
     "password-fd",
     "N",
     "the file descriptor N gives the password",
 );
 const TOKEN_FILE: Flag = option("token-file", "FILE", "a bearer token is its first line");
-const TOKEN_COMMAND: Flag = option("token-command", "COMMAND", "it prints a bearer token");
+const TOKEN_COMMAND: Flag = secret("token-command", "COMMAND", "it prints a bearer token");
 const SYSTEM_ROOTS: Flag = switch("system-roots", "trust the system's authorities too");
 const TLS_SERVER_NAME: Flag = option("tls-server-name", "NAME", "the name in the certificate");
 const NO_VERIFY: Flag = switch("no-verify", "accept any certificate");
 const ALLOW_CLEARTEXT: Flag = switch("allow-cleartext", "a password may cross a network so");
 const PASSWORD_FILE: Flag = option("password-file", "FILE", "the password is its first line");
-const PASSWORD_COMMAND: Flag = option("password-command", "COMMAND", "it prints the password");
+const PASSWORD_COMMAND: Flag = secret("password-command", "COMMAND", "it prints the password");
 const TLS: Flag = switch("tls", "TLS from the start");
 const STARTTLS_FLAG: Flag = switch("starttls", "STARTTLS, and no session without it");
 const NOTLS: Flag = switch("notls", "no TLS");
@@ -82,11 +106,30 @@ const CAFILE: Flag = option("cafile", "FILE", "authorities to trust");
 const CADIR: Flag = option("cadir", "DIR", "a folder of authorities to trust");
 const CAPATH: Flag = option("capath", "DIR", "the same as --cadir");
 const CERT: Flag = option("cert", "FILE", "the client's certificate");
-const TLSKEY: Flag = option("tlskey", "FILE", "its key; alone, a file with both");
+const TLSKEY: Flag = Flag {
+    short: Some('t'),
+    ..option("tlskey", "FILE", "its key; alone, a file with both")
+};
 const PIN: Flag = option(
     "pin",
     "FINGERPRINT",
     "the only certificate that will do, sha256:HEX",
+);
+
+const PORT: Flag = Flag {
+    short: Some('p'),
+    ..option("port", "PORT", "the same as the word PORT")
+};
+const TIMEOUT: Flag = option(
+    "timeout",
+    "SECONDS",
+    "how long to connect, and to wait for each sign of life",
+);
+const COMPRESS: Flag = switch("compress", "compress both directions where the server can");
+const SEPARATOR: Flag = option(
+    "separator",
+    "CHARACTER",
+    "the hierarchy separator of a server that won't say",
 );
 
 const MINSSF: Flag = option("minssf", "BITS", "refuse a weaker encryption than this");
@@ -109,6 +152,7 @@ macro_rules! connection_flags {
             AUTHZ,
             AUTH,
             MECHANISMS,
+            PASSWORD,
             PASSWORD_FILE,
             PASSWORD_FD,
             PASSWORD_COMMAND,
@@ -135,9 +179,14 @@ pub static CONNECT: Command = Command {
     name: "connect",
     aliases: &["server", "servername"],
     flags: connection_flags!(
-        [USER]
+        [PORT, USER]
         [TLS, STARTTLS_FLAG]
-        [switch("noauthenticate", "leave the login to authenticate")]
+        [
+            TIMEOUT,
+            COMPRESS,
+            SEPARATOR,
+            switch("noauthenticate", "leave the login to authenticate")
+        ]
     ),
     arguments: &[OPTIONAL_SERVER, OPTIONAL_PORT],
     summary: "connect to a server and log in",
@@ -150,15 +199,24 @@ pub static CONNECT: Command = Command {
 };
 
 fn connect(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
-    let server = match input.word(0) {
-        Some(word) => Some(shell.settings.config.server(word, input.word(1))?),
-        None => None,
+    let port = match (input.option("port"), input.word(1)) {
+        (Some(_), Some(_)) => return Err(input.command.misuse("the port is named twice")),
+        (option, word) => option.or(word),
     };
-    let options = profile(input)?;
+    let mut options = profile(input)?;
+    let server = match input.word(0) {
+        Some(word) => Some(shell.settings.config.server(word, port)?),
+        None => {
+            if port.is_some() {
+                options.port = Profile::notation("localhost", port)?.port;
+            }
+            None
+        }
+    };
     let login = !input.has("noauthenticate");
     alone(move |shell, out| {
         let stack = match server {
-            Some(server) => shell.settings.inside(options, server),
+            Some(server) => shell.inside(options, server),
             None => {
                 let mut stack = shell.last()?;
                 stack.push(Origin::Connect, options);
@@ -174,6 +232,28 @@ fn connect(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
 fn number(input: &Input, name: &str, what: &str) -> Result<Option<u32>, Error> {
     let number = input.option(name).map(str::parse).transpose();
     number.map_err(|_| input.command.misuse(&format!("--{name} is {what}")))
+}
+
+/// The value of an option, read as on the command line.
+fn value<T>(
+    input: &Input,
+    name: &str,
+    read: fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, Error> {
+    let value = input.option(name).map(read).transpose();
+    value.map_err(|error| input.command.misuse(&format!("--{name}: {error}")))
+}
+
+/// The one place where a secret is said to come from.
+fn one_secret<const N: usize>(
+    input: &Input,
+    sources: [Option<SecretSource>; N],
+) -> Result<Option<SecretSource>, Error> {
+    let mut sources = sources.into_iter().flatten();
+    match (sources.next(), sources.next()) {
+        (_, Some(_)) => Err(input.command.misuse("the secret is given twice")),
+        (source, None) => Ok(source),
+    }
 }
 
 /// What the options say of a connection.
@@ -227,13 +307,25 @@ fn profile(input: &Input) -> Result<Profile, Error> {
         tls_server_name: text("tls-server-name"),
         verify: input.has("no-verify").then_some(false),
         allow_cleartext: yes("allow-cleartext"),
-        password: path("password-file")
-            .map(SecretSource::File)
-            .or(descriptor.map(SecretSource::Descriptor))
-            .or(text("password-command").map(SecretSource::Command)),
-        token: path("token-file")
-            .map(SecretSource::File)
-            .or(text("token-command").map(SecretSource::Command)),
+        password: one_secret(
+            input,
+            [
+                path("password-file").map(SecretSource::File),
+                descriptor.map(SecretSource::Descriptor),
+                text("password-command").map(SecretSource::Command),
+                text("password").map(|password| SecretSource::Given(password.into())),
+            ],
+        )?,
+        token: one_secret(
+            input,
+            [
+                path("token-file").map(SecretSource::File),
+                text("token-command").map(SecretSource::Command),
+            ],
+        )?,
+        timeout: value(input, "timeout", read_seconds)?,
+        separator: value(input, "separator", read_separator)?,
+        compress: yes("compress"),
         ..Profile::default()
     })
 }
