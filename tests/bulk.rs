@@ -1842,8 +1842,11 @@ fn overview(imap: &mut Session, of: Listing, pattern: &str, wanted: Wanted) -> V
     let none = MailboxName::pattern("").expect("a pattern");
     let pattern = MailboxName::pattern(pattern).expect("a pattern");
     let mut all = Vec::new();
-    imap.overview(of, &none, &pattern, wanted, |overview| all.push(overview))
-        .expect("an overview");
+    imap.overview(of, &none, &pattern, wanted, |overview| {
+        all.push(overview);
+        ControlFlow::Continue(())
+    })
+    .expect("an overview");
     all
 }
 
@@ -1912,7 +1915,9 @@ fn an_overview_that_breaks_off_is_an_error() {
                 ..Wanted::default()
             };
             let error = imap
-                .overview(Listing::All, &none, &pattern, wanted, |_| {})
+                .overview(Listing::All, &none, &pattern, wanted, |_| {
+                    ControlFlow::Continue(())
+                })
                 .expect_err("it broke off");
             assert_eq!(
                 (error.kind(), error.is_unknown()),
@@ -2024,4 +2029,385 @@ fn places_that_outlast_what_was_below_them_go_too() {
     );
     assert_eq!(run.stderr, "");
     assert_eq!(listed(&mut raw, "gap*"), BTreeSet::new());
+}
+
+/// The only object that a run wrote.
+#[track_caller]
+fn object(run: &Run) -> Value {
+    objects(run).pop().expect("an object")
+}
+
+/// The counts of an account, in the order done, unchanged, failed, unknown, not sent.
+#[track_caller]
+fn counts(account: &Value) -> [u64; 5] {
+    ["done", "unchanged", "failed", "unknown", "not_sent"].map(|key| {
+        let count = account[key].as_u64();
+        count.unwrap_or_else(|| panic!("no {key} in {account}"))
+    })
+}
+
+/// One command against a scripted server, as JSON.
+fn json_of(server: &Faulty, command: &str) -> Run {
+    Imapadm::on_port(server.port)
+        .args(["--format", "json", "-c", command])
+        .run()
+}
+
+#[test]
+fn of_several_identifiers_what_was_under_way_is_unknown_and_the_rest_not_sent() {
+    // The identifiers have to be sent as literals, each after a pause, so that the second is not sent before the first is answered.
+    for (command, left) in [
+        ("setacl m zoë lrs", 0),
+        ("setacl m zoë lrs böb lrs", 1),
+        ("setacl m zoë lrs böb lrs çed lrs", 2),
+        ("deleteacl m zoë böb", 1),
+        ("setacl 'm*' zoë lrs", 2),
+        ("setacl 'm*' zoë lrs böb lrs", 5),
+    ] {
+        let server = Faulty::script(|conn| {
+            conn.let_in(CAPABILITIES);
+            loop {
+                let (tag, command) = conn.expect_command();
+                if !command.contains("ACL") {
+                    conn.send(willing(&tag, &command, &numbered(3)));
+                    continue;
+                }
+                conn.send("+ go on\r\n");
+                conn.expect_line();
+                return;
+            }
+        });
+        let run = json_of(&server, command).fails(7);
+        let object = object(&run);
+        assert_eq!(object["error"]["kind"], "lost", "{run}");
+        assert_eq!(object["error"]["unknown"], true, "{run}");
+        if left == 0 {
+            assert_eq!(object["error"].get("account"), None, "{run}");
+        } else {
+            assert_eq!(
+                counts(&object["error"]["account"]),
+                [0, 0, 0, 1, left],
+                "{run}"
+            );
+            assert_eq!(object["rows"].as_array().expect("rows").len(), 1, "{run}");
+        }
+        assert!(!run.stderr.contains("changes nothing"), "{run}");
+    }
+}
+
+#[test]
+fn what_is_gone_already_has_a_row_and_is_unchanged() {
+    for (refused, account, kinds) in [
+        // Somebody else deleted one meanwhile.
+        ("m.b", [3, 1, 0, 0, 0], vec![("m.b", "already gone")]),
+        ("m", [3, 1, 0, 0, 0], vec![("m", "already gone")]),
+        (
+            "m.a m",
+            [2, 2, 0, 0, 0],
+            vec![("m.a", "already gone"), ("m", "already gone")],
+        ),
+    ] {
+        for command in ["deletemailbox -r m", "deletemailbox 'm*'"] {
+            let server = Faulty::script(move |conn| {
+                conn.let_in(CAPABILITIES);
+                conn.answer(|tag, command| match command.split_once(' ') {
+                    Some(("DELETE", name)) if refused.split(' ').any(|one| one == name) => {
+                        format!("{tag} NO [NONEXISTENT] Mailbox does not exist\r\n")
+                    }
+                    Some(("LIST", _)) if !command.ends_with("\"\"") => {
+                        let names = ["m", "m.a", "m.a.x", "m.b"].map(str::to_owned);
+                        willing(tag, command, &names)
+                    }
+                    _ => willing(tag, command, &[]),
+                });
+            });
+            let run = json_of(&server, command).ok();
+            let object = object(&run);
+            assert_eq!(counts(&object["account"]), account, "{run}");
+            let rows = object["rows"].as_array().expect("rows");
+            assert_eq!(rows.len(), 4, "{run}");
+            let unchanged: Vec<(&str, &str)> = rows
+                .iter()
+                .filter_map(|row| Some((row["mailbox"].as_str()?, row["unchanged"].as_str()?)))
+                .collect();
+            assert_eq!(unchanged, kinds, "{run}");
+            for row in rows {
+                assert_eq!(row["deleted"], row.get("unchanged").is_none(), "{row}");
+                assert_eq!(row.get("reason"), None, "{row}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_does_not_exist_before_anything_was_done_is_a_failure() {
+    let server = Faulty::script(|conn| {
+        conn.let_in(CAPABILITIES);
+        conn.answer(|tag, command| match command.split_once(' ') {
+            Some(("DELETE", _)) => format!("{tag} NO [NONEXISTENT] Mailbox does not exist\r\n"),
+            _ => willing(tag, command, &numbered(2)),
+        });
+    });
+    let run = json_of(&server, "deletemailbox 'm*'").fails(1);
+    assert_eq!(
+        counts(&object(&run)["error"]["account"]),
+        [0, 0, 2, 0, 0],
+        "{run}"
+    );
+}
+
+#[test]
+fn the_separator_of_the_mailboxs_own_line_counts() {
+    let lines = |own: &'static str| {
+        Faulty::script(move |conn| {
+            conn.let_in("ACL");
+            conn.answer(|tag, command| {
+                let data = match command {
+                    "NAMESPACE" => return format!("{tag} BAD what\r\n"),
+                    "LIST \"\" \"\"" => "* LIST (\\Noselect) NIL \"\"\r\n",
+                    "LIST \"\" Notes" | "LIST \"\" \"Notes\"" => own,
+                    "LIST \"\" Notes/*" | "LIST \"\" \"Notes/*\"" => {
+                        "* LIST (\\HasNoChildren) \"/\" Notes/x\r\n"
+                    }
+                    _ => "",
+                };
+                format!("{data}{tag} OK done\r\n")
+            });
+        })
+    };
+    let server = lines("* LIST (\\HasChildren) \"/\" Notes\r\n");
+    let run = json_of(&server, "deletemailbox -r Notes").ok();
+    assert_eq!(
+        received(&server, "DELETE"),
+        ["DELETE Notes/x", "DELETE Notes"],
+        "{run}"
+    );
+
+    // Whatever is done to all below it: what the server hides would be left out without a word.
+    for own in [
+        "* LIST (\\HasChildren) NIL Notes\r\n",
+        "* LIST (\\HASCHILDREN) \".\" Notes\r\n",
+    ] {
+        for (command, verb) in [
+            ("deletemailbox -r Notes", "DELETE"),
+            ("setacl -r Notes bob lrs", "SETACL"),
+        ] {
+            let server = lines(own);
+            let run = json_of(&server, command).fails(1);
+            let error = &object(&run)["error"];
+            assert_eq!(error["kind"], "incomplete", "{run}");
+            assert!(run.stderr.contains("lists none of them"), "{run}");
+            assert_eq!(received(&server, verb), Vec::<String>::new());
+        }
+    }
+}
+
+#[test]
+fn below_what_can_have_nothing_below_it_nothing_is_looked_for() {
+    for (attributes, lists) in [("\\NoInferiors", 1), ("\\Noinferiors \\Marked", 1), ("", 2)] {
+        let server = Faulty::script(move |conn| {
+            conn.let_in(CAPABILITIES);
+            conn.answer(|tag, command| match command.split_once(' ') {
+                Some(("LIST", _)) if command.contains("q3/*") => {
+                    format!("{tag} NO nothing can be below it\r\n")
+                }
+                Some(("LIST", _)) if command.contains("q3") => {
+                    format!("* LIST ({attributes}) \"/\" q3\r\n{tag} OK done\r\n")
+                }
+                _ => willing(tag, command, &[]),
+            });
+        });
+        let run = json_of(&server, "deletemailbox -r q3");
+        let asked = received(&server, "LIST")
+            .iter()
+            .filter(|command| command.contains("q3"))
+            .count();
+        assert_eq!(asked, lists, "{run}");
+        assert_eq!(received(&server, "DELETE").len(), 2 - lists, "{run}");
+    }
+}
+
+#[test]
+fn a_missing_extension_is_named_before_anything_is_sent() {
+    for (command, verb, _) in COMMANDS {
+        let extension = match verb {
+            "SETACL" | "DELETEACL" | "GETACL" => "ACL",
+            "SETQUOTA" | "GETQUOTAROOT" => "QUOTA",
+            "SETMETADATA" | "GETMETADATA" => "METADATA",
+            _ => continue,
+        };
+        let server = Faulty::script(|conn| {
+            conn.let_in("CHILDREN");
+            // Its LIST fails, too, which is not what is wrong.
+            conn.answer(|tag, _| format!("{tag} BAD what was that\r\n"));
+        });
+        for which in ["'m*'", "-r m"] {
+            let run = json_of(&server, &command.replace("WHICH", which)).fails(1);
+            let error = &object(&run)["error"];
+            assert_eq!(error["kind"], "unsupported", "{run}");
+            let text = error["text"].as_str().expect("a text");
+            assert!(
+                text.contains(&format!("the extension {extension} ")),
+                "{run}"
+            );
+        }
+        for verb in ["LIST", "NAMESPACE", verb] {
+            assert_eq!(received(&server, verb), Vec::<String>::new());
+        }
+    }
+    // The emptying of lists asks for them first.
+    let server = Faulty::script(|conn| {
+        conn.let_in("CHILDREN");
+        conn.answer(|tag, _| format!("{tag} BAD what was that\r\n"));
+    });
+    json_of(&server, "deleteacl 'm*' '*'")
+        .fails(1)
+        .complains("the extension ACL");
+    json_of(&server, "listmailbox --myrights 'm*'")
+        .fails(1)
+        .complains("MYRIGHTS needs the extension ACL");
+    json_of(&server, "listmailbox --status --myrights")
+        .fails(1)
+        .complains("MYRIGHTS needs the extension ACL");
+    assert_eq!(received(&server, "LIST"), Vec::<String>::new());
+}
+
+#[test]
+fn counts_that_cannot_be_read_are_reported_and_the_others_shown() {
+    for (bad, reported) in [
+        ("* STATUS m1 (MESSAGES x)\r\nTAG OK done\r\n", true),
+        ("TAG OK done\r\n", true),
+        ("TAG BAD what was that\r\n", true),
+        ("TAG NO [NOPERM] not that one\r\n", false),
+    ] {
+        let server = Faulty::script(move |conn| {
+            conn.let_in(CAPABILITIES);
+            let names = ["m0", "m1", "m2"].map(str::to_owned);
+            conn.answer(|tag, command| match command.strip_prefix("STATUS m1 ") {
+                Some(_) => bad.replace("TAG", tag),
+                None => willing(tag, command, &names),
+            });
+        });
+        let run = json_of(&server, "listmailbox --status 'm*'");
+        let object = object(&run);
+        let rows = object["rows"].as_array().expect("rows");
+        let messages: Vec<&Value> = rows.iter().map(|row| &row["messages"]).collect();
+        assert_eq!(messages, [&json!(0), &Value::Null, &json!(2)], "{run}");
+        if reported {
+            let run = run.fails(1).complains("1 of 3 failed: m1: ");
+            assert_eq!(object["error"]["kind"], "several", "{run}");
+            assert_eq!(
+                counts(&object["error"]["account"]),
+                [2, 0, 1, 0, 0],
+                "{run}"
+            );
+        } else {
+            assert_eq!(run.ok().stderr, "");
+        }
+    }
+}
+
+#[test]
+fn a_listing_without_end_ends_in_an_error() {
+    let server = Faulty::script(|conn| {
+        conn.let_in(CAPABILITIES);
+        let name = "n".repeat(4 << 20);
+        loop {
+            let (tag, command) = conn.expect_command();
+            if !command.starts_with("LIST") || command.ends_with("\"\"") {
+                conn.send(willing(&tag, &command, &[]));
+                continue;
+            }
+            // Until the client has gone.
+            loop {
+                conn.send(format!("* LIST () \"/\" {{{}}}\r\n{name}\r\n", name.len()));
+            }
+        }
+    });
+    for command in ["listacl '*'", "setacl '*' bob lrs", "deletemailbox -r m"] {
+        let run = Imapadm::on_port(server.port)
+            .through(&["/bin/sh", "-c", "ulimit -v 1048576; exec \"$@\"", "sh"])
+            .args(["--format", "json", "-c", command, "-c", "noop"])
+            .run()
+            .fails(1)
+            .complains("longer than can be kept");
+        let object = &objects(&run)[0];
+        assert_eq!(object["error"]["kind"], "too-long", "{run}");
+        assert_eq!(object["rows"], json!([]), "{run}");
+    }
+    assert_eq!(received(&server, "SETACL").len(), 0);
+    assert_eq!(received(&server, "DELETE").len(), 0);
+}
+
+#[test]
+fn the_memory_for_very_many_is_that_of_their_names() {
+    const MANY: usize = 20_000;
+    for (command, verb, data) in [
+        ("setacl '*' bob lrs", "SETACL", ""),
+        (
+            "listacl '*'",
+            "GETACL",
+            "* ACL NAME bob lrs zoe lrswipkxtea\r\n",
+        ),
+        (
+            "listmailbox --status",
+            "STATUS",
+            "* STATUS NAME (MESSAGES 3 UNSEEN 1)\r\n",
+        ),
+    ] {
+        let measured = Arc::new(AtomicBool::new(false));
+        let theirs = Arc::clone(&measured);
+        let server = Faulty::script(move |conn| {
+            conn.let_in("ACL LITERAL+");
+            loop {
+                let (tag, command) = conn.expect_command();
+                let mut words = command.split(' ');
+                let reply = match (words.next(), words.next()) {
+                    (Some("LIST"), _) if !command.ends_with("\"\"") => {
+                        let lines = (0..MANY).map(|number| {
+                            format!("* LIST (\\HasNoChildren) \".\" user.somebody{number:06}\r\n")
+                        });
+                        lines.collect()
+                    }
+                    (Some(have), Some(name)) if have == verb => data.replace("NAME", name),
+                    (Some("LOGOUT"), _) => {
+                        while !theirs.load(Ordering::SeqCst) {
+                            conn.stall(Duration::from_millis(5));
+                        }
+                        String::new()
+                    }
+                    _ => String::new(),
+                };
+                conn.send(format!("{reply}{tag} OK done\r\n"));
+            }
+        });
+        let run = Imapadm::on_port(server.port).args(["-c", command]);
+        let mut child = run.start();
+        drop(child.stdin.take());
+        let mut out = child.stdout.take().expect("stdout is piped");
+        let reading = thread::spawn(move || {
+            let mut text = String::new();
+            out.read_to_string(&mut text).expect("stdout");
+            text.lines().count()
+        });
+        until("LOGOUT", || !received(&server, "LOGOUT").is_empty());
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()));
+        let peak = status
+            .expect("its status")
+            .lines()
+            .find_map(|line| {
+                line.strip_prefix("VmHWM:")?
+                    .trim()
+                    .strip_suffix(" kB")?
+                    .parse()
+                    .ok()
+            })
+            .unwrap_or(0u64);
+        measured.store(true, Ordering::SeqCst);
+        assert!(wait(&mut child, SOON).expect("it ends").success());
+        let rows = reading.join().expect("rows");
+        assert_eq!(rows, if verb == "GETACL" { 2 * MANY } else { MANY });
+        // 16 MiB of it are the program itself, built for tests; half a KiB for each mailbox would be 10 MiB.
+        assert!((1..22_000).contains(&peak), "{command}: {peak} KiB");
+    }
 }

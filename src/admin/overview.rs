@@ -3,17 +3,19 @@
 //! One LIST where the server has LIST-STATUS (RFC 5819), LIST-MYRIGHTS (RFC 8440) and LIST-METADATA (RFC 9590), else a listing and many requests
 //! in the pipeline. Not here: a plain listing (`mailbox`).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 
+use crate::account::Outcome;
 use crate::error::Error;
-use crate::session::{Effect, MailboxName, Request, Session, State, Taken};
+use crate::session::{Effect, MailboxName, Pace, Request, Session, State, Taken};
 use crate::wire::cursor::ParseError;
 use crate::wire::encode::Encoder;
-use crate::wire::response::{Data, Status as StatusResponse};
+use crate::wire::response::{Condition, Data, Status as StatusResponse};
 
 use super::acl::{MyRights, Rights};
 use super::mailbox::{Listed, Listing, Mailbox, MailboxStatus, Status};
+use super::many::Tally;
 use super::metadata::{GetMetadata, Metadata, read_listed};
 
 /// What is asked of each mailbox.
@@ -203,22 +205,34 @@ impl<F: FnMut(Overview)> Waiting<F> {
     }
 }
 
+/// Mailboxes whose replies stand in memory together, where each has to be asked about on its own.
+const AT_A_TIME: usize = 5_000;
+
 /// Mailboxes of which something may still be told; a server that tells it later than this is not listened to any more.
 const MOST_WAITING: usize = 1_000;
 
 impl Session {
-    /// Calls `each` for every mailbox of a listing, with what is `wanted` of it; in one round trip where the server can do that.
+    /// Calls `each` for every mailbox of a listing, with what is `wanted` of it; in one round trip where the server can do that. After a
+    /// `Break` it hears of no more.
     ///
     /// # Errors
-    /// As [`list`](Self::list).
+    /// The server lacks the extension for what is wanted; [`Error::Several`] where replies about some mailboxes could not be read, of which
+    /// `each` has then heard without them; else as [`list_compact`](Self::list_compact).
     pub fn overview(
         &mut self,
         of: Listing,
         base: &MailboxName,
         pattern: &MailboxName,
         wanted: Wanted,
-        each: impl FnMut(Overview),
+        mut each: impl FnMut(Overview) -> ControlFlow<()>,
     ) -> Result<(), Error> {
+        if wanted.rights {
+            self.check_extension(&MyRights::new(pattern.clone()))?;
+        }
+        if !wanted.metadata.is_empty() {
+            let request = GetMetadata::new(pattern.clone(), wanted.metadata.clone())?;
+            self.check_extension(&request)?;
+        }
         let capabilities = self.capabilities()?;
         let revision2 = capabilities.has("IMAP4rev2");
         let extended = capabilities.has("LIST-EXTENDED") || revision2;
@@ -227,7 +241,7 @@ impl Session {
         let with_metadata = wanted.metadata.is_empty() || capabilities.has("LIST-METADATA");
         let special_use = capabilities.has("SPECIAL-USE");
         if !extended || !with_status || !with_rights || !with_metadata {
-            return self.overview_by_pipeline(of, base, pattern, wanted, each);
+            return self.overview_by_pipeline(of, base, pattern, &wanted, each);
         }
         let status = match wanted.status {
             true => Some(self.status_request(pattern.clone())?),
@@ -242,10 +256,15 @@ impl Session {
             metadata: wanted.metadata.clone(),
             special_use,
         };
+        let mut more = true;
         let mut waiting = Waiting {
             wanted,
             overviews: VecDeque::new(),
-            each,
+            each: |overview| {
+                if more {
+                    more = each(overview).is_continue();
+                }
+            },
         };
         let result = self.stream(request, &mut |data| waiting.take(data));
         while !waiting.overviews.is_empty() {
@@ -254,67 +273,89 @@ impl Session {
         result
     }
 
-    /// The same for servers that have only STATUS and MYRIGHTS.
+    /// The same for servers that have only STATUS, MYRIGHTS and GETMETADATA: a listing, and then so many of its mailboxes at a time.
     fn overview_by_pipeline(
         &mut self,
         of: Listing,
         base: &MailboxName,
         pattern: &MailboxName,
-        wanted: Wanted,
-        mut each: impl FnMut(Overview),
+        wanted: &Wanted,
+        mut each: impl FnMut(Overview) -> ControlFlow<()>,
     ) -> Result<(), Error> {
-        let mut all = Vec::new();
-        self.list_each(of, base, pattern, |listed| {
-            all.push(Overview::new(listed.to_mailbox()));
-            ControlFlow::Continue(())
-        })?;
-        let mailboxes = |all: &[Overview]| -> Vec<(MailboxName, usize)> {
-            let real = all.iter().enumerate();
-            real.filter(|(_, overview)| !overview.mailbox.is_only_a_name())
-                .map(|(at, overview)| (overview.mailbox.name.clone(), at))
-                .collect()
-        };
-        let mut grave = None;
-        if wanted.status {
-            let mut requests = Vec::new();
-            for (mailbox, at) in mailboxes(&all) {
-                requests.push((self.status_request(mailbox)?, at));
+        let all = self.list_compact(of, base, pattern)?;
+        let mut tally = Tally::default();
+        let mut all = all.iter().peekable();
+        while all.peek().is_some() {
+            let listed = all.by_ref().take(AT_A_TIME);
+            let mut overviews: Vec<Overview> = listed
+                .map(|listed| Overview::new(listed.to_mailbox()))
+                .collect();
+            let mut failed = BTreeMap::new();
+            if wanted.status {
+                let ask = |session: &mut Session, mailbox| session.status_request(mailbox);
+                let keep = |overview: &mut Overview, status| overview.status = Some(status);
+                self.ask_of(&mut overviews, &mut failed, ask, keep)?;
             }
-            self.run_each(requests, |at, result| match result {
-                Ok(status) => all[at].status = Some(status),
-                Err(error) if error.is_grave() => grave = Some(error),
-                // As with LIST-STATUS: what may not be told is left out.
-                Err(_) => {}
-            })?;
-        }
-        if wanted.rights && grave.is_none() {
-            let requests = mailboxes(&all)
-                .into_iter()
-                .map(|(mailbox, at)| (MyRights::new(mailbox), at));
-            self.run_each(requests, |at, result| match result {
-                Ok(rights) => all[at].rights = Some(rights.rights),
-                Err(error) if error.is_grave() => grave = Some(error),
-                Err(_) => {}
-            })?;
-        }
-        if !wanted.metadata.is_empty() && grave.is_none() {
-            let mut requests = Vec::new();
-            for (mailbox, at) in mailboxes(&all) {
-                requests.push((GetMetadata::new(mailbox, wanted.metadata.clone())?, at));
+            if wanted.rights {
+                let ask = |_: &mut Session, mailbox| Ok(MyRights::new(mailbox));
+                let keep = |overview: &mut Overview, rights: Rights| {
+                    overview.rights = Some(rights.rights);
+                };
+                self.ask_of(&mut overviews, &mut failed, ask, keep)?;
             }
-            self.run_each(requests, |at, result| match result {
-                Ok(metadata) => all[at].metadata = Some(metadata),
-                Err(error) if error.is_grave() => grave = Some(error),
-                Err(_) => {}
-            })?;
-        }
-        match grave {
-            Some(error) => Err(error),
-            None => {
-                all.into_iter().for_each(&mut each);
-                Ok(())
+            if !wanted.metadata.is_empty() {
+                let ask =
+                    |_: &mut Session, mailbox| GetMetadata::new(mailbox, wanted.metadata.clone());
+                let keep = |overview: &mut Overview, metadata| overview.metadata = Some(metadata);
+                self.ask_of(&mut overviews, &mut failed, ask, keep)?;
+            }
+            for (at, overview) in overviews.into_iter().enumerate() {
+                let mailbox = overview.mailbox.name.clone();
+                let result = failed.remove(&at).map_or(Ok(()), Err);
+                tally.count(mailbox, (), result, |()| Outcome::Done, &mut |_, (), _| {});
+                if each(overview).is_break() {
+                    return Ok(());
+                }
             }
         }
+        tally.finish().map(drop)
+    }
+
+    /// Asks something of each of these mailboxes. What the server refuses to tell is left out, as with LIST-STATUS; what can't be read, and
+    /// what it does not understand, goes into `failed`.
+    fn ask_of<R: Request>(
+        &mut self,
+        overviews: &mut [Overview],
+        failed: &mut BTreeMap<usize, Error>,
+        ask: impl Fn(&mut Session, MailboxName) -> Result<R, Error>,
+        keep: impl Fn(&mut Overview, R::Reply),
+    ) -> Result<(), Error> {
+        let mailboxes: Vec<(usize, MailboxName)> = overviews
+            .iter()
+            .enumerate()
+            .filter(|(_, overview)| !overview.mailbox.is_only_a_name())
+            .map(|(at, overview)| (at, overview.mailbox.name.clone()))
+            .collect();
+        let mut mailboxes = mailboxes.into_iter();
+        let mut over = None;
+        self.run_next(
+            &mut Pace::default(),
+            |session| {
+                let next = mailboxes.next();
+                Ok(next.map(|(at, mailbox)| (ask(session, mailbox), at)))
+            },
+            |at, result| {
+                match (result, overviews.get_mut(at)) {
+                    (Ok(reply), Some(overview)) => keep(overview, reply),
+                    (Ok(_), None) => {}
+                    (Err(error), _) if error.is_grave() => over = over.take().or(Some(error)),
+                    (Err(Error::Refused(refusal)), _) if refusal.condition == Condition::No => {}
+                    (Err(error), _) => drop(failed.entry(at).or_insert(error)),
+                }
+                ControlFlow::Continue(())
+            },
+        )?;
+        over.map_or(Ok(()), Err)
     }
 }
 

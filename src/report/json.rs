@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use imapadm::Error;
 use imapadm::visible::{is_plain, is_visible};
+use imapadm::{Account, Error};
 use serde::Serialize as _;
 use serde_json::ser::Formatter;
 
@@ -13,11 +13,13 @@ use super::{Cell, Place, Render, Value};
 #[derive(Default)]
 pub(super) struct Lines {
     rows: bool,
+    account: Option<Account>,
 }
 
 impl Render for Lines {
     fn begin(&mut self, out: &mut dyn Write, command: &str, place: &Place) -> io::Result<()> {
         self.rows = false;
+        self.account = None;
         out.write_all(b"{\"command\":")?;
         string(out, command)?;
         if let Some(file) = &place.file {
@@ -51,9 +53,19 @@ impl Render for Lines {
         out.write_all(b"}")
     }
 
+    fn account(&mut self, account: Account) {
+        self.account = Some(account);
+    }
+
     fn end(&mut self, out: &mut dyn Write, error: Option<&Error>) -> io::Result<()> {
         match error {
-            None => out.write_all(b"],\"ok\":true}\n"),
+            None => {
+                out.write_all(b"],\"ok\":true")?;
+                if let Some(account) = self.account.take() {
+                    counts(out, &account)?;
+                }
+                out.write_all(b"}\n")
+            }
             Some(error) => {
                 out.write_all(b"],\"ok\":false,\"error\":{\"kind\":")?;
                 string(out, error.kind())?;
@@ -68,17 +80,21 @@ impl Render for Lines {
                     out.write_all(b",\"unknown\":true")?;
                 }
                 if let Some(account) = error.account() {
-                    out.write_all(b",\"account\":{")?;
-                    for (at, (name, count)) in account.entries().into_iter().enumerate() {
-                        let comma = if at > 0 { "," } else { "" };
-                        write!(out, "{comma}\"{name}\":{count}")?;
-                    }
-                    out.write_all(b"}")?;
+                    counts(out, account)?;
                 }
                 out.write_all(b"}}\n")
             }
         }
     }
+}
+
+fn counts(out: &mut dyn Write, account: &Account) -> io::Result<()> {
+    out.write_all(b",\"account\":{")?;
+    for (at, (name, count)) in account.entries().into_iter().enumerate() {
+        let comma = if at > 0 { "," } else { "" };
+        write!(out, "{comma}\"{name}\":{count}")?;
+    }
+    out.write_all(b"}")
 }
 
 fn array<'a>(out: &mut dyn Write, words: impl Iterator<Item = &'a str>) -> io::Result<()> {

@@ -13,7 +13,7 @@ mod text;
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use imapadm::Error;
+use imapadm::{Account, Error};
 
 /// One value of a row, under its key.
 pub type Cell<'a> = (&'static str, Value<'a>);
@@ -79,6 +79,10 @@ trait Render {
     fn lists(&mut self) {}
     /// The rows of this command may be sorted, where that costs nobody anything.
     fn sort(&mut self) {}
+    /// The command was for many things, and this became of them.
+    fn account(&mut self, account: Account) {
+        let _ = account;
+    }
     fn end(&mut self, out: &mut dyn Write, error: Option<&Error>) -> io::Result<()>;
 }
 
@@ -118,6 +122,11 @@ impl Report {
     /// The order of the rows to come means nothing: people see them sorted.
     pub fn sort(&mut self) {
         self.render.sort();
+    }
+
+    /// The command was for many things, all of which are as they were asked for. What failed is in the command's error.
+    pub fn account(&mut self, account: Account) {
+        self.render.account(account);
     }
 
     /// Whether nothing more can be written.

@@ -245,6 +245,11 @@ fn list(_: &mut Shell, input: &Input) -> Result<Step, Error> {
             let session = shell.session()?;
             session.overview(of, &base, &pattern, wanted.clone(), |overview| {
                 told(&overview, &wanted, out);
+                if out.is_broken() {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
             })
         });
     }

@@ -127,7 +127,8 @@ pub(super) fn over(
         let result = work(shell.session()?, &targets, &mut teller);
         teller.progress.end();
         tell_passed_over(targets.passed_over());
-        result.map(drop)
+        out.account(result?);
+        Ok(())
     })
 }
 

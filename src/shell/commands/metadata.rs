@@ -1,6 +1,7 @@
 //! Metadata: getmetadata, setmetadata, and the short names of entries.
 
 use std::borrow::Cow;
+use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use imapadm::admin::mailbox::Listing;
@@ -204,7 +205,7 @@ fn list_metadata(
     session.overview(Listing::All, &base, &pattern, asked, |overview| {
         if overview.mailbox.is_only_a_name() {
             passed_over += 1;
-            return;
+            return ControlFlow::Continue(());
         }
         let told = overview.metadata.ok_or(Error::Missing {
             verb: "LIST",
@@ -212,12 +213,14 @@ fn list_metadata(
             advice: "you may need the right r (read) on the mailbox; see what is there with myrights",
         });
         tally.count(overview.mailbox.name, (), told, |_| Outcome::Done, &mut tell);
+        ControlFlow::Continue(())
     })?;
     if passed_over == 0 && tally.account().all() == 0 {
         return Err(Reach::Pattern(pattern).not_listed());
     }
     tell_passed_over(passed_over);
-    tally.finish().map(drop)
+    out.account(tally.finish()?);
+    Ok(())
 }
 
 /// What the first word stands for. Not the selected mailbox: without a word, or with an empty one, it is the server.
@@ -420,17 +423,24 @@ fn setmetadata(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
                 .set_metadata_request(mailbox.clone(), entries)?;
             submit(shell, request, move |(), out| set(&mailbox, out))
         }
-        Scope::Many(reach) => each(
-            input,
-            reach,
-            move |session, mailbox| {
-                let request = session.set_metadata_request(mailbox.clone(), entries.clone())?;
-                Ok([(request, ())])
-            },
-            name_row,
-            Some(("set", false)),
-            move |mailbox, (), (), out| set(mailbox, out),
-        ),
+        Scope::Many(reach) => {
+            // What is wrong with the words is wrong with them for every mailbox.
+            let any = MailboxName::typed("INBOX")?;
+            shell
+                .session()?
+                .set_metadata_request(any, entries.clone())?;
+            each(
+                input,
+                reach,
+                move |session, mailbox| {
+                    let request = session.set_metadata_request(mailbox.clone(), entries.clone())?;
+                    Ok([(request, ())])
+                },
+                name_row,
+                Some(("set", false)),
+                move |mailbox, (), (), out| set(mailbox, out),
+            )
+        }
     }
 }
 

@@ -153,7 +153,11 @@ fn submit_all<R: Request<Reply = ()> + Clone>(
             tally.count(mailbox.clone(), request, result, R::outcome, &mut tell);
         }
         tally.leave(left, stopped, &mut tell);
-        tally.finish().map(drop)
+        let account = tally.finish()?;
+        if all > 1 {
+            out.account(account);
+        }
+        Ok(())
     })))
 }
 
