@@ -1061,7 +1061,10 @@ port = "imaps"
             )
         );
         assert_eq!(of("timeout"), ("5", "/etc/x/config.toml:4, [defaults]"));
-        assert_eq!(of("password"), ("given", "command line"));
+        assert_eq!(
+            of("password"),
+            ("given, for this server and user only", "command line")
+        );
         assert_eq!(of("format"), ("text", "default"));
         assert_eq!(of("pin"), ("-", "default"));
     }
