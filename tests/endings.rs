@@ -1,5 +1,6 @@
 //! How sessions end: by the server's BYE in all its forms, by LOGOUT, and in the middle of a command.
 
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use imapadm::Session;
@@ -23,13 +24,7 @@ fn in_session(script: impl Fn(&mut Conn) + Send + Sync + 'static) -> Faulty {
 }
 
 fn library(server: &Faulty) -> Session {
-    let address = Address::Tcp {
-        host: "127.0.0.1".into(),
-        port: server.port,
-    };
-    let mut options = imapadm::Options::new(address);
-    options.security = imapadm::net::Security::None;
-    let mut session = Session::open(options).expect("a session");
+    let mut session = Session::open(options(server)).expect("a session");
     let credentials = Credentials::password("someone", "s3cret-Passw0rd".into());
     session.login(&credentials, &[]).expect("a login");
     session
@@ -131,8 +126,8 @@ fn after_a_bye_that_came_while_idle_nothing_is_sent() {
         "* BYE Autologout; idle for too long\r\n",
         "* OK soon\r\n* BYE Autologout\r\n",
     ] {
-        let (told, tell) = std::sync::mpsc::channel();
-        let told = std::sync::Mutex::new(told);
+        let (told, tell) = mpsc::channel();
+        let told = Mutex::new(told);
         let server = in_session(move |conn| {
             let (tag, _) = conn.expect_command();
             // In one piece with the answer: nobody can say that it came later.
@@ -170,4 +165,103 @@ fn limits_have_no_limit_and_an_outer_one_stays() {
     assert_eq!(error.unwrap_err().kind(), "interrupted");
     assert!(start.elapsed() < SOON);
     session.hurry(Duration::MAX);
+}
+
+fn options(server: &Faulty) -> imapadm::Options {
+    let address = Address::Tcp {
+        host: "127.0.0.1".into(),
+        port: server.port,
+    };
+    let mut options = imapadm::Options::new(address);
+    options.security = imapadm::net::Security::None;
+    options
+}
+
+#[test]
+fn a_change_may_take_longer_than_the_limit_on_silence_and_a_read_may_not() {
+    let (told, tell) = mpsc::channel();
+    let heard = Mutex::new(tell);
+    let server = in_session(move |conn| {
+        let (tag, command) = conn.expect_command();
+        assert!(command.starts_with("DELETE"), "{command}");
+        // Answered only once the client has waited for longer than its limit, twice.
+        let heard = heard.lock().unwrap();
+        heard.recv().unwrap();
+        heard.recv().unwrap();
+        conn.send(format!(
+            "* OK [INPROGRESS (\"{tag}\" 454 1000)] busy\r\n{tag} OK done\r\n"
+        ));
+        conn.expect_command();
+        conn.stall(FOREVER);
+    });
+    let mut options = options(&server);
+    options.timeouts.read = Duration::from_millis(100);
+    let mut session = Session::open(options).expect("a session");
+    let credentials = Credentials::password("someone", "s3cret-Passw0rd".into());
+    session.login(&credentials, &[]).expect("a login");
+    let progress = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&progress);
+    session.set_watch(Box::new(move |waiting| match waiting.silent {
+        Some(_) => drop(told.send(())),
+        None => seen
+            .lock()
+            .unwrap()
+            .push((waiting.verb, waiting.done, waiting.goal)),
+    }));
+    session.delete("a").expect("a late answer");
+    let progress = progress.lock().unwrap().clone();
+    assert_eq!(progress, [("DELETE", Some(454), Some(1000))]);
+    let error = session.get_acl("a").expect_err("silence");
+    assert_eq!(error.kind(), "lost");
+    assert!(
+        error.to_string().contains("no answer within 0.1 s"),
+        "{error}"
+    );
+}
+
+#[test]
+fn silence_behind_many_commands_suggests_to_send_one_at_a_time() {
+    let server = in_session(|conn| {
+        conn.expect_command();
+        conn.expect_command();
+        conn.stall(FOREVER);
+    });
+    Imapadm::on_port(server.port)
+        .args(["--timeout", "1", "-k", "-c", "listacl a", "-c", "listacl b"])
+        .run()
+        .fails(7)
+        .complains("2 commands were sent ahead")
+        .complains("--no-pipeline");
+}
+
+#[test]
+fn after_an_interrupt_what_has_come_already_still_counts() {
+    let (told, tell) = mpsc::channel();
+    let told = Mutex::new(told);
+    let server = in_session(move |conn| {
+        let tags: Vec<_> = (0..3).map(|_| conn.expect_command().0).collect();
+        let all: String = tags
+            .iter()
+            .map(|tag| format!("* ACL a joe lr\r\n{tag} OK done\r\n"))
+            .collect();
+        conn.send(all);
+        told.lock().unwrap().send(()).unwrap();
+        conn.stall(FOREVER);
+    });
+    let mut session = library(&server);
+    let tickets: Vec<_> = (0..3)
+        .map(|_| {
+            let name = imapadm::MailboxName::from_wire(b"a");
+            session
+                .submit(imapadm::admin::acl::GetAcl::new(name))
+                .unwrap()
+        })
+        .collect();
+    session.flush().unwrap();
+    tell.recv().unwrap();
+    session.options().interrupt.raise();
+    session.hurry(Duration::ZERO);
+    for ticket in tickets {
+        session.wait(ticket).expect("it has come");
+    }
 }

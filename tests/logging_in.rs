@@ -2,10 +2,19 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+
 use super::support::faulty::{Conn, Faulty};
 use super::support::run::{Imapadm, Run};
 
 const PASSWORD: &str = "s3cret-Passw0rd";
+
+#[track_caller]
+fn never(run: &Run, text: &str) {
+    let shown = run.stdout.contains(text) || run.stderr.contains(text);
+    assert!(!shown, "{text:?} in\n{run}");
+}
 
 /// Greets with these capabilities, and answers each command with `answer` until the client goes.
 fn greets(
@@ -312,4 +321,90 @@ fn what_passes_before_the_password_is_there_is_no_part_of_the_limit() {
         ])
         .run()
         .ok();
+}
+
+#[test]
+fn a_server_that_repeats_the_password_does_not_get_it_shown() {
+    let hex: String = PASSWORD.bytes().map(|byte| format!("{byte:02x}")).collect();
+    for mechanism in ["PLAIN", "LOGIN", "LOGIN command", "CRAM-MD5"] {
+        for verdict in ["NO", "BAD", "OK"] {
+            let theirs = hex.clone();
+            let name = mechanism.split(' ').next().unwrap();
+            let server = Faulty::script(move |conn| {
+                let code = format!("[CAPABILITY IMAP4rev1 ACL AUTH={mechanism}]");
+                conn.send(format!("* OK {code} hello\r\n"));
+                let (tag, first) = conn.expect_command();
+                let mut lines = vec![first.clone()];
+                let challenges = match (name, first.starts_with("AUTH")) {
+                    (_, false) => 0,
+                    ("LOGIN", _) => 2,
+                    _ => 1,
+                };
+                for at in 0..challenges {
+                    conn.send(match (name, at) {
+                        ("PLAIN", _) => "+ \r\n",
+                        ("LOGIN", 0) => "+ VXNlcm5hbWU6\r\n",
+                        ("LOGIN", _) => "+ UGFzc3dvcmQ6\r\n",
+                        _ => "+ PDEuMkBleGFtcGxlLm9yZz4=\r\n",
+                    });
+                    lines.push(conn.expect_line());
+                }
+                let told = format!("{} {PASSWORD} {theirs}", lines.join(" "));
+                conn.send(format!(
+                    "* NO [ALERT] {told}\r\n{tag} {verdict} {code} {told}\r\n"
+                ));
+                conn.answer(|tag, _| {
+                    format!("* ACL a {told}\r\n* X-ODD {told}\r\n** {told}\r\n{tag} NO [X {told}] {told}\r\n* BYE {told}\r\n")
+                });
+            });
+            let run = Imapadm::on_port(server.port)
+                .args(["--auth", name, "--trace", "-", "-k"])
+                .args(["-c", "listacl a", "-c", "session", "-c", "listacl a"])
+                .run();
+            let proof = server
+                .received()
+                .into_iter()
+                .find(|line| line.len() > 40 && !line.contains(' '));
+            let run = run
+                .never_says(PASSWORD)
+                .never_says(&hex)
+                .complains("<secret>");
+            for before in ["", "x", "xx"] {
+                let encoded = BASE64.encode(format!("{before}{PASSWORD}"));
+                never(&run, &encoded[4..encoded.len() - 4]);
+            }
+            if let Some(proof) = proof {
+                never(&run, &proof);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_cheap_hash_is_refused_where_anybody_can_listen_and_a_warning_elsewhere() {
+    use imapadm::auth::{Credentials, Method, Surroundings, mechanism};
+    for private in [true, false] {
+        for (iterations, is_cheap) in [(1, true), (4095, true), (4096, false)] {
+            let surroundings = Surroundings {
+                host: "mail.example.org".into(),
+                port: None,
+                exporter: None,
+                private,
+                binding_offered: false,
+            };
+            let credentials = Credentials::password("joe", PASSWORD.into());
+            let mut scram = mechanism(Method::ScramSha256, &credentials, &surroundings).unwrap();
+            let first = scram.initial().unwrap();
+            let first = String::from_utf8(first.expose().to_vec()).unwrap();
+            let nonce = first.split("r=").nth(1).unwrap();
+            let challenge = format!("r={nonce}more,s=QSXCR+Q6sek8bf92,i={iterations}");
+            let answer = scram.respond(challenge.as_bytes());
+            assert_eq!(
+                answer.is_ok(),
+                private || !is_cheap,
+                "{iterations} {private}"
+            );
+            assert_eq!(scram.warning().is_some(), is_cheap, "{iterations}");
+        }
+    }
 }

@@ -128,6 +128,7 @@ mod tests {
             secret: Secret::Token(TOKEN.into()),
         };
         let surroundings = Surroundings {
+            private: true,
             host: "server.example.com".into(),
             port: Some(143),
             exporter: None,

@@ -71,6 +71,8 @@ pub struct Surroundings {
     pub port: Option<u16>,
     /// The channel binding `tls-exporter` (RFC 9266), if it can be had.
     pub exporter: Option<Zeroizing<[u8; 32]>>,
+    /// Whether nobody can listen on the connection, as far as is known: it is encrypted, or does not leave the machine.
+    pub private: bool,
     /// Whether the server offers any mechanism with channel binding. If it does not although it could be had, SCRAM says
     /// so, and a server that did offer one ends the login: somebody in between has changed its offer (RFC 5802
     /// section 6).
@@ -112,6 +114,11 @@ pub trait Mechanism: Send {
     /// [`AuthError::Unproven`] where the server has not done its part. The connection is to be closed then.
     fn finish(&mut self) -> Result<(), AuthError> {
         Ok(())
+    }
+
+    /// What somebody should know of a login that succeeded.
+    fn warning(&self) -> Option<String> {
+        None
     }
 
     /// Whether anything was said from which the secret could be had or tried: the secret itself, or a proof made with it. A server that
@@ -485,6 +492,7 @@ mod tests {
             host: "mail.example.org".into(),
             port: Some(143),
             exporter: None,
+            private: true,
             binding_offered: false,
         }
     }

@@ -9,9 +9,14 @@ use super::{AuthError, Credentials, Mechanism, Method, SecretBytes, Surroundings
 ///
 /// Servers use 4096 (Dovecot, Cyrus) to some 600 000 (the advice of OWASP for PBKDF2), which takes less than a second.
 /// The number comes before the server has proven anything, so without a limit anybody could keep this machine busy for
-/// hours: four thousand million is a number too. There is no lower limit: RFC 5802 section 5.1 asks servers for 4096 but
-/// clients for nothing, and who refused less would be left with PLAIN, which tells all.
+/// hours: four thousand million is a number too.
 pub(super) const MOST_ITERATIONS: u32 = 1_000_000;
+
+/// The fewest rounds of hashing that make a proof hard to guess the password from; RFC 5802 section 5.1 asks servers for so many.
+///
+/// Whoever stands in between could ask for one round and have the password from the proof in no time, so less is refused where anybody
+/// could. Where nobody can, it is the server's own choice, and the alternative would be PLAIN, which tells all: it is a warning then.
+const FEWEST_ITERATIONS: u32 = 4096;
 
 /// How far it has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +41,10 @@ pub(super) struct Scram {
     stage: Stage,
     /// Whether the proof has been sent.
     proven: bool,
+    /// Whether nobody can listen, as far as is known.
+    private: bool,
+    /// The rounds of hashing that the server has asked for.
+    iterations: u32,
     complaint: Option<String>,
 }
 
@@ -51,6 +60,8 @@ impl Scram {
             credentials,
             stage: Stage::Start,
             proven: false,
+            private: surroundings.private,
+            iterations: 0,
             complaint: None,
         }
     }
@@ -97,7 +108,13 @@ impl Mechanism for Scram {
                 Ok(message)
             }
             Stage::Named => {
-                look_at_first(method, challenge)?;
+                self.iterations = look_at_first(method, challenge)?;
+                if self.iterations < FEWEST_ITERATIONS && !self.private {
+                    return bad(&format!(
+                        "it wants the password hashed only {} times, and at least {FEWEST_ITERATIONS} are safe on a connection without TLS",
+                        self.iterations
+                    ));
+                }
                 let (message, _) = self.engine.step(Some(challenge))?;
                 self.stage = Stage::Answered;
                 self.proven = true;
@@ -130,6 +147,17 @@ impl Mechanism for Scram {
         }
     }
 
+    fn warning(&self) -> Option<String> {
+        (self.iterations < FEWEST_ITERATIONS).then(|| {
+            format!(
+                "the server has the password hashed only {} times for {}, where RFC 5802 asks for at least {FEWEST_ITERATIONS}; tell its \
+                 administrator",
+                self.iterations,
+                self.method.name()
+            )
+        })
+    }
+
     fn has_shown_secret(&self) -> bool {
         match self.stage {
             Stage::Start | Stage::Named => false,
@@ -160,8 +188,8 @@ impl Mechanism for Scram {
 }
 
 /// Whether a server-first-message (RFC 5802 section 7) may go to rsasl, which panics on an attribute that is cut short
-/// and hashes as often as it is told.
-fn look_at_first(method: Method, message: &[u8]) -> Result<(), AuthError> {
+/// and hashes as often as it is told. Returns how often that is.
+fn look_at_first(method: Method, message: &[u8]) -> Result<u32, AuthError> {
     let bad = |why: &str| Err(bad_challenge(method, why));
     if message.starts_with(b"m=") {
         return bad("it demands an extension that is not known here");
@@ -184,15 +212,15 @@ fn look_at_first(method: Method, message: &[u8]) -> Result<(), AuthError> {
     let count = str::from_utf8(iterations)
         .ok()
         .and_then(|digits| digits.parse::<u32>().ok());
-    match count {
+    let count = match count {
         Some(0) => return bad("its iteration count is 0"),
-        Some(1..=MOST_ITERATIONS) => {}
+        Some(count @ 1..=MOST_ITERATIONS) => count,
         _ => {
             return bad(&format!(
                 "it wants the password hashed more than {MOST_ITERATIONS} times, which only wastes time"
             ));
         }
-    }
+    };
     if attributes.next().is_some() {
         // The proof covers all of the message, but rsasl's only these three, so it would look like a wrong password.
         return Err(AuthError::Failed {
@@ -201,7 +229,7 @@ fn look_at_first(method: Method, message: &[u8]) -> Result<(), AuthError> {
                 .into(),
         });
     }
-    Ok(())
+    Ok(count)
 }
 
 #[cfg(test)]
@@ -308,6 +336,7 @@ mod tests {
 
     fn surroundings(exporter: bool, binding_offered: bool) -> Surroundings {
         Surroundings {
+            private: true,
             host: "mail.example.org".into(),
             port: Some(143),
             exporter: exporter.then(|| Zeroizing::new(EXPORTER)),
@@ -519,7 +548,10 @@ mod tests {
             );
         }
         let at_most = format!("r=x,s=QSXC,i={MOST_ITERATIONS}");
-        assert_eq!(look_at_first(Method::ScramSha1, at_most.as_bytes()), Ok(()));
+        assert_eq!(
+            look_at_first(Method::ScramSha1, at_most.as_bytes()),
+            Ok(MOST_ITERATIONS)
+        );
         let (mut scram, nonce) = named(Method::ScramSha1);
         let long = format!("r={nonce}{},s=QSXC,i=1", "x".repeat(LONGEST_CHALLENGE));
         assert!(scram.respond(long.as_bytes()).is_err());

@@ -163,6 +163,9 @@ impl Stream {
     /// Connects. A name's addresses are tried side by side, each soon after the one before (RFC 8305), within
     /// `timeouts.connect` for all together.
     ///
+    /// From then on the system finds out by itself (TCP keepalive) when the other end is gone, within about twice `timeouts.read`, also
+    /// while nothing is said; reading then ends in [`IoError::Broken`].
+    ///
     /// # Errors
     /// A [`ConnectError`] that names every address tried.
     pub fn connect(
@@ -170,8 +173,10 @@ impl Stream {
         timeouts: &Timeouts,
         interrupt: &Interrupt,
     ) -> Result<Stream, ConnectError> {
+        let socket = connect::connect(address, timeouts.connect, interrupt)?;
+        socket.keep_alive(timeouts.read);
         Ok(Stream {
-            socket: connect::connect(address, timeouts.connect, interrupt)?,
+            socket,
             tls: None,
             deflate: None,
             queue: Queue::default(),
@@ -573,6 +578,12 @@ fn is_closing(error: &io::Error) -> bool {
     )
 }
 
+/// The bounds of the silence after which the system asks whether the other end is still there.
+const SHORTEST_SILENCE: Duration = Duration::from_secs(10);
+const LONGEST_SILENCE: Duration = Duration::from_secs(600);
+/// How often it asks before it takes the other end for gone.
+const PROBES: u32 = 5;
+
 /// The socket under a [`Stream`]. It blocks for a slice of time at most.
 pub(super) struct Socket {
     kind: Kind,
@@ -685,6 +696,23 @@ impl Socket {
         if let Kind::Tcp(stream) = &self.kind {
             // Without it everything works, only later.
             let _ = rustix::net::sockopt::set_tcp_quickack(stream, true);
+        }
+    }
+
+    /// Has the system ask the other end, when nothing was said for `silence`, whether it is still there.
+    fn keep_alive(&self, silence: Duration) {
+        #[cfg(target_os = "linux")]
+        if let Kind::Tcp(stream) = &self.kind {
+            use rustix::net::sockopt;
+            let silence = silence.clamp(SHORTEST_SILENCE, LONGEST_SILENCE);
+            // Where the system can't do it, a dead connection is found out later: by the next thing that is sent.
+            let _ = sockopt::set_tcp_keepidle(stream, silence)
+                .and_then(|()| sockopt::set_tcp_keepintvl(stream, silence / PROBES))
+                .and_then(|()| sockopt::set_tcp_keepcnt(stream, PROBES))
+                .and_then(|()| sockopt::set_socket_keepalive(stream, true));
+            // What was sent and is never acknowledged; the double leaves our own limit on sending to come first.
+            let unacknowledged = u32::try_from(2 * silence.as_millis()).unwrap_or(u32::MAX);
+            let _ = sockopt::set_tcp_user_timeout(stream, unacknowledged);
         }
     }
 

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use crate::net::{Interrupt, IoError, Stream, Timeouts, TlsError, TlsOptions, words};
 use crate::wire::frame::{Frame, FrameError, Framer, Limits};
 
+use super::secrets::{MASK, Secrets};
+
 /// Which way a traced line went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
@@ -85,6 +87,8 @@ pub(super) struct Link {
     stream: Option<Stream>,
     pub(super) framer: Framer,
     trace: Option<Trace>,
+    /// What must not be shown of what the server says.
+    pub(super) secrets: Secrets,
     /// When the server was last heard.
     pub(super) heard: Instant,
     /// Until when an answer is worth waiting for; past it the wait counts as interrupted.
@@ -107,6 +111,7 @@ impl Link {
             stream: Some(stream),
             framer: Framer::new(Limits::default()),
             trace,
+            secrets: Secrets::default(),
             heard: Instant::now(),
             deadline: None,
             login: None,
@@ -154,7 +159,7 @@ impl Link {
     fn next(&mut self) -> Result<Option<Frame>, LinkError> {
         let frame = self.framer.next_frame()?;
         if let (Some(frame), Some(trace)) = (frame, &mut self.trace) {
-            let bytes = self.framer.bytes(frame);
+            let bytes = &*self.secrets.mask(self.framer.bytes(frame));
             if self.in_scram && is_signature(bytes) {
                 trace(Direction::Received, b"+ <secret>");
             } else {
@@ -324,7 +329,7 @@ fn show_sent(trace: &mut Trace, bytes: &[u8], secrets: &[Range<usize>]) {
     let mut at = 0;
     for secret in secrets {
         masked.extend_from_slice(&bytes[at..secret.start]);
-        masked.extend_from_slice(b"<secret>");
+        masked.extend_from_slice(MASK);
         at = secret.end;
     }
     masked.extend_from_slice(&bytes[at..]);

@@ -73,6 +73,7 @@ impl Session {
         );
         let mut session = Self {
             link: Link::new(stream, trace, options.timeouts.read),
+            watch: None,
             time_to_login: options.timeouts.connect.saturating_sub(start.elapsed()),
             pipeline: Pipeline::default(),
             state,
@@ -432,6 +433,7 @@ impl Session {
         credentials: &Credentials,
     ) -> Result<(), LoginFailure> {
         auth::check(method, credentials).map_err(Error::from)?;
+        self.link.secrets.add(credentials.secret.expose());
         let surroundings = self.surroundings()?;
         let before = self.state.capabilities.clone();
         self.state.capabilities = None;
@@ -450,6 +452,9 @@ impl Session {
         };
         match result {
             Ok(()) => {
+                if let Some(warning) = mechanism.as_deref().and_then(Mechanism::warning) {
+                    self.state.notice(Notice::warning(warning));
+                }
                 self.state.authenticated = true;
                 self.state.user = user_after(method, credentials);
                 self.state.mechanism = Some(method.name());
@@ -490,6 +495,7 @@ impl Session {
             host,
             port,
             exporter,
+            private: self.state.channel.private,
             binding_offered: offer.has_binding(),
         })
     }
@@ -505,6 +511,9 @@ impl Session {
         } else {
             None
         };
+        if let Some(initial) = initial.as_ref().filter(|_| mechanism.has_shown_secret()) {
+            self.link.secrets.add_line(&encode(initial));
+        }
         let request = Authenticate {
             mechanism: mechanism.name(),
             initial: initial.as_ref().map(encode),
@@ -558,6 +567,9 @@ impl Session {
                 Err(_) => return Err(self.fail(&IoError::Closed.into())),
             };
             let secret = 0..line.len() - 2;
+            if cancelled.is_none() && mechanism.has_shown_secret() {
+                self.link.secrets.add_line(&line[secret.clone()]);
+            }
             self.link
                 .send(line.as_bytes(), &[secret])
                 .map_err(|error| self.fail(&error))?;

@@ -9,7 +9,9 @@ mod login;
 mod name;
 mod pipeline;
 mod request;
+mod secrets;
 mod state;
+mod waiting;
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +21,7 @@ use crate::net::{Address, Interrupt, Security, Timeouts, TlsOptions};
 use crate::wire::cursor::ParseError;
 use crate::wire::encode::{Encoder, Literals};
 use crate::wire::frame::Frame;
-use crate::wire::response::{self, Condition, Data, Response, Status, Untagged};
+use crate::wire::response::{self, Code, Condition, Data, Response, Status, Untagged};
 
 pub(crate) use flow::Next;
 pub use flow::Pace;
@@ -29,10 +31,12 @@ pub use pipeline::Ticket;
 pub(crate) use request::Bare;
 pub use request::{Effect, Fit, Request};
 pub use state::{Capabilities, Extension, Namespace, Namespaces, Notice, Selected, State, Stray};
+pub use waiting::{Waiting, Watch};
 
 use crate::net::{IoError, TlsError};
 use link::{Link, LinkError};
 use pipeline::Pipeline;
+use waiting::Progress;
 
 /// The bytes of unanswered commands that may be under way at once: over a round trip of 20 ms as many as a fast server answers meanwhile.
 ///
@@ -108,6 +112,8 @@ pub struct Session {
     over: Option<String>,
     /// What TLS had to say when it ended the session.
     broken_tls: Option<TlsError>,
+    /// Who is told while a change takes long.
+    watch: Option<Watch>,
     /// What is left of the time to connect and log in, see [`Timeouts::connect`].
     time_to_login: Duration,
     /// Tells this session's tickets from another's.
@@ -158,6 +164,12 @@ impl Session {
     /// What the session knows, to take notices from it.
     pub fn state_mut(&mut self) -> &mut State {
         &mut self.state
+    }
+
+    /// Has `watch` told while an answer takes long: what a server says of how far it is (INPROGRESS, RFC 9585), and that a change has not
+    /// been answered within [`Timeouts::read`], which goes on as long as the connection lives.
+    pub fn set_watch(&mut self, watch: Watch) {
+        self.watch = Some(watch);
     }
 
     /// Whether the connection still stands, as far as is known.
@@ -606,6 +618,7 @@ impl Session {
     fn pump_one(&mut self, sink: &mut Option<(u64, Sink<'_>)>) -> Result<Option<Event>, Error> {
         let frame = match self.link.receive() {
             Ok(frame) => frame,
+            Err(error) if error.is_silence() && self.waits_on() => return Ok(Some(Event::Other)),
             Err(error) if error.is_interrupt() => {
                 return Err(Error::Interrupted {
                     verb: "a command",
@@ -617,18 +630,43 @@ impl Session {
         Ok(self.deal(frame, sink))
     }
 
+    /// After a silence as long as the time limit: whether it goes on waiting, as a change may take as long as the connection lives. What
+    /// it has done when nobody waits for its answer any more would be unknown.
+    ///
+    /// The system finds out whether the other end is still there; see [`Stream::connect`](crate::net::Stream::connect).
+    fn waits_on(&mut self) -> bool {
+        let Some(verb) = self.pipeline.awaited_change() else {
+            return false;
+        };
+        if let Some(watch) = &mut self.watch {
+            watch(&Waiting {
+                verb,
+                silent: Some(self.link.heard.elapsed()),
+                done: None,
+                goal: None,
+            });
+        }
+        true
+    }
+
     /// Deals with one response; `None` if the sink took it. A long listing goes through here a million times.
     #[inline]
     fn deal(&mut self, frame: Frame, sink: &mut Option<(u64, Sink<'_>)>) -> Option<Event> {
         let bytes = self.link.framer.bytes(frame);
-        let response = match response::parse(bytes) {
+        let secrets = &self.link.secrets;
+        let mut response = match response::parse(bytes) {
             Ok(response) => response,
             Err(error) => {
-                self.pipeline.unreadable(&error, bytes);
-                self.state.stray(bytes, Some(&error));
+                self.pipeline.unreadable(&error, bytes, secrets);
+                self.state.stray(secrets.sample(bytes), Some(&error));
                 return Some(Event::Other);
             }
         };
+        let masked;
+        if is_for_people(&response) {
+            masked = secrets.mask(bytes);
+            response = response::parse(&masked).unwrap_or(response);
+        }
         let event = match response {
             Response::Continuation(text) => Event::Continuation(text.to_vec()),
             Response::Tagged { status, .. } if status.condition == Condition::Bye => {
@@ -644,7 +682,7 @@ impl Session {
                         Event::Completed(id)
                     }
                     None => {
-                        self.state.stray(bytes, None);
+                        self.state.stray(secrets.sample(bytes), None);
                         Event::Other
                     }
                 }
@@ -655,6 +693,16 @@ impl Session {
                     self.state.bye = Some(status.said());
                     self.link.bid_farewell();
                     self.end_after_bye();
+                } else if let Some(progress) = Progress::read(&status) {
+                    let verb = self.pipeline.verb_of(&progress.tag);
+                    if let (Some(verb), Some(watch)) = (verb, &mut self.watch) {
+                        watch(&Waiting {
+                            verb,
+                            silent: None,
+                            done: progress.done,
+                            goal: progress.goal,
+                        });
+                    }
                 } else if status.condition != Condition::Ok || !self.pipeline.offer_status(&status)
                 {
                     heed(&mut self.state, &status);
@@ -668,17 +716,17 @@ impl Session {
                         Ok(Taken::No) => {}
                         Ok(Taken::TooLong) => return Some(Event::TooLong),
                         Err(error) => {
-                            self.pipeline.damage(*id, &error, bytes);
-                            self.state.stray(bytes, Some(&error));
+                            self.pipeline.damage(*id, &error, bytes, secrets);
+                            self.state.stray(secrets.sample(bytes), Some(&error));
                             return Some(Event::Other);
                         }
                     }
                 }
                 let observed = self.state.observe(&data);
-                match self.pipeline.offer(&data, bytes) {
-                    Ok(false) if !observed => self.state.stray(bytes, None),
+                match self.pipeline.offer(&data, bytes, secrets) {
+                    Ok(false) if !observed => self.state.stray(secrets.sample(bytes), None),
                     Ok(_) => {}
-                    Err(error) => self.state.stray(bytes, Some(&error)),
+                    Err(error) => self.state.stray(secrets.sample(bytes), Some(&error)),
                 }
                 Event::Other
             }
@@ -728,6 +776,18 @@ impl Session {
             cause,
             outcome: Outcome::Unknown,
         }
+    }
+}
+
+/// Whether the words of a response may be shown to people.
+fn is_for_people(response: &Response<'_>) -> bool {
+    match response {
+        Response::Tagged { status, .. } | Response::Untagged(Untagged::Status(status)) => {
+            // An OK says nothing but in some codes, and there are very many.
+            let quiet = |code: &Code<'_>| code.is("CAPABILITY");
+            status.condition != Condition::Ok || status.code.is_some_and(|code| !quiet(&code))
+        }
+        Response::Continuation(_) | Response::Untagged(Untagged::Data(_)) => false,
     }
 }
 

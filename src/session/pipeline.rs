@@ -13,7 +13,8 @@ use crate::wire::cursor::ParseError;
 use crate::wire::response::{Condition, Data, Status};
 
 use super::request::{Effect, Fit, Request};
-use super::state::{State, sample};
+use super::secrets::Secrets;
+use super::state::State;
 
 /// A request that was submitted; [`Session::wait`](super::Session::wait) turns it into the reply.
 ///
@@ -89,11 +90,11 @@ struct InFlight {
 }
 
 impl InFlight {
-    fn damaged(&mut self, error: &ParseError, response: &[u8]) {
+    fn damaged(&mut self, error: &ParseError, response: &[u8], secrets: &Secrets) {
         let damage = self.damage.get_or_insert_with(|| Damage {
             count: 0,
             why: error.to_string(),
-            sample: sample(response),
+            sample: secrets.sample(response),
         });
         damage.count += 1;
     }
@@ -186,6 +187,19 @@ impl Pipeline {
             .map(|entry| (entry.verb, entry.effect.unanswered()))
     }
 
+    /// The verb of the oldest request in flight, if it changes something.
+    pub(super) fn awaited_change(&self) -> Option<&'static str> {
+        let oldest = self.queue.front()?;
+        (oldest.effect == Effect::Change).then_some(oldest.verb)
+    }
+
+    /// The verb of the request with this tag; of the oldest one where the tag is none's.
+    pub(super) fn verb_of(&self, tag: &[u8]) -> Option<&'static str> {
+        let id = id_of(tag);
+        let named = self.queue.iter().find(|entry| Some(entry.id) == id);
+        named.or(self.queue.front()).map(|entry| entry.verb)
+    }
+
     /// Nobody will wait for request `id`.
     pub(super) fn abandon(&mut self, id: u64) {
         if let Some(entry) = self.queue.iter_mut().find(|entry| entry.id == id) {
@@ -197,7 +211,12 @@ impl Pipeline {
     /// Offers an untagged response to the requests in flight: by name first, then by kind, oldest first.
     ///
     /// `Ok(true)` when one took it.
-    pub(super) fn offer(&mut self, data: &Data<'_>, response: &[u8]) -> Result<bool, ParseError> {
+    pub(super) fn offer(
+        &mut self,
+        data: &Data<'_>,
+        response: &[u8],
+        secrets: &Secrets,
+    ) -> Result<bool, ParseError> {
         for fit in [Fit::Exact, Fit::Kind] {
             for (at, entry) in self.queue.iter_mut().enumerate() {
                 match entry.work.take(data, fit) {
@@ -210,7 +229,7 @@ impl Pipeline {
                     }
                     Ok(false) => {}
                     Err(error) => {
-                        entry.damaged(&error, response);
+                        entry.damaged(&error, response, secrets);
                         return Err(error);
                     }
                 }
@@ -227,18 +246,24 @@ impl Pipeline {
     }
 
     /// A response so broken that not even its kind is known: it may have been part of what the oldest request reads.
-    pub(super) fn unreadable(&mut self, error: &ParseError, response: &[u8]) {
+    pub(super) fn unreadable(&mut self, error: &ParseError, response: &[u8], secrets: &Secrets) {
         if let Some(entry) = self.queue.front_mut()
             && entry.effect == Effect::Read
         {
-            entry.damaged(error, response);
+            entry.damaged(error, response, secrets);
         }
     }
 
     /// Marks request `id` as having missed a response.
-    pub(super) fn damage(&mut self, id: u64, error: &ParseError, response: &[u8]) {
+    pub(super) fn damage(
+        &mut self,
+        id: u64,
+        error: &ParseError,
+        response: &[u8],
+        secrets: &Secrets,
+    ) {
         if let Some(entry) = self.queue.iter_mut().find(|entry| entry.id == id) {
-            entry.damaged(error, response);
+            entry.damaged(error, response, secrets);
         }
     }
 
@@ -249,11 +274,7 @@ impl Pipeline {
         status: &Status<'_>,
         state: &mut State,
     ) -> Option<u64> {
-        let id: u64 = std::str::from_utf8(tag)
-            .ok()?
-            .strip_prefix('a')?
-            .parse()
-            .ok()?;
+        let id = id_of(tag)?;
         let at = self.queue.iter().position(|entry| entry.id == id)?;
         let entry = self.queue.remove(at)?;
         self.bytes -= entry.bytes;
@@ -320,6 +341,12 @@ impl Pipeline {
         }
         self.bytes = 0;
     }
+}
+
+/// The number in a tag of ours.
+fn id_of(tag: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(tag).ok()?.strip_prefix('a')?;
+    digits.parse().ok()
 }
 
 /// What to do when a server refuses a command because it ends the session.

@@ -329,13 +329,14 @@ impl State {
         }
     }
 
-    pub(crate) fn stray(&mut self, response: &[u8], why: Option<&ParseError>) {
+    /// Keeps a response, or the beginning of it, that was of no use.
+    pub(crate) fn stray(&mut self, sample: String, why: Option<&ParseError>) {
         self.stray_count += 1;
         if self.strays.len() == MOST_KEPT {
             self.strays.pop_front();
         }
         self.strays.push_back(Stray {
-            sample: sample(response),
+            sample,
             why: why.map(ToString::to_string),
         });
     }

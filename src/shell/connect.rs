@@ -3,14 +3,14 @@
 //! Lives here: the certificate that nobody vouches for, the secret and where it comes from, the tries at the prompt, another user on the
 //! same connection. Not here: TLS and SASL themselves (the library), and who says what (`config`).
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use imapadm::auth::{Credentials, Kind, Method, Needs, Secret, SecretError, SecretSource, netrc};
 use imapadm::net::{Certificate, Interrupt, Security, TlsError};
-use imapadm::session::State;
+use imapadm::session::{State, Waiting, Watch};
 use imapadm::wire::response::Condition;
 use imapadm::{Error, Session};
 use secrecy::SecretString;
@@ -24,6 +24,9 @@ use crate::report::escape::escape;
 
 /// How often a password is asked for.
 const TRIES: usize = 3;
+
+/// How often at most it is told how far the server is.
+const TELL_AGAIN: Duration = Duration::from_secs(2);
 
 /// How long after Ctrl-C a wait for a secret ends.
 const SLICE: Duration = Duration::from_millis(100);
@@ -195,7 +198,7 @@ impl Shell {
                 .transpose()?;
             Session::open_traced(options, trace)
         };
-        let session = match open(options.clone()) {
+        let mut session = match open(options.clone()) {
             Err(Error::Tls(
                 ref error @ (TlsError::SelfSigned {
                     ref certificate, ..
@@ -236,6 +239,7 @@ impl Shell {
             result => result?,
         };
         warn_unchecked(&session);
+        session.set_watch(tell_of_waiting());
         Ok(session)
     }
 
@@ -377,6 +381,36 @@ fn check_strength(session: &Session, bits: u32) -> Result<(), Error> {
         )));
     }
     Ok(())
+}
+
+/// Says why an answer takes long: how far the server is, to people at a terminal; that it is silent, to everybody.
+fn tell_of_waiting() -> Watch {
+    let for_people = io::stderr().is_terminal();
+    let mut told: Option<Instant> = None;
+    let mut silent: Option<&'static str> = None;
+    Box::new(move |waiting| {
+        let Waiting { verb, .. } = *waiting;
+        if let Some(time) = waiting.silent {
+            // Once is enough in a log.
+            if for_people || silent != Some(verb) {
+                silent = Some(verb);
+                complain(&format!(
+                    "{verb} is not answered for {} s; it is waited for as long as the connection lives (Ctrl-C ends it)",
+                    time.as_secs()
+                ));
+            }
+            return;
+        }
+        if !for_people || told.is_some_and(|before| before.elapsed() < TELL_AGAIN) {
+            return;
+        }
+        told = Some(Instant::now());
+        complain(&match (waiting.done, waiting.goal) {
+            (Some(done), Some(goal)) => format!("{verb}: {done} of {goal}"),
+            (Some(done), None) => format!("{verb}: {done}"),
+            _ => format!("{verb}: the server is still busy with it"),
+        });
+    })
 }
 
 /// Says so where anybody could be at the other end.
