@@ -114,10 +114,14 @@ pub struct Cli {
     #[arg(long)]
     allow_cleartext: bool,
 
-    /// How long to wait for a connection, and for each sign of life of the server
-    /// [default: 30]
+    /// How long connecting and logging in may take together, and how long the server may be
+    /// silent [default: 30]
     #[arg(long, value_name = "SECONDS", value_parser = read_seconds)]
     timeout: Option<Duration>,
+    /// How long a whole run of scripts may take; exits with 7 when that is over
+    /// [default: no limit]
+    #[arg(long, value_name = "SECONDS", value_parser = read_seconds)]
+    max_time: Option<Duration>,
     /// Compress what is sent and what comes, where the server can (COMPRESS=DEFLATE)
     #[arg(long)]
     compress: bool,
@@ -287,6 +291,7 @@ impl Cli {
             token: token_file.or(self.token_command.clone().map(SecretSource::Command)),
             separator: self.separator,
             timeout: self.timeout,
+            max_time: self.max_time,
             format: self.format,
             allow_cleartext: yes(self.allow_cleartext),
             compress: yes(self.compress),

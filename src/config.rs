@@ -70,6 +70,8 @@ pub struct Profile {
     pub separator: Option<u8>,
     /// How long to wait.
     pub timeout: Option<Duration>,
+    /// How long a whole run may take; counts only where the program starts.
+    pub max_time: Option<Duration>,
     /// How results look.
     pub format: Option<FormatName>,
     /// Whether a password may cross a network in cleartext.
@@ -194,6 +196,9 @@ const SETTINGS: &[(&str, Show)] = &[
     }),
     ("timeout", |p| {
         p.timeout.map(|limit| limit.as_secs_f64().to_string())
+    }),
+    ("max-time", |p| {
+        p.max_time.map(|limit| limit.as_secs_f64().to_string())
     }),
     ("format", |p| {
         p.format.map(|format| match format {
@@ -374,6 +379,11 @@ impl Stack {
             }
         }
         said
+    }
+
+    /// How long the whole run may take, if that is limited.
+    pub fn max_time(&self) -> Option<Duration> {
+        self.in_force().say(|p| p.max_time)
     }
 
     /// Whom this connection is to, as far as secrets go.
@@ -788,6 +798,8 @@ struct Table {
     separator: Option<u8>,
     #[serde(deserialize_with = "timeout")]
     timeout: Option<Duration>,
+    #[serde(deserialize_with = "timeout")]
+    max_time: Option<Duration>,
     format: Option<FormatName>,
     allow_cleartext: Option<bool>,
     compress: Option<bool>,
@@ -837,6 +849,7 @@ impl Table {
             token: one(self.token_file, self.token_command, Kind::Token)?,
             separator: self.separator,
             timeout: self.timeout,
+            max_time: self.max_time,
             format: self.format,
             allow_cleartext: self.allow_cleartext,
             compress: self.compress,

@@ -3,6 +3,7 @@
 mod cli;
 mod config;
 mod known;
+mod limit;
 mod own;
 mod report;
 mod shell;
@@ -28,17 +29,24 @@ use shell::{Settings, Shell};
 fn main() -> ExitCode {
     let cli = Cli::read();
     let idle = Arc::new(AtomicBool::new(false));
-    let status = match run(&cli, &idle) {
-        Ok(status) => status,
+    let mut over = None;
+    let ended = match run(&cli, &idle, &mut over) {
+        Ok(ended) => ended,
         Err(error) => {
             complain(&error.to_string());
             exit_status(&error)
         }
     };
-    ExitCode::from(status)
+    let late = over.is_some_and(|over| over.load(Ordering::SeqCst));
+    ExitCode::from(if late && ended == status::INTERRUPTED {
+        // Nobody interrupted it: it lost the server for want of time.
+        status::LOST
+    } else {
+        ended
+    })
 }
 
-fn run(cli: &Cli, idle: &Arc<AtomicBool>) -> Result<u8, Error> {
+fn run(cli: &Cli, idle: &Arc<AtomicBool>, over: &mut Option<Arc<AtomicBool>>) -> Result<u8, Error> {
     let interrupt = catch_signals(idle)
         .map_err(|error| Error::Usage(format!("cannot catch Ctrl-C: {error}")))?;
     let config = Config::load()?;
@@ -57,6 +65,12 @@ fn run(cli: &Cli, idle: &Arc<AtomicBool>) -> Result<u8, Error> {
             "warning: everybody on this machine can see the password of -w in the list of processes; use --password-file or \
              --password-command, and change it if others work here",
         );
+    }
+    if let Some(limit) = stack.max_time().filter(|_| !cli.sources().is_empty()) {
+        *over =
+            Some(limit::start(limit, idle, &interrupt).map_err(|error| {
+                Error::Usage(format!("this machine has no thread left: {error}"))
+            })?);
     }
     // A script may come from a pipe, which may take its time: Ctrl-C then ends the program, as nothing is done yet.
     idle.store(true, Ordering::SeqCst);

@@ -8,7 +8,7 @@ use imapadm::auth::Credentials;
 use imapadm::net::Address;
 
 use super::support::faulty::{Conn, Faulty};
-use super::support::run::Imapadm;
+use super::support::run::{Imapadm, wait};
 
 /// Longer than any end may take; what waits longer waited for nothing.
 const SOON: Duration = Duration::from_secs(5);
@@ -264,4 +264,52 @@ fn after_an_interrupt_what_has_come_already_still_counts() {
     for ticket in tickets {
         session.wait(ticket).expect("it has come");
     }
+}
+
+#[test]
+fn a_run_that_takes_too_long_says_what_became_of_it_and_exits_with_7() {
+    for script in ["deletemailbox a\ndeletemailbox b\n", "listacl a\n"] {
+        let server = in_session(|conn| {
+            conn.expect_command();
+            loop {
+                conn.stall(Duration::from_millis(50));
+                conn.send("* OK [INPROGRESS] still at it\r\n");
+            }
+        });
+        let run = Imapadm::on_port(server.port)
+            .args(["--max-time", "1"])
+            .stdin(script)
+            .run()
+            .fails(7)
+            .complains("the time limit of --max-time (1 s) is over");
+        assert!(run.took < SOON * 2, "{run}");
+        if script.starts_with("delete") {
+            run.complains("unknown whether it was done");
+            assert!(!server.received().iter().any(|line| line.contains(" b")));
+        }
+    }
+    // While the script waits for its input.
+    let server = in_session(|conn| {
+        conn.answer(|tag, _| format!("* ACL a joe lr\r\n{tag} OK done\r\n"));
+    });
+    let started = Imapadm::on_port(server.port).args(["--max-time", "1"]);
+    let mut child = started.start();
+    let mut input = child.stdin.take().expect("stdin");
+    std::io::Write::write_all(&mut input, b"listacl a\n").expect("a line");
+    let status = wait(&mut child, FOREVER).expect("its end");
+    assert_eq!(status.code(), Some(7));
+    drop(input);
+    let mut shown = String::new();
+    std::io::Read::read_to_string(&mut child.stdout.take().expect("stdout"), &mut shown).unwrap();
+    assert_eq!(shown, "a\tjoe\tlr\n");
+}
+
+#[test]
+fn a_run_in_time_ends_as_it_would_without_a_limit() {
+    let server = in_session(|conn| {
+        conn.answer(|tag, _| format!("* ACL a joe lr\r\n{tag} OK done\r\n"));
+    });
+    let run = Imapadm::on_port(server.port).args(["-c", "listacl a"]);
+    run.file("config/imapadm/config.toml", "[defaults]\nmax-time = 60\n");
+    run.run().ok().never_says("--max-time");
 }

@@ -439,7 +439,7 @@ fn a_tag_that_nobody_sent_answers_nothing() {
         conn.send("zz9 OK done\r\n");
         conn.stall(Duration::from_secs(60));
     });
-    let run = runs_for(&server, "0.5", &["-c", "cm a"]);
+    let run = runs(&server, &["--max-time", "1", "-c", "cm a"]);
     assert_eq!(run.status, Some(7), "{run}");
     assert_eq!(run.stdout, "");
 }

@@ -408,3 +408,71 @@ fn a_cheap_hash_is_refused_where_anybody_can_listen_and_a_warning_elsewhere() {
         }
     }
 }
+
+/// A server with this greeting, which offers ID and answers with this name.
+fn named(greeting: &'static str, id: &'static str) -> Faulty {
+    Faulty::script(move |conn| {
+        let code = "[CAPABILITY IMAP4rev1 ACL ID RIGHTS=kxte]";
+        conn.send(format!("* OK {code} {greeting}\r\n"));
+        conn.answer(|tag, command| {
+            let verb = command.split(' ').next().unwrap_or_default();
+            match verb {
+                "LOGIN" => format!("{tag} OK {code} in\r\n"),
+                "ID" => format!("* ID {id}\r\n{tag} OK done\r\n"),
+                "GETACL" => format!("* ACL a \"-anyone\" lr\r\n{tag} OK done\r\n"),
+                _ => format!("{tag} OK done\r\n"),
+            }
+        });
+    })
+}
+
+#[test]
+fn which_server_it_is_tells_its_id_where_the_greeting_does_not() {
+    // Cyrus takes no quotes in identifiers: nothing is sent there.
+    for (greeting, id, is_cyrus, asked) in [
+        ("Cyrus IMAP 3.6 ready", "NIL", true, 0),
+        (
+            "mail ready",
+            "(\"name\" \"Cyrus IMAPD\" \"version\" \"3.6\")",
+            true,
+            1,
+        ),
+        (
+            "perdition ready",
+            "( \"os\" NIL \"NAME\" \"Cyrus IMAPD\" )",
+            true,
+            1,
+        ),
+        ("mail ready", "(\"name\" \"Something else\")", false, 1),
+        ("mail ready", "NIL", false, 1),
+        ("mail ready", "(\"name\" NIL)", false, 1),
+        ("mail ready", "(((", false, 1),
+        ("Dovecot ready.", "(\"name\" \"Cyrus IMAPD\")", true, 0),
+    ] {
+        let is_cyrus = is_cyrus && asked == 1 || greeting.starts_with("Cyrus");
+        for pipeline in [None, Some("--no-pipeline")] {
+            let server = named(greeting, id);
+            let run = Imapadm::on_port(server.port)
+                .args(pipeline)
+                .args(["-k", "-c", "listacl a", "-c", "setaclmailbox a 'b\"c' lr"])
+                .run();
+            let lines = server.received();
+            let count = |verb: &str| lines.iter().filter(|line| line.contains(verb)).count();
+            assert_eq!(count(" ID "), asked, "{greeting} {id}: {lines:?}");
+            assert_eq!(count(" SETACL ") == 0, is_cyrus, "{greeting} {id}: {run}");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_compressed_behind_imapproxy() {
+    let server = greets("COMPRESS=DEFLATE XIMAPPROXY", |tag, command, _| {
+        assert!(!command.starts_with("COMPRESS"), "{command}");
+        format!("{tag} OK [CAPABILITY IMAP4rev1 COMPRESS=DEFLATE XIMAPPROXY] done\r\n")
+    });
+    Imapadm::on_port(server.port)
+        .args(["--compress", "-c", "session"])
+        .run()
+        .ok()
+        .complains("imapproxy");
+}

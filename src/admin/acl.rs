@@ -507,10 +507,10 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Usage`] for one that is empty, holds a NUL, or would spoil the mailbox on this server.
-    pub fn check_identifier(&self, identifier: &str) -> Result<(), Error> {
+    pub fn check_identifier(&mut self, identifier: &str) -> Result<(), Error> {
         check_identifier(identifier)?;
         // Cyrus 3.6.1 says NO, keeps the entry all the same, and then lets nobody remove it or create anything below.
-        if self.state().is_cyrus() && identifier.contains(['"', '\\']) {
+        if identifier.contains(['"', '\\']) && self.is_cyrus() {
             return Err(Error::Usage(format!(
                 "an identifier with a quote or a backslash ({identifier}) would spoil the mailbox's list on Cyrus for good; take it out"
             )));

@@ -7,7 +7,9 @@ use std::fmt;
 use std::ops::ControlFlow;
 
 use crate::error::{Error, Refusal};
-use crate::session::{Effect, Fit, IntoMailbox, MailboxName, Request, Session, State, Taken};
+use crate::session::{
+    Effect, Fit, IntoMailbox, MailboxName, Request, Session, Software, State, Taken,
+};
 use crate::wire::cursor::{Cursor, ParseError};
 use crate::wire::encode::Encoder;
 use crate::wire::response::{Data, Status as StatusResponse};
@@ -601,7 +603,7 @@ pub(super) fn read_advice(refusal: &Refusal) -> Option<String> {
 }
 
 /// Whether a mailbox is a user's root on Cyrus (`user.NAME`, `user/NAME`), which DELETE removes with all below it.
-fn is_cyrus_user(mailbox: &MailboxName) -> bool {
+pub(super) fn is_cyrus_user(mailbox: &MailboxName) -> bool {
     let name = mailbox.wire();
     [b'.', b'/'].into_iter().any(|separator| {
         let rest = name
@@ -639,8 +641,8 @@ impl Session {
     }
 
     /// Whether the server removes with this mailbox what is below it, without being asked: Cyrus does for a user's root.
-    pub fn takes_all_below(&self, mailbox: &MailboxName) -> bool {
-        self.state().is_cyrus() && is_cyrus_user(mailbox)
+    pub fn takes_all_below(&mut self, mailbox: &MailboxName) -> bool {
+        is_cyrus_user(mailbox) && self.is_cyrus()
     }
 
     /// That a mailbox is not where everybody's are: one word forgotten behind Cyrus's `user` must not empty the server.
@@ -680,14 +682,14 @@ impl Session {
         partition: Option<&str>,
     ) -> Result<Rename, Error> {
         // Cyrus 3.6.1: the server process crashes, the target is half made and the connection is gone.
-        if MailboxName::same(from.wire(), b"INBOX") && self.state().is_cyrus() {
+        if MailboxName::same(from.wire(), b"INBOX") && self.is_cyrus() {
             return Err(Error::Usage(
                 "Cyrus breaks down when INBOX is renamed; make the new mailbox and move the messages into it instead".into(),
             ));
         }
         let partition = self.check_partition("RENAME with a partition", partition)?;
         // Courier says OK to the RENAME of a mailbox that does not exist.
-        if self.state().is_courier() && !self.is_listed(&from)? {
+        if self.software() == Some(Software::Courier) && !self.is_listed(&from)? {
             return Err(Error::NotListed {
                 mailbox: from.to_string(),
             });
@@ -697,12 +699,12 @@ impl Session {
 
     /// Partitions are Cyrus's; Dovecot ignores the extra word and says OK, which would be a lie.
     fn check_partition(
-        &self,
+        &mut self,
         what: &'static str,
         partition: Option<&str>,
     ) -> Result<Option<String>, Error> {
         match partition {
-            Some(_) if !self.state().is_cyrus() => Err(Error::Unsupported {
+            Some(_) if !self.is_cyrus() => Err(Error::Unsupported {
                 what,
                 extension: "partitions",
                 rfc: "of Cyrus",

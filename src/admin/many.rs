@@ -15,7 +15,7 @@ use crate::session::{IntoMailbox, MailboxName, Next, Pace, Request, Session};
 use crate::wire::utf7;
 
 use super::is_missing;
-use super::mailbox::{Delete, Listed, Listing};
+use super::mailbox::{Delete, Listed, Listing, is_cyrus_user};
 use super::mailboxes::Mailboxes;
 
 /// Which mailboxes a command is for.
@@ -313,8 +313,8 @@ impl Session {
             return Ok(targets);
         }
         let takes_along =
-            |listed: Listed<'_>| self.takes_all_below(&MailboxName::from_wire(&listed.mailbox));
-        if !targets.iter().any(takes_along) {
+            |listed: Listed<'_>| is_cyrus_user(&MailboxName::from_wire(&listed.mailbox));
+        if !targets.iter().any(takes_along) || !self.is_cyrus() {
             return Ok(targets);
         }
         let Some(separator) = self.separator_for(pattern)? else {
@@ -334,7 +334,7 @@ impl Session {
             own(&listed.mailbox)
                 || name
                     .parents(Some(separator))
-                    .any(|parent| own(parent.wire()) && self.takes_all_below(&parent))
+                    .any(|parent| own(parent.wire()) && is_cyrus_user(&parent))
         };
         let mut all = Targets::select(all, Purpose::Use, goes);
         all.passed_over = targets.passed_over;

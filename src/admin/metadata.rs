@@ -610,13 +610,13 @@ impl Session {
         let too_long = entries
             .iter()
             .find(|(_, value)| value.as_ref().is_some_and(|value| value.len() > CYRUS_MOST));
-        if let Some((name, _)) = too_long.filter(|_| self.state().is_cyrus()) {
+        if let Some((name, _)) = too_long.filter(|_| self.is_cyrus()) {
             return Err(Error::Usage(format!(
                 "the value of {name} is longer than the {CYRUS_MOST} bytes that Cyrus takes; shorten it"
             )));
         }
         // Cyrus would change all mailboxes that the name matches as a pattern.
-        if self.state().is_cyrus() && has_wildcard(&mailbox) {
+        if has_wildcard(&mailbox) && self.is_cyrus() {
             return Err(Error::Usage(format!(
                 "Cyrus takes * and % in {mailbox} for wildcards and would change every mailbox that fits; rename it, or name one without"
             )));

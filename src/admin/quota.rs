@@ -1,7 +1,9 @@
 //! Quotas (RFC 2087, RFC 9208): GETQUOTA, GETQUOTAROOT, SETQUOTA, and limits as people write them.
 
 use crate::error::{Error, Refusal};
-use crate::session::{Effect, Extension, Fit, IntoMailbox, MailboxName, Request, Session, State};
+use crate::session::{
+    Effect, Extension, Fit, IntoMailbox, MailboxName, Request, Session, Software, State,
+};
 use crate::wire::cursor::{Cursor, ParseError};
 use crate::wire::encode::Encoder;
 use crate::wire::response::{Data, Status};
@@ -374,14 +376,14 @@ impl Session {
     ) -> Result<SetQuota, Error> {
         self.require("SETQUOTA", QUOTA)?;
         // Dovecot 2.3 says OK to an empty list and changes nothing.
-        if limits.is_empty() && self.state().is_dovecot() {
+        if limits.is_empty() && self.software() == Some(Software::Dovecot) {
             return Err(Error::Usage(format!(
                 "Dovecot ignores a quota without limits; name each resource with 0, which is no limit there: setquota '{root}' STORAGE 0"
             )));
         }
         // From 2^31 on, Cyrus 3.6.1 ends the connection with «BYE Fatal error: num too big».
         let too_big = limits.iter().find(|limit| limit.amount > CYRUS_MOST);
-        if let Some(limit) = too_big.filter(|_| self.state().is_cyrus()) {
+        if let Some(limit) = too_big.filter(|_| self.is_cyrus()) {
             return Err(Error::Usage(format!(
                 "{} is more than Cyrus takes as a limit for {}; the largest is {} (2 TiB less 1 KiB of storage), none is no limit",
                 limit.amount, limit.resource, CYRUS_MOST

@@ -73,6 +73,7 @@ impl Session {
         );
         let mut session = Self {
             link: Link::new(stream, trace, options.timeouts.read),
+            asked_id: None,
             watch: None,
             time_to_login: options.timeouts.connect.saturating_sub(start.elapsed()),
             pipeline: Pipeline::default(),
@@ -313,6 +314,20 @@ impl Session {
         self.in_time_to_login(|session| session.usable_methods(wanted, authz, token))
     }
 
+    /// Whether it is Cyrus, asking the server where the login may depend on that.
+    fn is_cyrus_for_sure(&mut self) -> Result<bool, Error> {
+        let (mechanisms, login_disabled) = self.offered()?;
+        let offer = Offer {
+            mechanisms: &mechanisms,
+            login_disabled,
+        };
+        Ok(if offer.has_binding() {
+            self.is_cyrus()
+        } else {
+            self.state.is_cyrus()
+        })
+    }
+
     fn usable_methods(
         &mut self,
         wanted: &[Method],
@@ -330,7 +345,7 @@ impl Session {
                 .link
                 .stream()
                 .is_some_and(|stream| stream.tls_exporter().is_some())
-                && (!self.state.is_cyrus()
+                && (!self.is_cyrus_for_sure()?
                     || wanted
                         .iter()
                         .any(|method| method.without_binding().is_some())),
@@ -605,6 +620,13 @@ impl Session {
         if self.state.channel.compressed {
             return Ok(());
         }
+        if self.state.capabilities().has("XIMAPPROXY") {
+            // It passes the server's capabilities on, COMPRESS among them, and what is compressed then means nothing to it.
+            return Err(Error::Usage(
+                "imapproxy stands in between (XIMAPPROXY) and can't pass on what is compressed; connect to the server itself for that"
+                    .into(),
+            ));
+        }
         self.run(Compress)?;
         self.link.start_deflate();
         if let Some(stream) = self.link.stream() {
@@ -620,7 +642,7 @@ impl Session {
             return Ok(());
         }
         match self.compress() {
-            Err(error @ (Error::Unsupported { .. } | Error::Refused(_))) => {
+            Err(error @ (Error::Unsupported { .. } | Error::Refused(_) | Error::Usage(_))) => {
                 self.state.uncompressed = Some(error.to_string());
                 Ok(())
             }
@@ -818,6 +840,29 @@ impl Request for Capability {
                 advice: "it is not an IMAP server that can be worked with",
             });
         }
+        Ok(())
+    }
+}
+
+/// ID (RFC 2971), for the server's name alone, and without saying ours: what the session has to know of it.
+pub(super) struct AskWhich;
+
+impl Request for AskWhich {
+    type Reply = ();
+    fn verb(&self) -> &'static str {
+        "ID"
+    }
+    fn effect(&self) -> Effect {
+        Effect::Session
+    }
+    fn write(&self, command: &mut Encoder<'_>) {
+        command.atom("ID").space().atom("NIL");
+    }
+    fn take(&mut self, data: &Data<'_>, _: Fit) -> Result<bool, crate::wire::cursor::ParseError> {
+        // The state reads it, whoever asked.
+        Ok(data.is("ID"))
+    }
+    fn finish(self, _: &Status<'_>, _: &mut State) -> Result<(), Error> {
         Ok(())
     }
 }

@@ -30,6 +30,7 @@ pub use name::{IntoMailbox, MailboxName, RAW};
 pub use pipeline::Ticket;
 pub(crate) use request::Bare;
 pub use request::{Effect, Fit, Request};
+pub(crate) use state::Software;
 pub use state::{Capabilities, Extension, Namespace, Namespaces, Notice, Selected, State, Stray};
 pub use waiting::{Waiting, Watch};
 
@@ -112,6 +113,8 @@ pub struct Session {
     over: Option<String>,
     /// What TLS had to say when it ended the session.
     broken_tls: Option<TlsError>,
+    /// The request for the server's ID, as long as its answer may still come.
+    asked_id: Option<u64>,
     /// Who is told while a change takes long.
     watch: Option<Watch>,
     /// What is left of the time to connect and log in, see [`Timeouts::connect`].
@@ -245,6 +248,7 @@ impl Session {
         let verb = request.verb();
         self.make_ready(&request)
             .map_err(|error| unsent(verb, error))?;
+        self.ask_which_server(&request)?;
         let id = self.pipeline.next_id();
         let start = self.out.len();
         let mut encoder = Encoder::begin(&mut self.out, literals(&self.state));
@@ -273,6 +277,53 @@ impl Session {
             self.pipeline.push(id, request, bytes);
         }
         Ok(ticket)
+    }
+
+    /// Asks which server it is, where only its ID can tell: the question goes along with the first request after the login, and so costs no
+    /// time of its own.
+    fn ask_which_server<R: Request>(&mut self, request: &R) -> Result<(), Error> {
+        let in_session = self.state.authenticated && request.effect() != Effect::Session;
+        if !in_session || request.alone() || request.verb() == "ID" || !self.state.wants_id() {
+            return Ok(());
+        }
+        self.ask_for_id()?;
+        if !self.options.pipeline {
+            self.hear_its_id();
+        }
+        Ok(())
+    }
+
+    /// Sends the question, once, also where there is no answer.
+    fn ask_for_id(&mut self) -> Result<(), Error> {
+        self.state.id = Some(String::new());
+        let ticket = self.write(login::AskWhich)?;
+        self.pipeline.forgo(ticket.id);
+        self.asked_id = Some(ticket.id);
+        Ok(())
+    }
+
+    fn hear_its_id(&mut self) {
+        if let Some(id) = self.asked_id.take() {
+            // Whatever goes wrong meets the next command too.
+            let _ = self.drive(id, None);
+        }
+    }
+
+    /// Which server it is, where something depends on that: the answer to the question is waited for then.
+    pub(crate) fn software(&mut self) -> Option<Software> {
+        if self.state.software().is_none() {
+            if self.state.wants_id() {
+                // Whatever goes wrong meets the next command too.
+                let _ = self.ask_for_id();
+            }
+            self.hear_its_id();
+        }
+        self.state.software()
+    }
+
+    /// [`software`](Self::software): whether it is Cyrus.
+    pub(crate) fn is_cyrus(&mut self) -> bool {
+        self.software() == Some(Software::Cyrus)
     }
 
     /// What has to be so before a request may be written.

@@ -86,6 +86,8 @@ struct InFlight {
     held: usize,
     /// Nobody waits for it any more (its user was interrupted): its answer is read and thrown away.
     abandoned: bool,
+    /// Nobody asks for its reply: what the session learns of it is all.
+    forgone: bool,
     work: Box<dyn Work>,
 }
 
@@ -136,6 +138,7 @@ impl Pipeline {
             fed: false,
             held: 0,
             abandoned: false,
+            forgone: false,
             work: Box::new(request),
         });
     }
@@ -198,6 +201,13 @@ impl Pipeline {
         let id = id_of(tag);
         let named = self.queue.iter().find(|entry| Some(entry.id) == id);
         named.or(self.queue.front()).map(|entry| entry.verb)
+    }
+
+    /// Nobody will ask for the reply to request `id`, but the session learns from it.
+    pub(super) fn forgo(&mut self, id: u64) {
+        if let Some(entry) = self.queue.iter_mut().find(|entry| entry.id == id) {
+            entry.forgone = true;
+        }
     }
 
     /// Nobody will wait for request `id`.
@@ -322,7 +332,11 @@ impl Pipeline {
                 Err(Error::Refused(Box::new(refusal)))
             }
         };
-        self.outcomes.insert(id, (outcome, entry.held));
+        if entry.forgone {
+            self.held -= entry.held;
+        } else {
+            self.outcomes.insert(id, (outcome, entry.held));
+        }
         Some(id)
     }
 
@@ -330,7 +344,7 @@ impl Pipeline {
     pub(super) fn lose_all(&mut self, cause: &str) {
         for entry in self.queue.drain(..) {
             self.held -= entry.held;
-            if !entry.abandoned {
+            if !entry.abandoned && !entry.forgone {
                 let lost = Error::Lost {
                     verb: entry.verb,
                     cause: cause.to_owned(),

@@ -197,12 +197,38 @@ pub struct Stray {
     pub why: Option<String>,
 }
 
+/// A server some of whose ways have to be known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Software {
+    /// Cyrus IMAP.
+    Cyrus,
+    /// Dovecot.
+    Dovecot,
+    /// Courier-IMAP.
+    Courier,
+}
+
+impl Software {
+    /// The one that a server's own words name.
+    fn named_in(words: &str) -> Option<Self> {
+        let names = [
+            ("Cyrus", Self::Cyrus),
+            ("Dovecot", Self::Dovecot),
+            ("Courier", Self::Courier),
+        ];
+        let named = names.into_iter().find(|(name, _)| words.contains(name));
+        named.map(|(_, software)| software)
+    }
+}
+
 /// Everything that a session remembers about its server and itself.
 #[derive(Debug, Clone)]
 pub struct State {
     pub(crate) server: String,
     pub(crate) channel: Channel,
     pub(crate) greeting: String,
+    /// The name that the server gives itself in its ID; empty once it was asked and told none.
+    pub(crate) id: Option<String>,
     pub(crate) capabilities: Option<Capabilities>,
     pub(crate) namespaces: Option<Namespaces>,
     pub(crate) root_separator: Option<Option<u8>>,
@@ -229,6 +255,7 @@ impl State {
             server,
             channel,
             greeting: String::new(),
+            id: None,
             capabilities: None,
             namespaces: None,
             root_separator: None,
@@ -296,21 +323,31 @@ impl State {
         self.selected.as_ref()
     }
 
-    /// Whether the server calls itself Cyrus: some of its faults must be kept out of the way of.
-    pub(crate) fn is_cyrus(&self) -> bool {
-        // The greeting can be changed by whoever runs it; these capabilities are its own.
+    /// Which server it is, as far as it is told: by its ID (RFC 2971), its capabilities, its greeting. Whoever runs it can change the
+    /// greeting, and a proxy in front has one of its own.
+    pub(crate) fn software(&self) -> Option<Software> {
+        // Only Cyrus has these.
         let own = ["X-CREATEDMODSEQ", "NO_ATOMIC_RENAME", "X-SIEVE-MAILBOX"];
-        self.greeting.contains("Cyrus") || own.iter().any(|name| self.capabilities().has(name))
+        if own.iter().any(|name| self.capabilities().has(name)) {
+            return Some(Software::Cyrus);
+        }
+        let told = self.id.as_deref().and_then(Software::named_in);
+        told.or_else(|| Software::named_in(&self.greeting))
     }
 
-    /// Whether the server calls itself Courier, likewise.
-    pub(crate) fn is_courier(&self) -> bool {
-        self.greeting.contains("Courier-IMAP")
+    /// Whether it is Cyrus: some of its faults must be kept out of the way of.
+    pub(crate) fn is_cyrus(&self) -> bool {
+        self.software() == Some(Software::Cyrus)
     }
 
-    /// Whether the server calls itself Dovecot, which says OK to some things that it does not do.
+    /// Whether it is Dovecot, which says OK to some things that it does not do.
     pub(crate) fn is_dovecot(&self) -> bool {
-        self.greeting.contains("Dovecot")
+        self.software() == Some(Software::Dovecot)
+    }
+
+    /// Whether only its ID could tell which server it is, and it has not been asked for that.
+    pub(crate) fn wants_id(&self) -> bool {
+        self.id.is_none() && self.software().is_none() && self.capabilities().has("ID")
     }
 
     /// The notices since the last call, oldest first: alerts (RFC 3501 section 7.1), warnings, errors that belong to no command.
@@ -346,6 +383,13 @@ impl State {
         if data.is("CAPABILITY") {
             self.capabilities = Some(Capabilities::read(data.body));
             return true;
+        }
+        if data.is("ID") {
+            if let Some(name) = id_name(data.body) {
+                self.id = Some(name);
+            }
+            // Its own request reads all of it.
+            return false;
         }
         let Some(number) = data.number else {
             return data.is("FLAGS");
@@ -405,9 +449,29 @@ impl State {
     /// After STARTTLS: what was learnt in cleartext could have come from anybody (RFC 3501 section 6.2.1).
     pub(crate) fn forget_cleartext(&mut self) {
         self.capabilities = None;
+        self.id = None;
         self.notices.clear();
     }
 }
+
+/// The server's name in an ID response (RFC 2971 section 3.3).
+fn id_name(mut body: Cursor<'_>) -> Option<String> {
+    body.skip_spaces();
+    body.open()?;
+    for _ in 0..MOST_ID_FIELDS {
+        body.skip_spaces();
+        let field = body.expect_string().ok()?;
+        body.skip_spaces();
+        let value = body.expect_nstring().ok()?;
+        if field.eq_ignore_ascii_case(b"name") {
+            return value.map(|name| String::from_utf8_lossy(&name).into_owned());
+        }
+    }
+    None
+}
+
+/// RFC 2971 section 3.3 allows thirty.
+const MOST_ID_FIELDS: usize = 30;
 
 /// The beginning of a response, for messages.
 pub(crate) fn sample(response: &[u8]) -> String {
