@@ -169,7 +169,7 @@ fn expunge_says_how_many_go_and_every_way_of_saying_no_keeps_them() {
             assert_has(
                 &question,
                 &format!(
-                    "expunge will remove 3 messages flagged \\Deleted from {name}:\n  message 2\n  messages 4 to 5\n"
+                    "expunge will remove 3 messages flagged \\Deleted from {name}\n  message 2\n  messages 4 to 5\n"
                 ),
             );
             let said = person.keys(answer, "> ");
@@ -275,7 +275,7 @@ fn close_asks_only_where_messages_would_go_and_tells_how_many_went() {
         assert_has(
             &person.asked("close"),
             &format!(
-                "close will remove 2 messages flagged \\Deleted from {name}:\n  message 1\n  message 5\n"
+                "close will remove 2 messages flagged \\Deleted from {name}\n  message 1\n  message 5\n"
             ),
         );
         assert_has(&person.line("n"), "nothing was changed");

@@ -1477,14 +1477,19 @@ fn whoever_sits_at_a_terminal_is_asked_before_many_are_changed() {
                 assert!(!terminal.screen().contains("Go on?"));
                 continue;
             }
-            terminal.wait_for(
-                &format!("{name} will change 3 mailboxes, from m to m.2"),
-                SOON,
-            );
-            terminal.wait_for("Go on? (yes/no)", SOON);
-            // Only yes is yes.
-            terminal.type_("y\r");
-            terminal.wait_for("please answer yes or no, written out", SOON);
+            let what = if which == "-r m" {
+                "m and 2 mailboxes below it"
+            } else {
+                "3 mailboxes that match m*"
+            };
+            let does = if verb == "DELETE" { "delete" } else { "change" };
+            terminal.wait_for(&format!("{name} will {does} {what}"), SOON);
+            terminal.wait_for("Go on? (y: yes, n: no)", SOON);
+            terminal.type_("maybe\r");
+            terminal.wait_for("please answer y or n", SOON);
+            terminal.wait_until("second question", SOON, |screen| {
+                screen.matches("Go on?").count() == 2
+            });
             terminal.type_("no\r");
             terminal.wait_for("nothing was changed", SOON);
             assert_eq!(received(&server, verb), Vec::<String>::new());
@@ -1521,7 +1526,13 @@ fn yes_answers_the_question_and_one_mailbox_needs_none() {
             });
         });
         let (_run, terminal) = at_prompt(&server);
+        let deletes = verb == "DELETE";
         for (which, changed) in [("--yes 'm*'", 3), ("-y 'm*'", 6), ("'n*'", 7), ("m", 8)] {
+            // Whoever deletes by a pattern has not named what goes, even if it is one.
+            let which = match which {
+                "'n*'" if deletes => "--yes 'n*'",
+                which => which,
+            };
             let line = command.replace("WHICH", which);
             terminal.type_(&format!("{line}\r"));
             until(&line, || received(&server, verb).len() == changed);

@@ -536,18 +536,34 @@ pub struct Status {
     mailbox: MailboxName,
     with_size: bool,
     with_recent: bool,
+    /// Only how many messages there are, and their size.
+    brief: bool,
     reply: Option<MailboxStatus>,
 }
 
 impl Status {
+    /// Asks only how many messages there are, and their size where the server has that: the rest may cost it a look at each message.
+    pub(super) fn brief(mut self) -> Self {
+        self.brief = true;
+        self
+    }
+
+    /// The same for another mailbox.
+    pub(super) fn of(mut self, mailbox: MailboxName) -> Self {
+        self.mailbox = mailbox;
+        self
+    }
+
     /// Writes the items in their parentheses, with a space in front.
     pub(super) fn write_items(&self, command: &mut Encoder<'_>) {
         command.space().open().atom("MESSAGES");
-        if self.with_recent {
+        if self.with_recent && !self.brief {
             command.space().atom("RECENT");
         }
         for item in ["UNSEEN", "UIDNEXT", "UIDVALIDITY"] {
-            command.space().atom(item);
+            if !self.brief {
+                command.space().atom(item);
+            }
         }
         if self.with_size {
             command.space().atom("SIZE");
@@ -854,6 +870,7 @@ impl Session {
             // RFC 8438; IMAP4rev2 has it built in, and has dropped RECENT (RFC 9051 appendix E).
             with_size: capabilities.has("STATUS=SIZE") || revision2,
             with_recent: !revision2 || capabilities.has("IMAP4rev1"),
+            brief: false,
             reply: None,
         })
     }

@@ -34,16 +34,25 @@ impl Reach {
         name
     }
 
+    /// The pattern as it is typed, or the mailbox.
+    pub fn shown(&self) -> String {
+        match self {
+            Reach::Pattern(pattern) => {
+                let wire = pattern.wire();
+                utf7::decode(wire)
+                    .unwrap_or(String::from_utf8_lossy(wire))
+                    .into_owned()
+            }
+            Reach::Subtree(root) => root.to_string(),
+        }
+    }
+
     /// That it comes to nothing.
     pub fn not_listed(&self) -> Error {
         Error::NotListed {
             mailbox: match self {
-                Reach::Pattern(pattern) => {
-                    let wire = pattern.wire();
-                    let text = utf7::decode(wire).unwrap_or(String::from_utf8_lossy(wire));
-                    format!("that matches {text}")
-                }
-                Reach::Subtree(root) => root.to_string(),
+                Reach::Pattern(_) => format!("that matches {}", self.shown()),
+                Reach::Subtree(_) => self.shown(),
             },
         }
     }
@@ -113,6 +122,12 @@ impl Targets {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.order.is_empty()
+    }
+
+    /// How many of them are mailboxes, and not only names.
+    pub fn mailboxes(&self) -> u64 {
+        let mailboxes = self.iter().filter(|listed| !listed.is_only_a_name());
+        mailboxes.count() as u64
     }
 
     /// How many names without a mailbox were passed over.

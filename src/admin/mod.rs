@@ -5,6 +5,7 @@
 //! typed or shown (the shell).
 
 pub mod acl;
+pub mod holdings;
 pub mod made;
 pub mod mailbox;
 pub mod mailboxes;

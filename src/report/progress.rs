@@ -6,6 +6,7 @@ use std::fmt;
 use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
+use super::complain;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// What takes less than this shows nothing.
@@ -29,7 +30,7 @@ impl Progress {
         );
         // A template that does not parse would be a fault of this line; the bar then looks as indicatif has it.
         if let Ok(style) =
-            ProgressStyle::with_template("{bar:30} {pos} of {len}, {rate}/s, {eta} left")
+            ProgressStyle::with_template("{msg}{bar:30} {pos} of {len}, {rate}/s, {eta} left")
         {
             bar.set_style(style.with_key(
                 "rate",
@@ -47,6 +48,13 @@ impl Progress {
         }
     }
 
+    /// The same, saying what is done.
+    pub fn of(what: &'static str, steps: usize) -> Self {
+        let progress = Self::new(steps);
+        progress.bar.set_message(format!("{what} "));
+        progress
+    }
+
     /// One more step is done.
     pub fn step(&mut self) {
         self.done += 1;
@@ -55,6 +63,12 @@ impl Progress {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
         self.bar.set_position(self.done);
+    }
+
+    /// Tells something beside the bar.
+    pub fn aside(&self) -> impl Fn(&str) + 'static {
+        let bar = self.bar.clone();
+        move |text| bar.suspend(|| complain(text))
     }
 
     /// Nothing more comes: the bar goes away.

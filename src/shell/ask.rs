@@ -26,7 +26,7 @@ const FIRST: usize = 5;
 
 /// What a command is about to do.
 pub struct Question<'a> {
-    /// In a whole sentence without its full stop: `deletemailbox will delete 3 mailboxes: 1,234 messages, 56 MiB`. It may hold names from
+    /// In a sentence without its full stop: `deletemailbox will delete 3 mailboxes: 1,234 messages, 56 MiB`. It may hold names from
     /// a server.
     pub will: String,
     /// How many things that takes.
@@ -163,8 +163,7 @@ impl Terminal {
         // One more takes no more room than saying that there is one.
         let last = names.next();
         let rest = question.count.saturating_sub(first.len() as u64);
-        let end = if first.is_empty() { "." } else { ":" };
-        writeln!(self.out, "{}{end}", escape(&question.will))?;
+        writeln!(self.out, "{}", escape(&question.will))?;
         for name in &first {
             writeln!(self.out, "  {}", escape(name))?;
         }
@@ -209,6 +208,23 @@ pub fn counted(count: u64, one: &str, many: &str) -> String {
     match count {
         1 => format!("1 {one}"),
         count => format!("{} {many}", number(count)),
+    }
+}
+
+/// A size as people read it: `56 MiB`, `1.4 GiB`.
+pub fn size(bytes: u64) -> String {
+    let units = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let (mut unit, mut part) = (0, 1_u64);
+    while bytes / part >= 1024 {
+        part *= 1024;
+        unit += 1;
+    }
+    let whole = bytes / part;
+    if unit == 0 || whole >= 10 {
+        format!("{whole} {}", units[unit])
+    } else {
+        let tenths = (bytes % part) / (part / 10);
+        format!("{whole}.{} {}", tenths.min(9), units[unit])
     }
 }
 
@@ -257,5 +273,16 @@ mod tests {
         assert_eq!(counted(1, "message", "messages"), "1 message");
         assert_eq!(counted(0, "message", "messages"), "0 messages");
         assert_eq!(counted(1500, "message", "messages"), "1,500 messages");
+        for (bytes, shown) in [
+            (0, "0 bytes"),
+            (1023, "1023 bytes"),
+            (1024, "1.0 KiB"),
+            (1535, "1.4 KiB"),
+            (10 * 1024, "10 KiB"),
+            (56 * 1024 * 1024 + 5, "56 MiB"),
+            (u64::MAX, "15 EiB"),
+        ] {
+            assert_eq!(size(bytes), shown);
+        }
     }
 }

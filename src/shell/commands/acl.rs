@@ -170,18 +170,17 @@ fn deleteacl(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
             let requests = requests(&mailbox);
             submit_all(shell, mailbox, requests, entry, "deleted")
         }
-        Scope::Many(reach) if every => {
-            over(input, reach, Purpose::Use, |session, targets, teller| {
-                session.delete_all_entries(
-                    targets,
-                    &mut Pace::default(),
-                    |mailbox, request, result| {
-                        gone(mailbox, request, result, teller.out);
-                        teller.told(mailbox)
-                    },
-                )
-            })
-        }
+        Scope::Many(reach) if every => over(
+            input,
+            reach,
+            Purpose::Use,
+            |session, targets, pace, teller| {
+                session.delete_all_entries(targets, pace, |mailbox, request, result| {
+                    gone(mailbox, request, result, teller.out);
+                    teller.told(mailbox)
+                })
+            },
+        ),
         Scope::Many(reach) => change_each(input, reach, requests, entry, "deleted"),
     }
 }

@@ -6,8 +6,8 @@ use imapadm::admin::mailbox::{Delete, Listing, MailboxStatus};
 use imapadm::admin::many::{Purpose, Reach, Targets};
 use imapadm::admin::overview::{Overview, Wanted};
 use imapadm::admin::subscription::Subscribe;
-use imapadm::session::{MailboxName, Pace};
-use imapadm::{Error, Outcome};
+use imapadm::session::MailboxName;
+use imapadm::{Account, Error, Outcome};
 
 use super::super::Shell;
 use super::super::command::{Argument, Command, Count, Flag, Flow, Input, Kind, Step};
@@ -74,16 +74,22 @@ fn delete(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
         Scope::Many(reach) => return delete_many(input, reach),
     };
     if shell.session()?.takes_all_below(&mailbox) {
+        let (command, yes) = (input.command, input.has("yes"));
         return alone(move |shell, out| {
-            let session = shell.session()?;
             let reach = Reach::Subtree(mailbox.clone());
-            let going = match session.find(&reach, Purpose::Use) {
+            let going = match shell.session()?.find(&reach, Purpose::Use) {
                 Ok(targets) => targets,
                 // The server may know it all the same, or says why not.
                 Err(Error::NotListed { .. }) => Targets::default(),
                 Err(error) => return Err(error),
             };
-            session.delete(&mailbox)?;
+            many::permit(shell, command, &reach, Purpose::Delete, &going, yes)?;
+            shell.session()?.delete(&mailbox)?;
+            if shell.settings.interactive && going.len() > 1 {
+                let mut account = Account::default();
+                account.add(Outcome::Done, going.mailboxes());
+                many::tell_deleted(account);
+            }
             let below = going
                 .iter()
                 .map(|listed| MailboxName::from_wire(&listed.mailbox));
@@ -109,20 +115,27 @@ fn delete(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
 }
 
 fn delete_many(input: &Input, reach: Reach) -> Result<Step, Error> {
-    many::over(input, reach, Purpose::Delete, |session, targets, teller| {
-        session.delete_each(targets, &mut Pace::default(), |mailbox, result| {
-            let name = ("mailbox", Value::text(mailbox));
-            let gone = ("deleted", Value::Flag(matches!(result, Ok(Outcome::Done))));
-            match result {
-                Ok(Outcome::Done) => teller.out.row(&[name, gone]),
-                Ok(_) => teller
-                    .out
-                    .row(&[name, gone, ("unchanged", Value::str("already gone"))]),
-                Err(error) => teller.failed(vec![name, gone], error),
-            }
-            teller.told(mailbox)
-        })
-    })
+    many::over(
+        input,
+        reach,
+        Purpose::Delete,
+        |session, targets, pace, teller| {
+            session.delete_each(targets, pace, |mailbox, result| {
+                let name = ("mailbox", Value::text(mailbox));
+                let gone = ("deleted", Value::Flag(matches!(result, Ok(Outcome::Done))));
+                match result {
+                    Ok(Outcome::Done) => teller.out.row(&[name, gone]),
+                    Ok(_) => {
+                        teller
+                            .out
+                            .row(&[name, gone, ("unchanged", Value::str("already gone"))])
+                    }
+                    Err(error) => teller.failed(vec![name, gone], error),
+                }
+                teller.told(mailbox)
+            })
+        },
+    )
 }
 
 pub static RENAME: Command = Command {

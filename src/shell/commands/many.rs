@@ -4,13 +4,15 @@
 //! commands say), the engine that does it and keeps the account (`imapadm::admin::many`), nor how its progress looks (`report::progress`).
 
 use std::ops::ControlFlow;
+use std::time::Duration;
 
+use imapadm::admin::holdings::Holdings;
 use imapadm::admin::many::{Purpose, Reach, Targets};
 use imapadm::session::{MailboxName, Pace, Request};
 use imapadm::{Account, Error, Session};
 
 use super::super::Shell;
-use super::super::ask::ask;
+use super::super::ask::{Question, confirm, counted, number, size};
 use super::super::command::{Command, Flag, Flow, Input, Step, is_pattern};
 use super::alone;
 use crate::report::progress::Progress;
@@ -64,32 +66,156 @@ pub(super) fn scope(input: &Input, index: usize, shell: &Shell) -> Result<Scope,
     }
 }
 
-/// Whether these may be changed: before many are, whoever sits at the terminal is asked.
+/// Deletes that are under way at once where somebody watches.
+const MOST_DELETES: usize = 16;
+
+/// How long messages are counted before the question is asked.
+const COUNTING: Duration = Duration::from_secs(10);
+
+/// Asks, at a terminal, before more than the one mailbox named is changed or deleted.
 ///
 /// # Errors
-/// They pressed Ctrl-C.
-pub(super) fn agreed(
-    shell: &Shell,
+/// As [`confirm`]; the connection was lost.
+pub(super) fn permit(
+    shell: &mut Shell,
     command: &Command,
+    reach: &Reach,
+    purpose: Purpose,
     targets: &Targets,
     yes: bool,
-) -> Result<bool, Error> {
-    let count = targets.len();
-    let asks = command.flow == Flow::Changes && shell.settings.interactive && !yes && count > 1;
-    let ends = targets.get(0).zip(targets.get(count.saturating_sub(1)));
-    if asks && let Some((first, last)) = ends {
-        let question = format!(
-            "{} will change {count} mailboxes, from {} to {}. Go on? (yes/no) ",
+) -> Result<(), Error> {
+    if command.flow == Flow::Reads || yes || !shell.settings.interactive {
+        return Ok(());
+    }
+    let (count, is_own) = match purpose {
+        Purpose::Use => (targets.len() as u64, targets.len() < 2),
+        Purpose::Delete => {
+            let count = targets.mailboxes();
+            // Names alone hold no messages, and what is named by itself is meant.
+            let is_own = count == 0 || count == 1 && names_one(reach, targets);
+            (count, is_own)
+        }
+    };
+    if is_own {
+        return Ok(());
+    }
+    let will = match purpose {
+        Purpose::Use => format!(
+            "{} will change {}",
             command.name,
-            MailboxName::show(&first.mailbox),
-            MailboxName::show(&last.mailbox)
-        );
-        if !ask(&question)? {
-            complain("nothing was changed");
-            return Ok(false);
+            these(reach, targets, count)
+        ),
+        Purpose::Delete => {
+            let session = shell.session()?;
+            let mut progress = Progress::of("counting messages", targets.len());
+            let held = session.holdings(targets, COUNTING, || progress.step());
+            progress.end();
+            format!(
+                "{} will delete {}: {}",
+                command.name,
+                these(reach, targets, count),
+                amount(&held?)
+            )
+        }
+    };
+    let names = || -> Box<dyn Iterator<Item = String> + '_> {
+        let listed = targets
+            .iter()
+            .filter(|listed| purpose == Purpose::Use || !listed.is_only_a_name());
+        Box::new(listed.map(|listed| MailboxName::show(&listed.mailbox).into_owned()))
+    };
+    let question = Question {
+        will,
+        count,
+        things: "mailboxes",
+        names: &names,
+    };
+    confirm(&question, &shell.settings.interrupt)
+}
+
+/// Whether the mailbox that was named is among them itself.
+fn names_one(reach: &Reach, targets: &Targets) -> bool {
+    match reach {
+        Reach::Pattern(_) => false,
+        Reach::Subtree(root) => targets
+            .iter()
+            .filter(|listed| !listed.is_only_a_name())
+            .any(|listed| MailboxName::same(&listed.mailbox, root.wire())),
+    }
+}
+
+/// The mailboxes in words: `user.zoe and 14 mailboxes below it`.
+fn these(reach: &Reach, targets: &Targets, count: u64) -> String {
+    match reach {
+        Reach::Pattern(_) => {
+            let which = counted(count, "mailbox", "mailboxes");
+            let matches = if count == 1 { "matches" } else { "match" };
+            format!("{which} that {matches} {}", reach.shown())
+        }
+        Reach::Subtree(root) if names_one(reach, targets) => {
+            let below = counted(count - 1, "mailbox", "mailboxes");
+            format!("{root} and {below} below it")
+        }
+        Reach::Subtree(root) => {
+            format!("{} below {root}", counted(count, "mailbox", "mailboxes"))
         }
     }
-    Ok(true)
+}
+
+/// What mailboxes hold, in words: `1,234 messages, 56 MiB`, and what is not known of it.
+fn amount(held: &Holdings) -> String {
+    if held.asked < held.mailboxes {
+        let counted_so_far = match held.counted {
+            0 => String::new(),
+            _ => format!(
+                ", {} in the first {}",
+                messages_and_size(held),
+                counted(held.asked, "mailbox", "mailboxes")
+            ),
+        };
+        return format!("too many to count their messages{counted_so_far}");
+    }
+    let why = match &held.refusal {
+        Some(refusal) => format!("STATUS: {} {}", refusal.condition, refusal.text),
+        None => "the server does not tell".to_owned(),
+    };
+    match held.mailboxes - held.counted {
+        0 => messages_and_size(held),
+        _ if held.counted == 0 => {
+            let size = match held.sized {
+                0 => String::new(),
+                sized if sized == held.mailboxes => format!("{}, ", size(held.bytes)),
+                sized => format!("{} in {} of them, ", size(held.bytes), number(sized)),
+            };
+            format!("{size}number of messages unknown ({why})")
+        }
+        more => format!(
+            "{}, and those in {}, unknown ({why})",
+            messages_and_size(held),
+            counted(more, "mailbox", "mailboxes")
+        ),
+    }
+}
+
+fn messages_and_size(held: &Holdings) -> String {
+    let messages = counted(held.messages, "message", "messages");
+    match held.sized {
+        0 => messages,
+        _ => format!("{messages}, {}", size(held.bytes)),
+    }
+}
+
+/// Sums up what was deleted.
+pub(super) fn tell_deleted(account: Account) {
+    let deleted = counted(account.done, "mailbox", "mailboxes");
+    complain(&match account.unchanged {
+        0 => format!("{deleted} deleted"),
+        1 => format!("{deleted} deleted, 1 name was already gone"),
+        gone => format!(
+            "{deleted} deleted, {} names were already gone",
+            number(gone)
+        ),
+    });
 }
 
 /// Tells of names that are no mailboxes.
@@ -109,25 +235,38 @@ pub(super) fn over(
     input: &Input,
     reach: Reach,
     purpose: Purpose,
-    work: impl FnOnce(&mut Session, &Targets, &mut Teller<'_>) -> Result<Account, Error> + 'static,
+    work: impl FnOnce(&mut Session, &Targets, &mut Pace<'_>, &mut Teller<'_>) -> Result<Account, Error>
+    + 'static,
 ) -> Result<Step, Error> {
     let command = input.command;
     let yes = input.has("yes");
     alone(move |shell, out| {
         let targets = shell.session()?.find(&reach, purpose)?;
-        if !agreed(shell, command, &targets, yes)? {
-            return Ok(());
-        }
+        permit(shell, command, &reach, purpose, &targets, yes)?;
         let mut teller = Teller {
             out,
             progress: Progress::new(targets.len()),
             last: None,
             reads: command.flow == Flow::Reads,
         };
-        let result = work(shell.session()?, &targets, &mut teller);
+        let aside = teller.progress.aside();
+        let mut stopping = |sent| aside(&format!("stopping; {sent} already sent"));
+        let mut pace = Pace::default();
+        if shell.settings.interactive {
+            pace = pace.when_stopping(&mut stopping);
+            if purpose == Purpose::Delete {
+                // Whoever sees the wrong rows go by must have something left to stop.
+                pace = pace.at_most(MOST_DELETES);
+            }
+        }
+        let result = work(shell.session()?, &targets, &mut pace, &mut teller);
         teller.progress.end();
         tell_passed_over(targets.passed_over());
-        out.account(result?);
+        let account = result?;
+        out.account(account);
+        if shell.settings.interactive && purpose == Purpose::Delete {
+            tell_deleted(account);
+        }
         Ok(())
     })
 }
@@ -181,24 +320,19 @@ where
         input,
         reach,
         Purpose::Use,
-        move |session, targets, teller| {
-            session.each_of(
-                targets,
-                &mut Pace::default(),
-                make,
-                |mailbox, key, result| {
-                    match (result, key) {
-                        (Ok(reply), Some(key)) => tell(mailbox, key, reply, teller.out),
-                        (Ok(_), None) => {}
-                        (Err(error), key) => {
-                            let mut cells = row(mailbox, key);
-                            cells.extend(undone.map(|(key, is)| (key, Value::Flag(is))));
-                            teller.failed(cells, error);
-                        }
+        move |session, targets, pace, teller| {
+            session.each_of(targets, pace, make, |mailbox, key, result| {
+                match (result, key) {
+                    (Ok(reply), Some(key)) => tell(mailbox, key, reply, teller.out),
+                    (Ok(_), None) => {}
+                    (Err(error), key) => {
+                        let mut cells = row(mailbox, key);
+                        cells.extend(undone.map(|(key, is)| (key, Value::Flag(is))));
+                        teller.failed(cells, error);
                     }
-                    teller.told(mailbox)
-                },
-            )
+                }
+                teller.told(mailbox)
+            })
         },
     )
 }
