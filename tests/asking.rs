@@ -5,13 +5,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use imapadm::MailboxName;
+use imapadm::admin::many::{Purpose, Reach};
 use serde_json::json;
 
+use super::bulk::session;
 use super::support::faulty::Faulty;
-use super::support::place::Place;
+use super::support::place::{Place, exists, wire_names};
 use super::support::pty::Terminal;
 use super::support::raw::{Raw, message};
 use super::support::run::Imapadm;
+use super::support::servers::{cyrus, unique};
 
 /// What any reaction may take.
 const SOON: Duration = Duration::from_secs(20);
@@ -484,4 +488,277 @@ fn an_expunge_that_is_refused_leaves_the_mailbox_selected() {
     assert_has(&run.stderr, "right e (expunge)");
     assert_eq!(received(&server, "CLOSE"), Vec::<String>::new());
     assert_eq!(received(&server, "UNSELECT").len(), 1);
+}
+
+/// A tree below `box` with messages in it, and one mailbox beside it.
+fn grow(place: &Place, raw: &mut Raw) -> Vec<String> {
+    let tree = ["box", "box/a", "box/b", "box/b/deep"].map(|path| place.at(path));
+    for name in &tree {
+        raw.ok(&format!("CREATE {name}"));
+    }
+    raw.ok(&format!("CREATE {}", place.at("boxer")));
+    for number in 0..3 {
+        raw.append(&tree[0], &message(&format!("m{number}")));
+    }
+    raw.append(&tree[3], &message("deep"));
+    tree.to_vec()
+}
+
+#[test]
+fn a_delete_of_a_tree_says_how_many_mailboxes_and_messages_go() {
+    for place in Place::both() {
+        let mut raw = place.raw();
+        let tree = grow(&place, &mut raw);
+        let pattern = format!("{}*", tree[0]);
+        let person = Person::at(place.imapadm());
+        for (line, what) in [
+            (
+                format!("dm -r {}", tree[0]),
+                format!(
+                    "deletemailbox will delete {} and 3 mailboxes below it: 4 messages, ",
+                    tree[0]
+                ),
+            ),
+            (
+                format!("dm '{pattern}'"),
+                format!("deletemailbox will delete 5 mailboxes that match {pattern}: 4 messages, "),
+            ),
+        ] {
+            let question = person.asked(&line);
+            assert_has(&question, &what);
+            assert_has(&question, " bytes\n");
+            for name in &tree {
+                assert_has(&question, &format!("\n  {name}\n"));
+            }
+            assert_has(&person.line("n"), "nothing was changed");
+        }
+        for name in &tree {
+            assert!(exists(&mut raw, name));
+        }
+        person.asked(&format!("dm -r {}", tree[0]));
+        assert_has(&person.line("y"), "4 mailboxes deleted");
+        assert!(!tree.iter().any(|name| exists(&mut raw, name)));
+        // One that a pattern matches was not named.
+        let question = person.asked(&format!("dm '{pattern}'"));
+        assert_has(
+            &question,
+            &format!("1 mailbox that matches {pattern}: 0 messages"),
+        );
+        person.line("n");
+        // The one that was named, and nothing below it: no question.
+        let boxer = place.at("boxer");
+        assert_has(&person.line(&format!("dm -r {boxer}")), "1 mailbox deleted");
+        assert!(!exists(&mut raw, &boxer));
+    }
+}
+
+#[test]
+fn a_users_root_on_cyrus_takes_all_below_it_and_says_so() {
+    let server = cyrus();
+    let mut raw = Raw::admin(server);
+    let user = format!("user.{}", unique("gone"));
+    for name in ["", ".Sent", ".Trash"] {
+        raw.ok(&format!("CREATE {user}{name}"));
+    }
+    // An administrator may not read what is not his, but is told how large it is.
+    let secret = message(&"x".repeat(5000));
+    raw.ok(&format!("SETACL {user} {} lrswipkxtea", server.admin));
+    raw.append(&user, &secret);
+    raw.ok(&format!("DELETEACL {user} {}", server.admin));
+    let person = Person::at(Imapadm::on(server));
+    let question = person.asked(&format!("dm {user}"));
+    assert_has(
+        &question,
+        &format!("deletemailbox will delete {user} and 2 mailboxes below it: 9.9"),
+    );
+    assert_has(
+        &question,
+        " KiB, number of messages unknown (STATUS: NO Permission denied)\n",
+    );
+    assert_has(
+        &question,
+        &format!("  {user}\n  {user}.Sent\n  {user}.Trash\n"),
+    );
+    assert_has(&person.line(""), "nothing was changed");
+    assert!(is_listed(&mut raw, &user));
+    // With the right r the messages are counted.
+    raw.ok(&format!("SETACL {user} {} lrx", server.admin));
+    assert_has(
+        &person.asked(&format!("dm {user}")),
+        "1 message, 9.9 KiB; messages unknown in 2 mailboxes (STATUS: NO Permission denied)\n",
+    );
+    assert_has(&person.line("yes"), "3 mailboxes deleted");
+    assert!(!is_listed(&mut raw, &user) && !is_listed(&mut raw, &format!("{user}.Sent")));
+    // One without anything below it is the one that was named.
+    let user = format!("user.{}", unique("gone"));
+    raw.ok(&format!("CREATE {user}"));
+    raw.ok(&format!("SETACL {user} {} +x", server.admin));
+    assert_has(&person.line(&format!("dm {user}")), "deleted");
+    assert!(!is_listed(&mut raw, &user));
+}
+
+/// Whether the server lists a mailbox, whoever may read it.
+fn is_listed(raw: &mut Raw, name: &str) -> bool {
+    !wire_names(raw, "LIST", name).is_empty()
+}
+
+#[test]
+fn names_without_a_mailbox_are_not_counted_as_mailboxes() {
+    let place = Place::dovecot();
+    let mut raw = place.raw();
+    let deep = place.at("Projekte/a/b");
+    raw.ok(&format!("CREATE {deep}"));
+    let top = place.at("Projekte");
+    let person = Person::at(place.imapadm());
+    let question = person.asked(&format!("dm -r {top}"));
+    assert_has(
+        &question,
+        &format!("will delete 1 mailbox below {top}: 0 messages"),
+    );
+    assert_eq!(question.matches("\n  ").count(), 1, "{question}");
+    assert_has(&question, &format!("\n  {deep}\n"));
+    assert_has(&person.line("y"), "1 mailbox deleted");
+    assert!(!exists(&mut raw, &deep));
+}
+
+#[test]
+fn many_changes_take_their_number_and_l_lists_every_name() {
+    let names: Arc<Vec<String>> = Arc::new((0..2000).map(|n| format!("m{n:04}")).collect());
+    for (line, verb, does) in [
+        ("deletemailbox 'm*'", "DELETE", "delete"),
+        ("deleteacl 'm*' bob", "DELETEACL", "change"),
+    ] {
+        let theirs = Arc::clone(&names);
+        let server = Faulty::script(move |conn| {
+            conn.let_in("ACL LIST-EXTENDED");
+            conn.answer(|tag, command| many_of(tag, command, &theirs));
+        });
+        let person = Person::at(Imapadm::on_port(server.port));
+        let question = person.asked_the_number(line);
+        assert_has(
+            &question,
+            &format!("will {does} 2,000 mailboxes that match m*"),
+        );
+        assert_has(
+            &question,
+            "  m0000\n  m0001\n  m0002\n  m0003\n  m0004\n  and 1,995 more\n",
+        );
+        if does == "delete" {
+            assert_has(&question, ": 4,000 messages\n");
+        }
+        let all = person.asked_the_number("l");
+        for name in names.iter() {
+            assert_has(&all, &format!("  {name}\n"));
+        }
+        person.asked_the_number("y");
+        assert_eq!(received(&server, verb), Vec::<String>::new());
+        person.line("2,000");
+        assert_eq!(received(&server, verb).len(), 2000);
+    }
+}
+
+/// What a server with these mailboxes answers; each holds two messages.
+fn many_of(tag: &str, command: &str, names: &[String]) -> String {
+    let words: Vec<&str> = command.split(' ').collect();
+    let data = match words[0] {
+        "LIST" if command.ends_with("\"\"") => "* LIST (\\Noselect) \".\" \"\"\r\n".to_owned(),
+        "LIST" => names
+            .iter()
+            .map(|name| format!("* LIST () \".\" {name}\r\n"))
+            .collect(),
+        "STATUS" => format!("* STATUS {} (MESSAGES 2)\r\n", words[1]),
+        "GETACL" => format!("* ACL {} bob lrs\r\n", words[1]),
+        _ => String::new(),
+    };
+    format!("{data}{tag} OK done\r\n")
+}
+
+/// A server with so many mailboxes, which answers `verb` the first so many times, and what comes after that once another command comes too.
+fn falls_silent(verb: &'static str, after: usize, count: usize) -> Faulty {
+    Faulty::script(move |conn| {
+        conn.let_in("ACL");
+        let names: Vec<String> = (0..count).map(|n| format!("m{n:04}")).collect();
+        let (mut answered, mut held) = (0, String::new());
+        conn.answer(|tag, command| {
+            let answer = many_of(tag, command, &names);
+            if command.split(' ').next() == Some(verb) {
+                answered += 1;
+                if answered > after {
+                    held.push_str(&answer);
+                    return String::new();
+                }
+            }
+            std::mem::take(&mut held) + &answer
+        });
+    })
+}
+
+#[test]
+fn ctrl_c_while_messages_are_counted_changes_nothing() {
+    let server = falls_silent("STATUS", 3, 40);
+    let person = Person::at(Imapadm::on_port(server.port));
+    let reads = person.reads();
+    person.terminal.type_("dm 'm*'\r");
+    until("status", || received(&server, "STATUS").len() == 40);
+    person.terminal.type_("\x03");
+    person.asked_after(reads, "> ");
+    assert_has(&person.terminal.screen(), "it changed nothing");
+    assert!(!person.terminal.screen().contains("will delete"));
+    assert_eq!(received(&server, "DELETE"), Vec::<String>::new());
+    assert_has(&person.line("listacl x"), "bob");
+    assert_eq!(received(&server, "DELETE"), Vec::<String>::new());
+}
+
+#[test]
+fn counting_takes_no_longer_than_it_may_and_the_session_goes_on() {
+    let server = falls_silent("STATUS", 3, 40);
+    let mut imap = session(&server);
+    let targets = imap
+        .find(
+            &Reach::Pattern(MailboxName::pattern("m*").expect("a pattern")),
+            Purpose::Delete,
+        )
+        .expect("a listing");
+    let mut steps = 0;
+    let held = imap
+        .holdings(&targets, Duration::from_millis(300), || steps += 1)
+        .expect("what there was time for");
+    assert_eq!((held.mailboxes, held.asked, held.counted), (40, 3, 3));
+    assert_eq!((held.messages, steps), (6, 3));
+    imap.get_acl("x").expect("the session");
+}
+
+#[test]
+fn ctrl_c_stops_a_delete_with_at_most_sixteen_sent_and_accounts_for_each() {
+    let server = falls_silent("DELETE", 20, 300);
+    let person = Person::at(Imapadm::on_port(server.port));
+    person.asked_the_number("dm 'm*'");
+    let reads = person.reads();
+    person.terminal.type_("300\r");
+    until("deletes", || received(&server, "DELETE").len() >= 36);
+    person.terminal.type_("\x03");
+    person.asked_after(reads, "> ");
+    // No more than that were ever sent.
+    assert_eq!(received(&server, "DELETE").len(), 36);
+    let sent = String::from_utf8_lossy(&person.terminal.sent()).replace("\r\n", "\n");
+    assert_has(&sent, "stopping; 16 already sent");
+    for name in ["m0000", "m0019"] {
+        assert_has(&sent, &format!("{name}  deleted"));
+    }
+    for name in ["m0020", "m0035"] {
+        let row = sent
+            .lines()
+            .find(|line| line.starts_with(name))
+            .expect(name);
+        assert_has(
+            row,
+            "not deleted  interrupted before DELETE was answered; it is unknown",
+        );
+    }
+    assert_has(
+        &sent,
+        "interrupted; 20 of 300 were done, 264 not sent, of 16 it is unknown whether they were done",
+    );
+    assert_has(&person.line("listacl x"), "bob");
+    assert_eq!(received(&server, "DELETE").len(), 36);
 }

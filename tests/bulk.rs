@@ -1649,7 +1649,7 @@ fn ctrl_c_at_the_keyboard_tells_what_was_done_and_the_shell_goes_on() {
 }
 
 /// A library's session on a scripted server.
-fn session(server: &Faulty) -> Session {
+pub(super) fn session(server: &Faulty) -> Session {
     let mut options = Options::new(Address::Tcp {
         host: "127.0.0.1".into(),
         port: server.port,

@@ -125,25 +125,26 @@ impl Session {
                 enough |= each(key, result).is_break();
             });
         }
-        self.tell_rest(ahead, pace, &mut |key, result| {
+        self.tell_rest(ahead, grave, pace, &mut |key, result| {
             let _ = each(key, result);
         });
         stopped
     }
 
-    /// Tells of all that are still under way.
+    /// Tells of all that are still under way; `grave` is whether one of them has been given up on.
     fn tell_rest<R: Request, K>(
         &mut self,
         mut ahead: Ahead<R, K>,
+        grave: bool,
         pace: &mut Pace<'_>,
         each: &mut impl FnMut(K, Result<R::Reply, Error>),
     ) {
-        if ahead.is_empty() {
+        if ahead.is_empty() && !grave {
             return;
         }
         if self.options.interrupt.raised() {
             if let Some(stopping) = &mut pace.stopping {
-                stopping(ahead.len());
+                stopping(ahead.len() + usize::from(grave));
             }
             // What is under way is still heard of, as long as the answers keep coming and nobody interrupts once more.
             let interrupt = self.options.interrupt.clone();

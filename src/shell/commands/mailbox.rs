@@ -60,8 +60,10 @@ pub static DELETE: Command = Command {
     flags: &[RECURSIVE, YES],
     arguments: &[MAILBOXES],
     summary: "delete mailboxes and their messages",
-    details: "There is no undo. With a user's root (user.NAME) Cyrus deletes all below it; every one is listed. Many are deleted deepest \
-              first, and what went and what stayed is listed one by one; a mailbox above one that stayed is not tried. You need the right x on each; a Cyrus administrator gives it to itself with setacl.",
+    details: "There is no undo. With a user's root (user.NAME) Cyrus deletes all below it; every one is listed. At a terminal, whatever takes more \
+              than the one mailbox named says first how many mailboxes and messages go, and asks; at most 16 deletes are under way at once. Many are \
+              deleted deepest first, and what went and what stayed is listed one by one; a mailbox above one that stayed is not tried. You need \
+              the right x on each; a Cyrus administrator gives it to itself with setacl.",
     flow: Flow::Changes,
     destroys: true,
     start: delete,

@@ -190,7 +190,7 @@ fn amount(held: &Holdings) -> String {
             format!("{size}number of messages unknown ({why})")
         }
         more => format!(
-            "{}, and those in {}, unknown ({why})",
+            "{}; messages unknown in {} ({why})",
             messages_and_size(held),
             counted(more, "mailbox", "mailboxes")
         ),
