@@ -230,6 +230,20 @@ pub enum Error {
         /// What to do next.
         advice: &'static str,
     },
+    /// The server said OK and answered about another mailbox or quota root than the one that was asked about. The names are untrusted.
+    #[error(
+        "the server answered {verb} about \"{told}\" instead of \"{asked}\", so there is no answer; {advice}"
+    )]
+    AboutAnother {
+        /// The command.
+        verb: &'static str,
+        /// The name that was asked about.
+        asked: String,
+        /// The name that the server answered about.
+        told: String,
+        /// What to do next.
+        advice: &'static str,
+    },
     /// The connection ended while a command waited for its answer.
     #[error("{}", lost(.verb, .cause, *.outcome))]
     Lost {
@@ -459,6 +473,7 @@ impl Error {
             | Error::Login { .. }
             | Error::Incomplete { .. }
             | Error::Missing { .. }
+            | Error::AboutAnother { .. }
             | Error::Several { .. } => Fault::Server,
             Error::Connect(_) | Error::Tls(_) | Error::LoginLost { .. } | Error::Lost { .. } => {
                 Fault::Network
@@ -514,7 +529,7 @@ impl Error {
             Error::Login { .. } => "login",
             Error::LoginLost { .. } | Error::Lost { .. } => "lost",
             Error::Incomplete { .. } => "incomplete",
-            Error::Missing { .. } => "missing",
+            Error::Missing { .. } | Error::AboutAnother { .. } => "missing",
             Error::Interrupted { .. } => "interrupted",
             Error::Declined => "declined",
             Error::Several { .. } => "several",

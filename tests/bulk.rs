@@ -1026,7 +1026,7 @@ fn names_that_are_no_mailboxes_are_never_touched() {
         let server = Faulty::script(move |conn| {
             conn.let_in(CAPABILITIES);
             conn.answer(|tag, command| match command {
-                "LIST \"\" m*" => format!("{lines}{tag} OK all\r\n"),
+                "LIST \"\" \"m*\"" => format!("{lines}{tag} OK all\r\n"),
                 _ => willing(tag, command, &[]),
             });
         });
@@ -1519,7 +1519,7 @@ fn yes_answers_the_question_and_one_mailbox_needs_none() {
             conn.let_in(CAPABILITIES);
             conn.answer(|tag, command| {
                 let names = match command {
-                    "LIST \"\" n*" => vec!["n".to_owned()],
+                    "LIST \"\" \"n*\"" => vec!["n".to_owned()],
                     _ => numbered(3),
                 };
                 willing(tag, command, &names)

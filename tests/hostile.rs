@@ -285,7 +285,7 @@ fn a_listing_shows_what_it_could_read_and_then_fails() {
         "* LIST\r\n",
         "* LIST () \"/\" \r\n",
         "* LIST () \"/\" \"unclosed\r\n",
-        "* LIST () \"/\" bro ken too many\r\n",
+        "* LIST () \"/\" \"bro\" ken too many\r\n",
     ] {
         let server = until(Stage::Command("list", "LIST"), move |conn, tag| {
             conn.send("* LIST (\\HasNoChildren) \"/\" good1\r\n* XYZZY 1 2 3\r\n");

@@ -875,7 +875,7 @@ fn a_slow_server_does_not_hold_up_the_keyboard() {
         let_in(conn);
         loop {
             let (tag, command) = conn.expect_command();
-            if command.starts_with("LIST") && command.ends_with('%') {
+            if command.starts_with("LIST") && command.ends_with("%\"") {
                 wait_until_released(conn, &theirs);
                 conn.send(format!("* LIST () \".\" late\r\n{tag} OK at last\r\n"));
             } else {
@@ -964,7 +964,7 @@ fn tab_still_completes_after_an_interrupted_command() {
             if let Some(held) = held.take() {
                 conn.send(format!("{held} OK late\r\n"));
             }
-            if command.starts_with("LIST") && command.ends_with('%') {
+            if command.starts_with("LIST") && command.ends_with("%\"") {
                 conn.send(format!("* LIST () \".\" first\r\n{tag} OK listed\r\n"));
             } else {
                 conn.send(usual(&tag, &command));
@@ -996,7 +996,7 @@ fn tab_offers_no_name_that_could_play_tricks() {
     let faulty = Faulty::script(|conn| {
         let_in(conn);
         conn.answer(|tag, command| {
-            if command.starts_with("LIST") && command.ends_with('%') {
+            if command.starts_with("LIST") && command.ends_with("%\"") {
                 format!(
                     "* LIST () \".\" \"x-\x1b]0;owned\x07\"\r\n* LIST () \".\" x-plain\r\n{tag} OK\r\n"
                 )
@@ -1017,7 +1017,7 @@ fn many_mailboxes_on_one_level_do_not_break_tab() {
     let faulty = Faulty::script(|conn| {
         let_in(conn);
         conn.answer(|tag, command| {
-            if command.starts_with("LIST") && command.ends_with('%') {
+            if command.starts_with("LIST") && command.ends_with("%\"") {
                 let mut reply = String::new();
                 for number in 0..70_000 {
                     reply.push_str(&format!("* LIST () \".\" box{number:05}\r\n"));

@@ -22,6 +22,7 @@ mod names;
 mod operations;
 mod raw_output;
 mod refusals;
+mod replies;
 mod sasl;
 mod script_checks;
 mod scripts;

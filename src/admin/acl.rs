@@ -14,7 +14,7 @@ use crate::wire::encode::Encoder;
 use crate::wire::response::{Data, Status};
 
 use super::many::Targets;
-use super::{MISSING, has, is_denied, is_missing};
+use super::{Answer, MISSING, has, is_denied, is_missing, name_asked_for};
 
 /// Lists that are asked for together before they are emptied.
 const LISTS_TOGETHER: usize = 200;
@@ -150,7 +150,7 @@ impl fmt::Display for RightsChange {
 #[derive(Debug, Clone)]
 pub struct GetAcl {
     mailbox: MailboxName,
-    reply: Option<Acl>,
+    reply: Answer<Acl>,
 }
 
 impl GetAcl {
@@ -158,23 +158,33 @@ impl GetAcl {
     pub fn new(mailbox: MailboxName) -> Self {
         Self {
             mailbox,
-            reply: None,
+            reply: Answer::default(),
         }
     }
 }
 
-/// The mailbox at the head of a response, if it is the one asked about or any will do.
-fn head<'a>(
+/// The mailbox at the head of a response, if it is the one asked about.
+fn head<'a, T>(
     data: &Data<'a>,
     mailbox: &MailboxName,
-    fit: Fit,
+    fit: Fit<'_>,
+    answer: &mut Answer<T>,
 ) -> Result<Option<(MailboxName, Cursor<'a>)>, ParseError> {
     let mut body = data.body;
-    let name = body.expect_astring("a mailbox")?;
-    if fit == Fit::Exact && !MailboxName::same(&name, mailbox.wire()) {
-        return Ok(None);
+    let name = name_asked_for(&mut body, mailbox.wire(), "a mailbox")?;
+    Ok(answer
+        .is_for(&name, mailbox, fit)
+        .then(|| (MailboxName::from_wire(&name), body)))
+}
+
+/// Rights in a reply: letters and digits (RFC 4314 section 2.1), or none. What holds anything else is no such thing, but a part of a name.
+fn read_rights(body: &mut Cursor<'_>) -> Result<String, ParseError> {
+    let before = *body;
+    let rights = body.expect_astring("rights")?;
+    if !rights.iter().all(u8::is_ascii_alphanumeric) {
+        return Err(before.error("rights"));
     }
-    Ok(Some((MailboxName::from_wire(&name), body)))
+    Ok(String::from_utf8_lossy(&rights).into_owned())
 }
 
 impl Request for GetAcl {
@@ -188,35 +198,34 @@ impl Request for GetAcl {
     fn extension(&self) -> Option<Extension> {
         Some(ACL)
     }
+    fn subject(&self) -> Option<&MailboxName> {
+        Some(&self.mailbox)
+    }
     fn write(&self, command: &mut Encoder<'_>) {
         command.atom("GETACL").space().astring(self.mailbox.wire());
     }
-    fn take(&mut self, data: &Data<'_>, fit: Fit) -> Result<bool, ParseError> {
-        if self.reply.is_some() || !data.is("ACL") {
+    fn take(&mut self, data: &Data<'_>, fit: Fit<'_>) -> Result<bool, ParseError> {
+        if !data.is("ACL") {
             return Ok(false);
         }
-        let Some((mailbox, mut body)) = head(data, &self.mailbox, fit)? else {
+        let Some((mailbox, mut body)) = head(data, &self.mailbox, fit, &mut self.reply)? else {
             return Ok(false);
         };
         let mut entries = Vec::new();
-        body.skip_spaces();
         while !body.is_end() {
             let identifier =
                 String::from_utf8_lossy(&body.expect_astring("an identifier")?).into_owned();
             body.expect_space()?;
-            let rights = String::from_utf8_lossy(&body.expect_astring("rights")?).into_owned();
+            let rights = read_rights(&mut body)?;
             entries.push(AclEntry { identifier, rights });
             body.skip_spaces();
         }
-        self.reply = Some(Acl { mailbox, entries });
+        self.reply.take(Acl { mailbox, entries }, fit);
         Ok(true)
     }
     fn finish(self, _: &Status<'_>, _: &mut State) -> Result<Acl, Error> {
-        self.reply.ok_or(Error::Missing {
-            verb: "GETACL",
-            missing: "ACL",
-            advice: "try it once more",
-        })
+        self.reply
+            .or_missing("GETACL", "ACL", &self.mailbox, "try it once more")
     }
     fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<String> {
         acl_advice(refusal, &self.mailbox, state)
@@ -312,7 +321,13 @@ impl Rights {
     pub(super) fn read(mut body: Cursor<'_>) -> Result<Self, ParseError> {
         let mailbox = MailboxName::from_wire(&body.expect_astring("a mailbox")?);
         body.expect_space()?;
-        let rights = String::from_utf8_lossy(&body.expect_astring("rights")?).into_owned();
+        Self::read_of(mailbox, body)
+    }
+
+    /// The same, from behind the mailbox.
+    fn read_of(mailbox: MailboxName, mut body: Cursor<'_>) -> Result<Self, ParseError> {
+        let rights = read_rights(&mut body)?;
+        body.expect_end()?;
         Ok(Self { mailbox, rights })
     }
 }
@@ -321,7 +336,7 @@ impl Rights {
 #[derive(Debug, Clone)]
 pub struct MyRights {
     mailbox: MailboxName,
-    reply: Option<Rights>,
+    reply: Answer<Rights>,
 }
 
 impl MyRights {
@@ -329,7 +344,7 @@ impl MyRights {
     pub fn new(mailbox: MailboxName) -> Self {
         Self {
             mailbox,
-            reply: None,
+            reply: Answer::default(),
         }
     }
 }
@@ -345,29 +360,28 @@ impl Request for MyRights {
     fn extension(&self) -> Option<Extension> {
         Some(ACL)
     }
+    fn subject(&self) -> Option<&MailboxName> {
+        Some(&self.mailbox)
+    }
     fn write(&self, command: &mut Encoder<'_>) {
         command
             .atom("MYRIGHTS")
             .space()
             .astring(self.mailbox.wire());
     }
-    fn take(&mut self, data: &Data<'_>, fit: Fit) -> Result<bool, ParseError> {
-        if self.reply.is_some() || !data.is("MYRIGHTS") {
+    fn take(&mut self, data: &Data<'_>, fit: Fit<'_>) -> Result<bool, ParseError> {
+        if !data.is("MYRIGHTS") {
             return Ok(false);
         }
-        let rights = Rights::read(data.body)?;
-        if fit == Fit::Exact && !MailboxName::same(rights.mailbox.wire(), self.mailbox.wire()) {
+        let Some((mailbox, body)) = head(data, &self.mailbox, fit, &mut self.reply)? else {
             return Ok(false);
-        }
-        self.reply = Some(rights);
+        };
+        self.reply.take(Rights::read_of(mailbox, body)?, fit);
         Ok(true)
     }
     fn finish(self, _: &Status<'_>, _: &mut State) -> Result<Rights, Error> {
-        self.reply.ok_or(Error::Missing {
-            verb: "MYRIGHTS",
-            missing: "MYRIGHTS",
-            advice: "try it once more",
-        })
+        self.reply
+            .or_missing("MYRIGHTS", "MYRIGHTS", &self.mailbox, "try it once more")
     }
     fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<String> {
         is_missing(refusal).then(|| MISSING.into())
@@ -392,7 +406,7 @@ pub struct Grantable {
 pub struct ListRights {
     mailbox: MailboxName,
     identifier: String,
-    reply: Option<Grantable>,
+    reply: Answer<Grantable>,
 }
 
 impl ListRights {
@@ -401,7 +415,7 @@ impl ListRights {
         Self {
             mailbox,
             identifier,
-            reply: None,
+            reply: Answer::default(),
         }
     }
 }
@@ -417,6 +431,9 @@ impl Request for ListRights {
     fn extension(&self) -> Option<Extension> {
         Some(ACL)
     }
+    fn subject(&self) -> Option<&MailboxName> {
+        Some(&self.mailbox)
+    }
     fn write(&self, command: &mut Encoder<'_>) {
         command
             .atom("LISTRIGHTS")
@@ -425,40 +442,43 @@ impl Request for ListRights {
             .space()
             .astring(self.identifier.as_bytes());
     }
-    fn take(&mut self, data: &Data<'_>, fit: Fit) -> Result<bool, ParseError> {
-        if self.reply.is_some() || !data.is("LISTRIGHTS") {
+    fn take(&mut self, data: &Data<'_>, fit: Fit<'_>) -> Result<bool, ParseError> {
+        if !data.is("LISTRIGHTS") {
             return Ok(false);
         }
-        let Some((mailbox, mut body)) = head(data, &self.mailbox, fit)? else {
+        let Some((mailbox, mut body)) = head(data, &self.mailbox, fit, &mut self.reply)? else {
             return Ok(false);
         };
-        body.expect_space()?;
-        let identifier = body.expect_astring("an identifier")?;
-        if fit == Fit::Exact && *identifier != *self.identifier.as_bytes() {
-            return Ok(false);
+        let identifier = name_asked_for(&mut body, self.identifier.as_bytes(), "an identifier")?;
+        if *identifier != *self.identifier.as_bytes() {
+            let same = identifier.eq_ignore_ascii_case(self.identifier.as_bytes());
+            if fit.is_exact() || !same {
+                return Ok(false);
+            }
         }
-        body.expect_space()?;
-        let required = String::from_utf8_lossy(&body.expect_astring("rights")?).into_owned();
+        let required = read_rights(&mut body)?;
         let mut optional = Vec::new();
         body.skip_spaces();
         while !body.is_end() {
-            optional.push(String::from_utf8_lossy(&body.expect_astring("rights")?).into_owned());
+            optional.push(read_rights(&mut body)?);
             body.skip_spaces();
         }
-        self.reply = Some(Grantable {
+        let granted = Grantable {
             mailbox,
             identifier: String::from_utf8_lossy(&identifier).into_owned(),
             required,
             optional,
-        });
+        };
+        self.reply.take(granted, fit);
         Ok(true)
     }
     fn finish(self, _: &Status<'_>, _: &mut State) -> Result<Grantable, Error> {
-        self.reply.ok_or(Error::Missing {
-            verb: "LISTRIGHTS",
-            missing: "LISTRIGHTS",
-            advice: "try it once more",
-        })
+        self.reply.or_missing(
+            "LISTRIGHTS",
+            "LISTRIGHTS",
+            &self.mailbox,
+            "try it once more",
+        )
     }
     fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<String> {
         acl_advice(refusal, &self.mailbox, state)
@@ -720,6 +740,7 @@ mod tests {
         let entries = |line: &str| {
             take(GetAcl::new(MailboxName::from_wire(b"foo")), line)
                 .reply
+                .told
                 .unwrap()
                 .entries
         };
@@ -747,23 +768,33 @@ mod tests {
             "* LISTRIGHTS INBOX.foo alice lkxcan r s w i p te d",
         )
         .reply
+        .told
         .unwrap();
         assert_eq!(reply.required, "lkxcan");
         assert_eq!(reply.optional, ["r", "s", "w", "i", "p", "te", "d"]);
     }
 
     #[test]
-    fn a_reply_about_another_mailbox_fits_only_by_kind() {
-        let Response::Untagged(Untagged::Data(data)) = parse(b"* MYRIGHTS INBOX lrs").unwrap()
-        else {
-            panic!()
+    fn the_own_name_counts_more_than_another_one_of_the_mailbox() {
+        let bob = State::of_user(Some("bob"));
+        let line = |line: &'static str, fit, request: &mut MyRights| {
+            let Response::Untagged(Untagged::Data(data)) = parse(line.as_bytes()).unwrap() else {
+                panic!("{line}")
+            };
+            request.take(&data, fit).unwrap()
         };
         let mut request = MyRights::new(MailboxName::from_wire(b"user.bob"));
-        assert!(!request.take(&data, Fit::Exact).unwrap());
-        assert!(request.take(&data, Fit::Kind).unwrap());
-        assert!(
-            !request.take(&data, Fit::Kind).unwrap(),
-            "a second one is not its own"
-        );
+        let (inbox, own) = ("* MYRIGHTS INBOX lrs", "* MYRIGHTS user.bob lr");
+        assert!(!line(inbox, Fit::Exact, &mut request));
+        assert!(line(inbox, Fit::Alias(&bob), &mut request));
+        assert!(!line(
+            "* MYRIGHTS user.eve l",
+            Fit::Alias(&bob),
+            &mut request
+        ));
+        assert_eq!(request.reply.told.as_ref().unwrap().rights, "lrs");
+        assert!(line(own, Fit::Exact, &mut request));
+        assert!(!line(inbox, Fit::Alias(&bob), &mut request));
+        assert_eq!(request.reply.told.unwrap().rights, "lr");
     }
 }

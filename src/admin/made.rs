@@ -11,7 +11,7 @@ use crate::wire::cursor::{Cursor, ParseError};
 use crate::wire::encode::Encoder;
 use crate::wire::response::{Data, Status};
 
-use super::mailbox::{Create, Listed, Mailbox, Rename, Renamed};
+use super::mailbox::{Create, LISTINGS, Listed, Mailbox, Rename, Renamed};
 use super::{has, is_denied};
 
 /// The names of a LIST response that announces a mailbox under another name than it was asked for or had before
@@ -56,9 +56,8 @@ impl Request for LookUp {
     fn effect(&self) -> Effect {
         Effect::Read
     }
-    fn unique(&self) -> bool {
-        // Nothing in a LIST response tells which LIST it answers.
-        true
+    fn rivals(&self) -> &'static [&'static str] {
+        LISTINGS
     }
     fn write(&self, command: &mut Encoder<'_>) {
         command
@@ -68,7 +67,7 @@ impl Request for LookUp {
             .space()
             .list_mailbox(self.mailbox.wire());
     }
-    fn take(&mut self, data: &Data<'_>, _: Fit) -> Result<bool, ParseError> {
+    fn take(&mut self, data: &Data<'_>, _: Fit<'_>) -> Result<bool, ParseError> {
         if !data.is("LIST") {
             return Ok(false);
         }

@@ -12,11 +12,12 @@ use crate::session::{
 };
 use crate::wire::cursor::{Cursor, ParseError};
 use crate::wire::encode::Encoder;
+use crate::wire::pattern::Pattern;
 use crate::wire::response::{Data, Status as StatusResponse};
 
 use super::made::announced;
 use super::mailboxes::Mailboxes;
-use super::{MISSING, has, is_denied, is_missing};
+use super::{Answer, MISSING, has, is_denied, is_missing, name_before_list};
 
 /// CREATE (RFC 3501 section 6.3.3), with a partition on Cyrus.
 #[derive(Debug, Clone)]
@@ -56,8 +57,8 @@ impl Request for Create {
             command.space().astring(partition.as_bytes());
         }
     }
-    fn take(&mut self, data: &Data<'_>, fit: Fit) -> Result<bool, ParseError> {
-        if fit == Fit::Exact
+    fn take(&mut self, data: &Data<'_>, fit: Fit<'_>) -> Result<bool, ParseError> {
+        if fit.is_exact()
             && let Some((now, asked)) = announced(data)
             && MailboxName::same(asked.wire(), self.mailbox.wire())
         {
@@ -184,8 +185,8 @@ impl Request for Rename {
             command.space().astring(partition.as_bytes());
         }
     }
-    fn take(&mut self, data: &Data<'_>, fit: Fit) -> Result<bool, ParseError> {
-        if fit == Fit::Exact
+    fn take(&mut self, data: &Data<'_>, fit: Fit<'_>) -> Result<bool, ParseError> {
+        if fit.is_exact()
             && let Some((now, before)) = announced(data)
             && MailboxName::same(before.wire(), self.from.wire())
         {
@@ -276,10 +277,7 @@ impl<'a> Listed<'a> {
         }
         let length = attributes.len() - body.rest().len() - 1;
         body.expect_space()?;
-        let separator = match body.expect_nstring()? {
-            Some(text) => Some(*text.first().ok_or(body.error("a hierarchy separator"))?),
-            None => None,
-        };
+        let separator = read_separator(&mut body)?;
         body.expect_space()?;
         head.text.clear();
         head.text
@@ -337,15 +335,98 @@ struct Head {
     separator: Option<u8>,
 }
 
+/// The hierarchy separator: one character in quotes, or NIL (RFC 3501 section 9, mailbox-list).
+pub(super) fn read_separator(body: &mut Cursor<'_>) -> Result<Option<u8>, ParseError> {
+    let mut ahead = *body;
+    // A backslash that should be escaped. What stands behind it tells it from the beginning of a longer string.
+    if ahead.same(br#""\""#).is_some() && matches!(ahead.peek(), Some(b' ' | b')')) {
+        *body = ahead;
+        return Ok(Some(b'\\'));
+    }
+    let before = *body;
+    match body.expect_nstring()?.as_deref() {
+        None => Ok(None),
+        Some([separator]) => Ok(Some(*separator)),
+        Some(_) => Err(before.error("a hierarchy separator")),
+    }
+}
+
 /// The name, and what may stand behind it.
 fn read_name<'a>(body: &mut Cursor<'a>) -> Result<Cow<'a, [u8]>, ParseError> {
+    body.skip_spaces();
+    let line = *body;
     let mailbox = body.expect_astring("a mailbox")?;
-    if !body.is_end() {
+    if body.is_end() {
+        return Ok(mailbox);
+    }
+    if !line.is_bare() {
+        body.expect_space()?;
+        read_extended(body, |_| true)?;
+        return Ok(mailbox);
+    }
+    read_bare_name(line)
+}
+
+/// A name that is neither quoted nor a literal, with more behind it.
+///
+/// Some servers send names with spaces bare, so that it ends where the line does. What the grammar allows behind a name is told from a part
+/// of such a name by its form; where both are possible nobody can tell, and to take less than the name would make it another mailbox.
+fn read_bare_name(line: Cursor<'_>) -> Result<Cow<'_, [u8]>, ParseError> {
+    let name = line.rest().trim_ascii_end();
+    let mut body = line;
+    let word = body.expect_astring("a mailbox")?;
+    if body.space().is_some() && read_extended(&mut body, is_known_tag).is_ok_and(|items| items > 0)
+    {
+        return Ok(word);
+    }
+    let error = || line.error("a mailbox in quotes, as more stands behind it");
+    let is_list = |two: &[u8]| two == b"(\"";
+    if name.iter().any(u8::is_ascii_control) || name.windows(2).any(is_list) {
+        return Err(error());
+    }
+    for (count, at) in memchr::memchr_iter(b'(', name).enumerate() {
+        let mut tail = Cursor::new(&name[at..]);
+        if count == MOST_PARENTHESES || read_extended(&mut tail, |_| true).is_ok() {
+            return Err(error());
+        }
+    }
+    Ok(Cow::Borrowed(name))
+}
+
+/// More than any mailbox has in its name.
+const MOST_PARENTHESES: usize = 16;
+
+/// The extended items behind a name (RFC 5258 section 6, mbox-list-extended), up to the end of the line: pairs of a tag and a value. Returns
+/// how many.
+fn read_extended(
+    body: &mut Cursor<'_>,
+    is_tag: impl Fn(&Cursor<'_>) -> bool,
+) -> Result<usize, ParseError> {
+    let mut items = 0;
+    body.expect_open()?;
+    while body.close().is_none() {
+        if !is_tag(body) {
+            return Err(body.error("the tag of an extended item"));
+        }
+        body.expect_astring("the tag of an extended item")?;
         body.expect_space()?;
         body.expect_value()?;
-        body.expect_end()?;
+        body.skip_spaces();
+        items += 1;
     }
-    Ok(mailbox)
+    body.expect_end()?;
+    Ok(items)
+}
+
+/// Whether a tag stands here that can't be a part of a mailbox's name: a registered one, or one in quotes.
+fn is_known_tag(body: &Cursor<'_>) -> bool {
+    let word = body.clone().astring();
+    !body.is_bare()
+        || word.is_some_and(|word| {
+            [&b"CHILDINFO"[..], b"OLDNAME"]
+                .iter()
+                .any(|tag| word.eq_ignore_ascii_case(tag))
+        })
 }
 
 /// What a server wrote; `from_utf8_lossy` takes three times as long for what is valid.
@@ -390,6 +471,9 @@ pub enum Listing {
     Subscribed,
 }
 
+/// The commands of which one at a time is in flight: nothing in a LIST response tells which LIST it answers.
+pub(super) const LISTINGS: &[&str] = &["LIST", "LSUB"];
+
 /// LIST or LSUB; its responses are streamed, see [`Session::list_each`].
 #[derive(Debug)]
 struct List {
@@ -406,9 +490,8 @@ impl Request for List {
     fn effect(&self) -> Effect {
         Effect::Read
     }
-    fn unique(&self) -> bool {
-        // Nothing in a LIST response tells which LIST it answers.
-        true
+    fn rivals(&self) -> &'static [&'static str] {
+        LISTINGS
     }
     fn write(&self, command: &mut Encoder<'_>) {
         command
@@ -428,6 +511,7 @@ impl Request for List {
 #[derive(Debug)]
 pub struct ListCompact {
     list: List,
+    asked: Pattern,
     most: usize,
     reply: Mailboxes,
 }
@@ -436,6 +520,7 @@ impl ListCompact {
     /// What matches a pattern; of more mailboxes than `most`, so many.
     pub fn new(of: Listing, pattern: MailboxName, most: usize) -> Self {
         Self {
+            asked: Pattern::new(b"", pattern.wire()),
             list: List {
                 of,
                 base: MailboxName::from_wire(b""),
@@ -455,17 +540,20 @@ impl Request for ListCompact {
     fn effect(&self) -> Effect {
         self.list.effect()
     }
-    fn unique(&self) -> bool {
-        self.list.unique()
+    fn rivals(&self) -> &'static [&'static str] {
+        self.list.rivals()
     }
     fn write(&self, command: &mut Encoder<'_>) {
         self.list.write(command);
     }
-    fn take(&mut self, data: &Data<'_>, _: Fit) -> Result<bool, ParseError> {
+    fn take(&mut self, data: &Data<'_>, _: Fit<'_>) -> Result<bool, ParseError> {
         if !data.is(self.list.verb()) {
             return Ok(false);
         }
         let listed = Listed::read(data.body)?;
+        if !self.asked.fits(&listed.mailbox, listed.separator) {
+            return Ok(false);
+        }
         if self.reply.len() < self.most && !self.reply.push(&listed) {
             self.most = self.reply.len();
         }
@@ -498,8 +586,7 @@ pub struct MailboxStatus {
 impl MailboxStatus {
     /// Reads what stands behind `STATUS`.
     pub(super) fn read(mut body: Cursor<'_>) -> Result<Self, ParseError> {
-        let mailbox = body.expect_astring("a mailbox")?;
-        body.expect_space()?;
+        let mailbox = name_before_list(&mut body, "a mailbox")?;
         body.expect_open()?;
         let mut items = Vec::new();
         while body.close().is_none() {
@@ -513,6 +600,7 @@ impl MailboxStatus {
             }
             body.skip_spaces();
         }
+        body.expect_end()?;
         Ok(Self {
             mailbox: MailboxName::from_wire(&mailbox),
             items,
@@ -538,7 +626,7 @@ pub struct Status {
     with_recent: bool,
     /// Only how many messages there are, and their size.
     brief: bool,
-    reply: Option<MailboxStatus>,
+    reply: Answer<MailboxStatus>,
 }
 
 impl Status {
@@ -580,27 +668,31 @@ impl Request for Status {
     fn effect(&self) -> Effect {
         Effect::Read
     }
+    fn subject(&self) -> Option<&MailboxName> {
+        Some(&self.mailbox)
+    }
     fn write(&self, command: &mut Encoder<'_>) {
         command.atom("STATUS").space().astring(self.mailbox.wire());
         self.write_items(command);
     }
-    fn take(&mut self, data: &Data<'_>, fit: Fit) -> Result<bool, ParseError> {
-        if self.reply.is_some() || !data.is("STATUS") {
+    fn take(&mut self, data: &Data<'_>, fit: Fit<'_>) -> Result<bool, ParseError> {
+        if !data.is("STATUS") {
             return Ok(false);
         }
-        let status = MailboxStatus::read(data.body)?;
-        if fit == Fit::Exact && !MailboxName::same(status.mailbox.wire(), self.mailbox.wire()) {
+        let mailbox = name_before_list(&mut data.body.clone(), "a mailbox")?;
+        if !self.reply.is_for(&mailbox, &self.mailbox, fit) {
             return Ok(false);
         }
-        self.reply = Some(status);
+        self.reply.take(MailboxStatus::read(data.body)?, fit);
         Ok(true)
     }
     fn finish(self, _: &StatusResponse<'_>, _: &mut State) -> Result<MailboxStatus, Error> {
-        self.reply.ok_or(Error::Missing {
-            verb: "STATUS",
-            missing: "STATUS",
-            advice: "is it a mailbox that can be selected?",
-        })
+        self.reply.or_missing(
+            "STATUS",
+            "STATUS",
+            &self.mailbox,
+            "is it a mailbox that can be selected?",
+        )
     }
     fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<String> {
         read_advice(refusal)
@@ -740,7 +832,9 @@ impl Session {
             &MailboxName::from_wire(b""),
             mailbox,
             |found| {
-                listed |= MailboxName::same(&found.mailbox, mailbox.wire());
+                if MailboxName::same(&found.mailbox, mailbox.wire()) {
+                    listed = !found.has("\\NonExistent");
+                }
                 ControlFlow::Continue(())
             },
         )?;
@@ -805,6 +899,9 @@ impl Session {
 
     /// Calls `each` for every mailbox of a listing as it comes in, so that a million of them never stand in memory.
     ///
+    /// Only a response whose name fits the pattern is of the listing: a server may announce other mailboxes meanwhile (RFC 9051 section
+    /// 6.3.9). `each` sees every response as it comes, two where a mailbox changes while it is listed; the later one counts then.
+    ///
     /// After a `Break` the rest is read and thrown away.
     ///
     /// # Errors
@@ -839,11 +936,15 @@ impl Session {
             pattern: pattern.clone(),
         };
         let mut head = Head::default();
+        let asked = Pattern::new(base.wire(), pattern.wire());
         self.stream(request, &mut |data| {
             if !data.is(of.verb()) {
                 return Ok(Taken::No);
             }
             let listed = Listed::read_like(data.body, &mut head)?;
+            if !asked.fits(&listed.mailbox, listed.separator) {
+                return Ok(Taken::No);
+            }
             Ok(if fits(&listed) {
                 Taken::Yes
             } else {
@@ -871,7 +972,7 @@ impl Session {
             with_size: capabilities.has("STATUS=SIZE") || revision2,
             with_recent: !revision2 || capabilities.has("IMAP4rev1"),
             brief: false,
-            reply: None,
+            reply: Answer::default(),
         })
     }
 }
@@ -916,6 +1017,32 @@ mod tests {
                 &["\\Subscribed"],
             ),
             ("* LIST () \".\" INBOX.A&-B", "INBOX.A&B", Some(b'.'), &[]),
+            ("* LIST () \"/\" Sent Items", "Sent Items", Some(b'/'), &[]),
+            (
+                "* LIST () \"/\" Sent  \"old\" ",
+                "Sent  \"old\"",
+                Some(b'/'),
+                &[],
+            ),
+            ("* LIST () \"/\" Sent (old)", "Sent (old)", Some(b'/'), &[]),
+            ("* LIST () \"/\" Sent(old", "Sent(old", Some(b'/'), &[]),
+            (
+                "* LIST () \"/\" foo (CHILDINFO (SUBSCRIBED))",
+                "foo",
+                Some(b'/'),
+                &[],
+            ),
+            (
+                "* LIST () \"/\" foo (\"X\" (1 2) \"Y\" 3)",
+                "foo",
+                Some(b'/'),
+                &[],
+            ),
+            ("* LIST () \"/\" \"foo\" (X Y)", "foo", Some(b'/'), &[]),
+            ("* LIST () \"\\\" foo", "foo", Some(b'\\'), &[]),
+            ("* LIST () \"\\\" \"a b\"", "a b", Some(b'\\'), &[]),
+            ("* LIST () \"\\\"\" foo", "foo", Some(b'"'), &[]),
+            ("* LIST ( )  \"/\"  foo  ", "foo", Some(b'/'), &[]),
         ] {
             let mailbox = read(line).unwrap_or_else(|error| panic!("{line}: {error}"));
             assert_eq!(mailbox.name.to_string(), name, "{line}");
@@ -931,7 +1058,21 @@ mod tests {
             "* LIST (\\HasNo",
             "* LIST () \".\"",
             "* LIST () \"\" x",
-            "* LIST () \".\" a b c)",
+            "* LIST () \"..\" x",
+            "* LIST () . x",
+            "* LIST () \".\" \"a\" b",
+            "* LIST () \".\" \"a\"b",
+            "* LIST () \".\" \"a\" (x)",
+            "* LIST () \".\" \"a\" (x y) z",
+            "* LIST () \".\" a ()",
+            "* LIST () \".\" a (x y)",
+            "* LIST () \".\" a b (\"CHILDINFO\" (\"SUBSCRIBED\"))",
+            "* LIST () \".\" a(\"CHILDINFO\" (\"SUBSCRIBED\"))",
+            "* LIST () \".\" a (\"CHILDINFO\" (\"SUBSCRIBED\")",
+            "* LIST () \".\" a b\x01",
+            "* LIST () \".\" a {1}\r\nb",
+            "* LIST () \".\" {1}\r\na b",
+            "* LIST () \".\" (a)",
         ] {
             assert!(read(line).is_err(), "{line}");
         }

@@ -51,10 +51,16 @@ impl Request for Select {
             .space()
             .astring(self.selected.mailbox.wire());
     }
-    fn take(&mut self, data: &Data<'_>, _: Fit) -> Result<bool, ParseError> {
+    fn take(&mut self, data: &Data<'_>, _: Fit<'_>) -> Result<bool, ParseError> {
         match data.number {
-            Some(number) if data.is("EXISTS") => self.selected.exists = Some(number),
-            Some(number) if data.is("RECENT") => self.selected.recent = Some(number),
+            Some(number) if data.is("EXISTS") => {
+                data.body.expect_end()?;
+                self.selected.exists = Some(number);
+            }
+            Some(number) if data.is("RECENT") => {
+                data.body.expect_end()?;
+                self.selected.recent = Some(number);
+            }
             None if data.is("FLAGS") => self.selected.flags = Some(flags(data.body)?),
             _ => return Ok(false),
         }
@@ -102,6 +108,7 @@ fn flags(mut list: Cursor<'_>) -> Result<Vec<String>, ParseError> {
         flags.push(String::from_utf8_lossy(list.expect_flag()?).into_owned());
         list.skip_spaces();
     }
+    list.expect_end()?;
     Ok(flags)
 }
 
@@ -172,9 +179,11 @@ impl Request for Expunge {
     fn write(&self, command: &mut Encoder<'_>) {
         command.atom("EXPUNGE");
     }
-    fn take(&mut self, data: &Data<'_>, _: Fit) -> Result<bool, ParseError> {
+    fn take(&mut self, data: &Data<'_>, _: Fit<'_>) -> Result<bool, ParseError> {
         match data.number {
-            Some(number) if data.is("EXPUNGE") => {
+            // EXPUNGED is what GNU Mailutils says.
+            Some(number) if data.is("EXPUNGE") || data.is("EXPUNGED") => {
+                data.body.expect_end()?;
                 if self.numbers.len() >= MOST_EXPUNGED {
                     return Err(data.body.error("fewer EXPUNGE responses"));
                 }
@@ -297,7 +306,7 @@ impl Request for SearchDeleted {
         };
         command.atom("DELETED");
     }
-    fn take(&mut self, data: &Data<'_>, _: Fit) -> Result<bool, ParseError> {
+    fn take(&mut self, data: &Data<'_>, _: Fit<'_>) -> Result<bool, ParseError> {
         let mut body = data.body;
         if data.number.is_some() {
             return Ok(false);
@@ -310,9 +319,10 @@ impl Request for SearchDeleted {
                 body.skip_spaces();
             }
             // CONDSTORE's (MODSEQ …) may follow.
-            if body.peek() != Some(b'(') {
-                body.expect_end()?;
+            if body.peek() == Some(b'(') {
+                body.expect_value()?;
             }
+            body.expect_end()?;
         } else if data.is("ESEARCH") {
             let found = self.found.get_or_insert_default();
             body.skip_spaces();
@@ -483,7 +493,7 @@ mod tests {
         for line in lines {
             match parse(line.as_bytes()).unwrap() {
                 Response::Untagged(Untagged::Data(data)) => {
-                    assert!(search.take(&data, Fit::Kind)?, "{line}");
+                    assert!(search.take(&data, Fit::Exact)?, "{line}");
                 }
                 other => panic!("{other:?}"),
             }

@@ -11,7 +11,7 @@ use crate::wire::cursor::{Cursor, ParseError};
 use crate::wire::encode::Encoder;
 use crate::wire::response::{Data, Status};
 
-use super::{MISSING, has, is_denied, is_missing};
+use super::{MISSING, about_another, has, is_denied, is_missing, name_asked_for};
 
 const METADATA: Extension = Extension {
     name: "METADATA",
@@ -177,7 +177,7 @@ fn read_entries(
         keep(Entry { name, value }, body)?;
         body.skip_spaces();
     }
-    Ok(())
+    body.expect_end()
 }
 
 /// What stands behind `METADATA` in answer to LIST with RETURN (METADATA …) (RFC 9590): the mailbox and its entries; `None` for the news that
@@ -215,6 +215,8 @@ pub struct GetMetadata {
     max_size: Option<u32>,
     /// The mailbox as the server names it, once it has.
     known_as: Option<MailboxName>,
+    /// Another mailbox that the server answered about.
+    other: Option<MailboxName>,
     entries: Vec<Entry>,
     /// Where in `entries` each name is, in lower case.
     places: HashMap<String, usize>,
@@ -246,6 +248,7 @@ impl GetMetadata {
             depth: Depth::Zero,
             max_size: None,
             known_as: None,
+            other: None,
             entries: Vec::new(),
             places: HashMap::new(),
             bytes: 0,
@@ -270,16 +273,26 @@ impl GetMetadata {
     }
 
     /// Whether a response for the mailbox `name` is this request's own.
-    fn is_own(&self, name: &[u8], fit: Fit) -> bool {
-        match (&self.known_as, fit) {
-            (Some(known), _) => MailboxName::same(name, known.wire()),
-            (None, _) if MailboxName::same(name, self.mailbox.wire()) => true,
-            (None, Fit::Exact) => false,
-            // Never another one's for the server's, nor one of many for a name that is also a pattern.
-            (None, Fit::Kind) => {
-                !self.mailbox.wire().is_empty() && !name.is_empty() && !self.is_pattern()
+    fn is_own(&mut self, name: &[u8], fit: Fit<'_>) -> bool {
+        let is_same = MailboxName::same(name, self.mailbox.wire());
+        match &self.known_as {
+            Some(known) if MailboxName::same(name, known.wire()) => true,
+            // What came under another name before was not this one's.
+            Some(_) if is_same => {
+                self.forget();
+                true
             }
+            Some(_) => false,
+            // Nor is it one of many that a name which is also a pattern brings along.
+            None => is_same || (!self.is_pattern() && fit.is_about(name, self.mailbox.wire())),
         }
+    }
+
+    fn forget(&mut self) {
+        self.known_as = None;
+        self.entries.clear();
+        self.places.clear();
+        self.bytes = 0;
     }
 
     /// Keeps what was asked for: Cyrus also sends `/private/admin` when `/shared/admin` and `/private/comment` are.
@@ -324,6 +337,9 @@ impl Request for GetMetadata {
     fn extension(&self) -> Option<Extension> {
         Some(extension_for(&self.mailbox))
     }
+    fn subject(&self) -> Option<&MailboxName> {
+        Some(&self.mailbox)
+    }
     fn write(&self, command: &mut Encoder<'_>) {
         command.atom("GETMETADATA").space();
         // In front of the mailbox, as the grammar has it (RFC 5464 section 5); its examples put them behind, where Dovecot refuses them.
@@ -350,17 +366,22 @@ impl Request for GetMetadata {
         }
         command.close();
     }
-    fn take(&mut self, data: &Data<'_>, fit: Fit) -> Result<bool, ParseError> {
+    fn take(&mut self, data: &Data<'_>, fit: Fit<'_>) -> Result<bool, ParseError> {
         if !data.is("METADATA") {
             return Ok(false);
         }
         let mut body = data.body;
-        let name = body.expect_astring("a mailbox")?;
+        let name = name_asked_for(&mut body, self.mailbox.wire(), "a mailbox")?;
         if !self.is_own(&name, fit) {
             // Nobody else wants those that a name with a wildcard brought along.
-            return Ok(fit == Fit::Kind && self.is_pattern());
+            if !fit.is_exact() && self.is_pattern() {
+                return Ok(true);
+            }
+            if !fit.is_exact() && body.peek() == Some(b'(') {
+                self.other = Some(MailboxName::from_wire(&name));
+            }
+            return Ok(false);
         }
-        body.expect_space()?;
         if body.open().is_none() {
             // Names alone: something has changed there, and nobody asked (RFC 5464 section 4.4.2).
             return match body.astring() {
@@ -382,6 +403,9 @@ impl Request for GetMetadata {
                 missing: "fitting METADATA",
                 advice: "it takes * and % in a mailbox's name for wildcards: look for the exact name with listmailbox",
             });
+        }
+        if let (None, Some(other)) = (&self.known_as, &self.other) {
+            return Err(about_another("GETMETADATA", &self.mailbox, other));
         }
         // Cyrus answers for every entry, except where the user may not read them.
         if self.known_as.is_none() && self.max_size.is_none() && state.is_cyrus() {
@@ -628,7 +652,6 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::Channel;
     use crate::wire::encode::{EncodeError, Literals};
     use crate::wire::response::{Condition, Response, Untagged, parse};
     use proptest::prelude::*;
@@ -658,7 +681,7 @@ mod tests {
         Ok(out)
     }
 
-    fn take(request: &mut GetMetadata, line: &[u8], fit: Fit) -> Result<bool, ParseError> {
+    fn take(request: &mut GetMetadata, line: &[u8], fit: Fit<'_>) -> Result<bool, ParseError> {
         let Response::Untagged(Untagged::Data(data)) = parse(line).unwrap() else {
             panic!("{}", line.escape_ascii())
         };
@@ -667,17 +690,11 @@ mod tests {
 
     fn took(request: &mut GetMetadata, line: &str) -> bool {
         take(request, line.as_bytes(), Fit::Exact).unwrap()
-            || take(request, line.as_bytes(), Fit::Kind).unwrap()
+            || take(request, line.as_bytes(), Fit::Alias(&state(""))).unwrap()
     }
 
     fn state(greeting: &str) -> State {
-        let channel = Channel {
-            peer: String::new(),
-            tls: None,
-            private: true,
-            compressed: false,
-        };
-        let mut state = State::new(String::new(), channel, None);
+        let mut state = State::of_user(None);
         state.greeting = greeting.into();
         state
     }
@@ -837,7 +854,6 @@ mod tests {
     fn a_mailbox_by_another_name_is_taken_unless_it_may_be_another() {
         let mut request = get("INBOX", &["/shared/a"]);
         assert!(took(&mut request, "* METADATA user.bob (/shared/a NIL)"));
-        // It is that one from now on.
         assert!(!took(&mut request, "* METADATA user.eve (/shared/a NIL)"));
         assert_eq!(
             finish(request, "a1 OK done", "").unwrap().mailbox,

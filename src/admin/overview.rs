@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::session::{Effect, MailboxName, Pace, Request, Session, State, Taken};
 use crate::wire::cursor::ParseError;
 use crate::wire::encode::Encoder;
+use crate::wire::pattern::Pattern;
 use crate::wire::response::{Condition, Data, Status as StatusResponse};
 
 use super::acl::{MyRights, Rights};
@@ -81,10 +82,6 @@ impl Request for ListReturn {
     fn effect(&self) -> Effect {
         Effect::Read
     }
-    fn unique(&self) -> bool {
-        // Nothing in a LIST response tells which LIST it answers.
-        true
-    }
     fn alone(&self) -> bool {
         // Its STATUS and MYRIGHTS responses look like those of other requests.
         true
@@ -134,6 +131,7 @@ impl Request for ListReturn {
 
 /// Mailboxes that wait for what is still to be told of them, in the order of the listing.
 struct Waiting<F> {
+    asked: Pattern,
     wanted: Wanted,
     overviews: VecDeque<Overview>,
     each: F,
@@ -143,8 +141,11 @@ impl<F: FnMut(Overview)> Waiting<F> {
     /// Takes a response if it is part of the listing.
     fn take(&mut self, data: &Data<'_>) -> Result<Taken, ParseError> {
         if data.is("LIST") {
-            let mailbox = Listed::read(data.body)?.to_mailbox();
-            self.overviews.push_back(Overview::new(mailbox));
+            let listed = Listed::read(data.body)?;
+            if !self.asked.fits(&listed.mailbox, listed.separator) {
+                return Ok(Taken::No);
+            }
+            self.overviews.push_back(Overview::new(listed.to_mailbox()));
         } else if data.is("STATUS") && self.wanted.status {
             let status = MailboxStatus::read(data.body)?;
             let Some(overview) = self.of(&status.mailbox) else {
@@ -258,6 +259,7 @@ impl Session {
         };
         let mut more = true;
         let mut waiting = Waiting {
+            asked: Pattern::new(base.wire(), pattern.wire()),
             wanted,
             overviews: VecDeque::new(),
             each: |overview| {
@@ -368,6 +370,7 @@ mod tests {
     fn handed_out(wanted: Wanted, lines: &[&str]) -> Vec<(String, Option<u64>, Option<String>)> {
         let mut out = Vec::new();
         let mut waiting = Waiting {
+            asked: Pattern::new(b"", b"*"),
             wanted,
             overviews: VecDeque::new(),
             each: |overview: Overview| {

@@ -8,7 +8,7 @@ use crate::wire::cursor::{Cursor, ParseError};
 use crate::wire::encode::Encoder;
 use crate::wire::response::{Data, Status};
 
-use super::{has, is_denied, is_missing};
+use super::{Answer, about_another, has, is_denied, is_missing, name_asked_for, name_before_list};
 
 const QUOTA: Extension = Extension {
     name: "QUOTA",
@@ -39,9 +39,8 @@ pub struct Quota {
 impl Quota {
     /// Reads what stands behind `QUOTA`. Courier sends no list for a root without limits.
     fn read(mut body: Cursor<'_>) -> Result<Self, ParseError> {
-        let root = MailboxName::from_wire(&body.expect_astring("a quota root")?);
+        let root = MailboxName::from_wire(&name_before_list(&mut body, "a quota root")?);
         let mut resources = Vec::new();
-        body.skip_spaces();
         if body.is_end() {
             return Ok(Self { root, resources });
         }
@@ -55,7 +54,21 @@ impl Quota {
             resources.push(Resource { name, usage, limit });
             body.skip_spaces();
         }
+        body.expect_end()?;
         Ok(Self { root, resources })
+    }
+
+    /// What this line and a later one for the same root say together.
+    fn and(mut self, later: Quota, at: Cursor<'_>) -> Result<Self, ParseError> {
+        for resource in later.resources {
+            let same = |have: &Resource| have.name.eq_ignore_ascii_case(&resource.name);
+            match self.resources.iter().position(same) {
+                Some(at) => self.resources[at] = resource,
+                None if self.resources.len() < MOST_RESOURCES => self.resources.push(resource),
+                None => return Err(at.error("fewer resources")),
+            }
+        }
+        Ok(self)
     }
 }
 
@@ -130,13 +143,16 @@ impl Limit {
 #[derive(Debug, Clone)]
 pub struct GetQuota {
     root: MailboxName,
-    reply: Option<Quota>,
+    reply: Answer<Quota>,
 }
 
 impl GetQuota {
     /// Asks for the resources of `root`.
     pub fn new(root: MailboxName) -> Self {
-        Self { root, reply: None }
+        Self {
+            root,
+            reply: Answer::default(),
+        }
     }
 }
 
@@ -151,31 +167,51 @@ impl Request for GetQuota {
     fn extension(&self) -> Option<Extension> {
         Some(QUOTA)
     }
+    fn rivals(&self) -> &'static [&'static str] {
+        &["GETQUOTAROOT"]
+    }
+    fn subject(&self) -> Option<&MailboxName> {
+        Some(&self.root)
+    }
     fn write(&self, command: &mut Encoder<'_>) {
         command.atom("GETQUOTA").space().astring(self.root.wire());
     }
-    fn take(&mut self, data: &Data<'_>, fit: Fit) -> Result<bool, ParseError> {
-        if self.reply.is_some() || !data.is("QUOTA") {
+    fn take(&mut self, data: &Data<'_>, fit: Fit<'_>) -> Result<bool, ParseError> {
+        if !data.is("QUOTA") {
             return Ok(false);
         }
-        let quota = Quota::read(data.body)?;
-        if fit == Fit::Exact && !MailboxName::same(quota.root.wire(), self.root.wire()) {
+        let root = name_before_list(&mut data.body.clone(), "a quota root")?;
+        if !self.reply.is_for(&root, &self.root, fit) {
             return Ok(false);
         }
-        self.reply = Some(quota);
+        let mut quota = Quota::read(data.body)?;
+        // One line for each resource is as good as one for all.
+        if let Some(before) = self.reply.told.take()
+            && (self.reply.exact || !fit.is_exact())
+        {
+            quota = before.and(quota, data.body)?;
+        }
+        self.reply.take(quota, fit);
         Ok(true)
     }
     fn finish(self, _: &Status<'_>, _: &mut State) -> Result<Quota, Error> {
-        // Dovecot 2.3 sends no QUOTA line for a root without limits.
-        Ok(self.reply.unwrap_or(Quota {
-            root: self.root,
-            resources: Vec::new(),
-        }))
+        match (self.reply.told, self.reply.other) {
+            (Some(quota), _) => Ok(quota),
+            (None, Some(other)) => Err(about_another("GETQUOTA", &self.root, &other)),
+            // Dovecot 2.3 sends no QUOTA line for a root without limits.
+            (None, None) => Ok(Quota {
+                root: self.root,
+                resources: Vec::new(),
+            }),
+        }
     }
     fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<String> {
         quota_advice(refusal)
     }
 }
+
+/// Resources that one root may have, told one by one; a hostile server must not fill the memory.
+const MOST_RESOURCES: usize = 1_000;
 
 /// Quota roots that one mailbox may have; a hostile server must not fill the memory.
 const MOST_ROOTS: usize = 1_000;
@@ -184,7 +220,7 @@ const MOST_ROOTS: usize = 1_000;
 #[derive(Debug, Clone)]
 pub struct GetQuotaRoot {
     mailbox: MailboxName,
-    roots: Option<Vec<MailboxName>>,
+    roots: Answer<Vec<MailboxName>>,
     quotas: Vec<Quota>,
 }
 
@@ -193,7 +229,7 @@ impl GetQuotaRoot {
     pub fn new(mailbox: MailboxName) -> Self {
         Self {
             mailbox,
-            roots: None,
+            roots: Answer::default(),
             quotas: Vec::new(),
         }
     }
@@ -211,52 +247,83 @@ impl Request for GetQuotaRoot {
     fn extension(&self) -> Option<Extension> {
         Some(QUOTA)
     }
+    fn rivals(&self) -> &'static [&'static str] {
+        &["GETQUOTA", "SETQUOTA"]
+    }
+    fn subject(&self) -> Option<&MailboxName> {
+        Some(&self.mailbox)
+    }
     fn write(&self, command: &mut Encoder<'_>) {
         command
             .atom("GETQUOTAROOT")
             .space()
             .astring(self.mailbox.wire());
     }
-    fn take(&mut self, data: &Data<'_>, fit: Fit) -> Result<bool, ParseError> {
-        if data.is("QUOTAROOT") && self.roots.is_none() {
+    fn take(&mut self, data: &Data<'_>, fit: Fit<'_>) -> Result<bool, ParseError> {
+        if data.is("QUOTAROOT") {
             let mut body = data.body;
-            let mailbox = body.expect_astring("a mailbox")?;
-            if fit == Fit::Exact && !MailboxName::same(&mailbox, self.mailbox.wire()) {
+            let mailbox = name_asked_for(&mut body, self.mailbox.wire(), "a mailbox")?;
+            if !self.roots.is_for(&mailbox, &self.mailbox, fit) {
                 return Ok(false);
             }
             let mut roots = Vec::new();
-            body.skip_spaces();
             while !body.is_end() {
                 roots.push(MailboxName::from_wire(
                     &body.expect_astring("a quota root")?,
                 ));
                 body.skip_spaces();
             }
-            self.roots = Some(roots);
+            self.roots.take(roots, fit);
             Ok(true)
         } else if data.is("QUOTA") {
-            let quota = Quota::read(data.body)?;
-            let expected = self
-                .roots
-                .as_ref()
-                .is_some_and(|roots| roots.contains(&quota.root));
-            let have = self.quotas.iter().any(|have| have.root == quota.root);
-            if have || (fit == Fit::Exact && !expected) {
+            let root = name_before_list(&mut data.body.clone(), "a quota root")?;
+            let is_own = match &self.roots.told {
+                Some(roots) => roots.iter().any(|own| MailboxName::same(own.wire(), &root)),
+                // Which roots are its own the server may say later.
+                None => !fit.is_exact(),
+            };
+            if !is_own {
                 return Ok(false);
             }
-            if self.quotas.len() >= MOST_ROOTS {
-                return Err(data.body.error("fewer QUOTA responses"));
+            let quota = Quota::read(data.body)?;
+            match self.quotas.iter().position(|have| have.root == quota.root) {
+                Some(at) => {
+                    let before = self.quotas.remove(at);
+                    self.quotas.insert(at, before.and(quota, data.body)?);
+                }
+                None if self.quotas.len() < MOST_ROOTS => self.quotas.push(quota),
+                None => return Err(data.body.error("fewer QUOTA responses")),
             }
-            self.quotas.push(quota);
             Ok(true)
         } else {
             Ok(false)
         }
     }
     fn finish(mut self, _: &Status<'_>, _: &mut State) -> Result<Vec<Quota>, Error> {
-        // Dovecot 2.3 sends neither line where there is no quota; a root named without a QUOTA line has no limits.
-        for root in self.roots.unwrap_or_default() {
-            if !self.quotas.iter().any(|have| have.root == root) {
+        let roots = match (self.roots.told, self.roots.other) {
+            (Some(roots), _) => roots,
+            (None, Some(other)) => {
+                return Err(about_another("GETQUOTAROOT", &self.mailbox, &other));
+            }
+            (None, None) if !self.quotas.is_empty() => {
+                return Err(Error::Missing {
+                    verb: "GETQUOTAROOT",
+                    missing: "QUOTAROOT",
+                    advice: "ask about the root itself with listquota",
+                });
+            }
+            // Dovecot 2.3 sends neither line where there is no quota.
+            (None, None) => Vec::new(),
+        };
+        let is_own = |quota: &Quota| {
+            let root = quota.root.wire();
+            roots.iter().any(|own| MailboxName::same(own.wire(), root))
+        };
+        self.quotas.retain(is_own);
+        // A root named without a QUOTA line has no limits.
+        for root in roots {
+            let is_told = |have: &Quota| MailboxName::same(have.root.wire(), root.wire());
+            if !self.quotas.iter().any(is_told) {
                 self.quotas.push(Quota {
                     root,
                     resources: Vec::new(),
@@ -290,6 +357,12 @@ impl Request for SetQuota {
     fn extension(&self) -> Option<Extension> {
         Some(QUOTA)
     }
+    fn rivals(&self) -> &'static [&'static str] {
+        &["GETQUOTAROOT"]
+    }
+    fn subject(&self) -> Option<&MailboxName> {
+        Some(&self.root)
+    }
     fn write(&self, command: &mut Encoder<'_>) {
         command
             .atom("SETQUOTA")
@@ -305,9 +378,9 @@ impl Request for SetQuota {
         }
         command.close();
     }
-    fn take(&mut self, data: &Data<'_>, fit: Fit) -> Result<bool, ParseError> {
+    fn take(&mut self, data: &Data<'_>, fit: Fit<'_>) -> Result<bool, ParseError> {
         // RFC 2087 section 4.1 lets a server answer with the new state.
-        Ok(fit == Fit::Exact && data.is("QUOTA") && Quota::read(data.body)?.root == self.root)
+        Ok(data.is("QUOTA") && fit.is_about(Quota::read(data.body)?.root.wire(), self.root.wire()))
     }
     fn finish(self, _: &Status<'_>, _: &mut State) -> Result<(), Error> {
         Ok(())

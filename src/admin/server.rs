@@ -9,7 +9,7 @@ use crate::wire::cursor::{Cursor, ParseError};
 use crate::wire::encode::Encoder;
 use crate::wire::response::{Data, Status};
 
-use super::mailbox::Listed;
+use super::mailbox::{LISTINGS, Listed, read_separator};
 
 /// ID allows 30 fields (RFC 2971 section 3.3); a hostile server must not fill the memory.
 const MOST_FIELDS: usize = 100;
@@ -49,12 +49,13 @@ impl Request for Id {
             .string(env!("CARGO_PKG_VERSION").as_bytes())
             .close();
     }
-    fn take(&mut self, data: &Data<'_>, _: Fit) -> Result<bool, ParseError> {
+    fn take(&mut self, data: &Data<'_>, _: Fit<'_>) -> Result<bool, ParseError> {
         if !data.is("ID") {
             return Ok(false);
         }
         let mut body = data.body;
         if body.nil().is_some() {
+            body.expect_end()?;
             return Ok(true);
         }
         body.expect_open()?;
@@ -70,6 +71,7 @@ impl Request for Id {
             self.reply.push((field, value));
             body.skip_spaces();
         }
+        body.expect_end()?;
         Ok(true)
     }
     fn finish(self, _: &Status<'_>, _: &mut State) -> Result<Self::Reply, Error> {
@@ -103,7 +105,7 @@ impl Request for AskNamespace {
     fn write(&self, command: &mut Encoder<'_>) {
         command.atom("NAMESPACE");
     }
-    fn take(&mut self, data: &Data<'_>, _: Fit) -> Result<bool, ParseError> {
+    fn take(&mut self, data: &Data<'_>, _: Fit<'_>) -> Result<bool, ParseError> {
         if !data.is("NAMESPACE") {
             return Ok(false);
         }
@@ -113,6 +115,7 @@ impl Request for AskNamespace {
         let other = namespaces(&mut body)?;
         body.expect_space()?;
         let shared = namespaces(&mut body)?;
+        body.expect_end()?;
         self.reply = Some(Namespaces {
             personal,
             other,
@@ -144,9 +147,8 @@ impl Request for AskRoot {
     fn effect(&self) -> Effect {
         Effect::Read
     }
-    fn unique(&self) -> bool {
-        // Nothing in a LIST response tells which LIST it answers.
-        true
+    fn rivals(&self) -> &'static [&'static str] {
+        LISTINGS
     }
     fn write(&self, command: &mut Encoder<'_>) {
         command
@@ -156,12 +158,15 @@ impl Request for AskRoot {
             .space()
             .list_mailbox(b"");
     }
-    fn take(&mut self, data: &Data<'_>, _: Fit) -> Result<bool, ParseError> {
+    fn take(&mut self, data: &Data<'_>, _: Fit<'_>) -> Result<bool, ParseError> {
         if !data.is("LIST") {
             return Ok(false);
         }
         let root = Listed::read(data.body)?;
-        self.answer.get_or_insert(root.separator);
+        // The root has no name; another line is some mailbox's that is announced meanwhile.
+        if self.answer.is_none() || root.mailbox.is_empty() {
+            self.answer = Some(root.separator);
+        }
         Ok(true)
     }
     fn finish(self, _: &Status<'_>, state: &mut State) -> Result<Option<u8>, Error> {
@@ -192,10 +197,7 @@ fn namespaces(body: &mut Cursor<'_>) -> Result<Vec<Namespace>, ParseError> {
         body.expect_open()?;
         let prefix = MailboxName::from_wire(&body.expect_string()?);
         body.expect_space()?;
-        let separator = body
-            .expect_nstring()?
-            .and_then(|text| text.first().copied())
-            .filter(u8::is_ascii);
+        let separator = read_separator(body)?.filter(u8::is_ascii);
         while body.close().is_none() {
             body.expect_space()?;
             body.expect_value()?;
@@ -301,7 +303,7 @@ mod tests {
             panic!("{line}")
         };
         let mut request = AskNamespace { reply: None };
-        assert!(request.take(&data, Fit::Kind)?);
+        assert!(request.take(&data, Fit::Exact)?);
         Ok(request.reply.unwrap())
     }
 

@@ -829,7 +829,11 @@ impl Request for Capability {
     fn write(&self, command: &mut Encoder<'_>) {
         command.atom("CAPABILITY");
     }
-    fn take(&mut self, data: &Data<'_>, _: Fit) -> Result<bool, crate::wire::cursor::ParseError> {
+    fn take(
+        &mut self,
+        data: &Data<'_>,
+        _: Fit<'_>,
+    ) -> Result<bool, crate::wire::cursor::ParseError> {
         Ok(data.is("CAPABILITY"))
     }
     fn finish(self, _: &Status<'_>, state: &mut State) -> Result<(), Error> {

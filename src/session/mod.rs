@@ -3,6 +3,7 @@
 //! Lives here: [`Session`] and how requests travel. Not here: what any command means — `admin` adds those to [`Session`]
 //! as methods, over [`Session::run`] and [`Session::submit`].
 
+mod alias;
 mod flow;
 mod link;
 mod login;
@@ -36,7 +37,7 @@ pub use waiting::{Waiting, Watch};
 
 use crate::net::{IoError, TlsError};
 use link::{Link, LinkError};
-use pipeline::Pipeline;
+use pipeline::{Pipeline, Subject};
 use waiting::Progress;
 
 /// The bytes of unanswered commands that may be under way at once: over a round trip of 20 ms as many as a fast server answers meanwhile.
@@ -270,11 +271,11 @@ impl Session {
             wipe(&mut self.out, start, bytes);
             self.settle().map_err(|error| unsent(verb, error))?;
             request.sent(&mut self.state);
-            self.pipeline.push(id, request, bytes);
+            self.pipeline.push(id, request, bytes, &self.state);
             self.send_in_pieces(id, &command, &pauses, &secrets);
         } else {
             request.sent(&mut self.state);
-            self.pipeline.push(id, request, bytes);
+            self.pipeline.push(id, request, bytes, &self.state);
         }
         Ok(ticket)
     }
@@ -342,8 +343,14 @@ impl Session {
         self.check_extension(request)?;
         if request.alone() || self.pipeline.is_closed() {
             self.settle()?;
-        } else if request.unique() {
-            self.settle_all(verb)?;
+        }
+        let subject = Subject::of(request, &self.state);
+        while self
+            .pipeline
+            .has_rival(request.rivals(), subject.as_ref(), &self.state)
+        {
+            self.flush_to_wait()?;
+            self.pump(None)?;
         }
         Ok(())
     }
@@ -704,6 +711,10 @@ impl Session {
     #[inline]
     fn deal(&mut self, frame: Frame, sink: &mut Option<(u64, Sink<'_>)>) -> Option<Event> {
         let bytes = self.link.framer.bytes(frame);
+        if bytes.trim_ascii().is_empty() {
+            // An empty line between responses means nothing.
+            return Some(Event::Other);
+        }
         let secrets = &self.link.secrets;
         let mut response = match response::parse(bytes) {
             Ok(response) => response,
@@ -774,7 +785,7 @@ impl Session {
                     }
                 }
                 let observed = self.state.observe(&data);
-                match self.pipeline.offer(&data, bytes, secrets) {
+                match self.pipeline.offer(&data, bytes, &self.state, secrets) {
                     Ok(false) if !observed => self.state.stray(secrets.sample(bytes), None),
                     Ok(_) => {}
                     Err(error) => self.state.stray(secrets.sample(bytes), Some(&error)),

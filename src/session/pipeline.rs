@@ -12,6 +12,7 @@ use crate::error::{Error, Refusal, referred_host, sentence};
 use crate::wire::cursor::ParseError;
 use crate::wire::response::{Condition, Data, Status};
 
+use super::alias::{Plain, Side};
 use super::request::{Effect, Fit, Request};
 use super::secrets::Secrets;
 use super::state::State;
@@ -42,14 +43,14 @@ type Answer = Result<Box<dyn Any + Send>, Error>;
 
 /// A [`Request`] with its reply's type forgotten, so that one queue holds them all.
 trait Work: Send {
-    fn take(&mut self, data: &Data<'_>, fit: Fit) -> Result<bool, ParseError>;
+    fn take(&mut self, data: &Data<'_>, fit: Fit<'_>) -> Result<bool, ParseError>;
     fn take_status(&mut self, status: &Status<'_>) -> bool;
     fn finish(self: Box<Self>, ok: &Status<'_>, state: &mut State) -> Answer;
     fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<String>;
 }
 
 impl<R: Request> Work for R {
-    fn take(&mut self, data: &Data<'_>, fit: Fit) -> Result<bool, ParseError> {
+    fn take(&mut self, data: &Data<'_>, fit: Fit<'_>) -> Result<bool, ParseError> {
         Request::take(self, data, fit)
     }
     fn take_status(&mut self, status: &Status<'_>) -> bool {
@@ -88,7 +89,28 @@ struct InFlight {
     abandoned: bool,
     /// Nobody asks for its reply: what the session learns of it is all.
     forgone: bool,
+    /// What it asks about.
+    subject: Option<Subject>,
     work: Box<dyn Work>,
+}
+
+/// The mailbox or quota root that a request asks about.
+pub(super) struct Subject {
+    wire: Box<[u8]>,
+    plain: Plain,
+    /// Without quotes nothing tells such a name from the words behind it.
+    has_space: bool,
+}
+
+impl Subject {
+    pub(super) fn of<R: Request>(request: &R, state: &State) -> Option<Self> {
+        let wire = request.subject()?.wire();
+        Some(Self {
+            wire: wire.into(),
+            plain: Plain::new(wire, state),
+            has_space: wire.contains(&b' '),
+        })
+    }
 }
 
 impl InFlight {
@@ -111,6 +133,14 @@ pub(super) struct Pipeline {
     outcomes: HashMap<u64, (Answer, usize)>,
     bytes: usize,
     held: usize,
+    /// How many requests of each name are in flight.
+    verbs: Vec<(&'static str, usize)>,
+    /// What is asked about, without what servers change in names: the name it was asked by, and how often.
+    subjects: HashMap<Vec<u8>, (Box<[u8]>, usize)>,
+    /// How many of those are below INBOX, how many below other users' mailboxes, and how many have spaces.
+    own: usize,
+    others: usize,
+    with_space: usize,
 }
 
 impl Pipeline {
@@ -125,8 +155,10 @@ impl Pipeline {
         format!("a{id}")
     }
 
-    pub(super) fn push<R: Request>(&mut self, id: u64, request: R, bytes: usize) {
+    pub(super) fn push<R: Request>(&mut self, id: u64, request: R, bytes: usize, state: &State) {
         self.bytes += bytes;
+        let subject = Subject::of(&request, state);
+        self.count(request.verb(), subject.as_ref(), true);
         self.queue.push_back(InFlight {
             id,
             verb: request.verb(),
@@ -139,6 +171,7 @@ impl Pipeline {
             held: 0,
             abandoned: false,
             forgone: false,
+            subject,
             work: Box::new(request),
         });
     }
@@ -146,6 +179,42 @@ impl Pipeline {
     /// How many requests are in flight.
     pub(super) fn len(&self) -> usize {
         self.queue.len()
+    }
+
+    /// Counts a request that comes or goes.
+    fn count(&mut self, verb: &'static str, subject: Option<&Subject>, comes: bool) {
+        let step = |count: &mut usize| {
+            *count = if comes {
+                *count + 1
+            } else {
+                count.saturating_sub(1)
+            };
+        };
+        match self.verbs.iter_mut().find(|(have, _)| *have == verb) {
+            Some((_, count)) => step(count),
+            None => self.verbs.push((verb, 1)),
+        }
+        let Some(subject) = subject else { return };
+        match subject.plain.side() {
+            Some(Side::Own) => step(&mut self.own),
+            Some(Side::Others) => step(&mut self.others),
+            None => {}
+        }
+        if subject.has_space {
+            step(&mut self.with_space);
+        }
+        match self.subjects.get_mut(&subject.plain.key) {
+            Some((_, count)) => {
+                step(count);
+                if *count == 0 {
+                    self.subjects.remove(&subject.plain.key);
+                }
+            }
+            None => {
+                let one = (subject.wire.clone(), 1);
+                self.subjects.insert(subject.plain.key.clone(), one);
+            }
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -159,7 +228,36 @@ impl Pipeline {
 
     /// Whether a request of this name is in flight.
     pub(super) fn holds(&self, verb: &str) -> bool {
-        self.queue.iter().any(|entry| entry.verb == verb)
+        self.verbs
+            .iter()
+            .any(|(have, count)| *count > 0 && *have == verb)
+    }
+
+    /// Whether something is in flight whose responses could not be told from this request's: a command that it can't be beside, or one
+    /// that asks about the same mailbox by another name.
+    pub(super) fn has_rival(
+        &self,
+        rivals: &[&str],
+        subject: Option<&Subject>,
+        state: &State,
+    ) -> bool {
+        if rivals.iter().any(|verb| self.holds(verb)) {
+            return true;
+        }
+        let Some(subject) = subject else {
+            return false;
+        };
+        let same = self.subjects.get(&subject.plain.key);
+        if same.is_some_and(|(wire, _)| *wire != subject.wire) {
+            return true;
+        }
+        // Whose INBOX is it? Where nobody knows, it may be any user's.
+        state.user().is_none()
+            && match subject.plain.side() {
+                Some(Side::Own) => self.others > 0,
+                Some(Side::Others) => self.own > 0,
+                None => false,
+            }
     }
 
     /// Bytes of the requests whose answers are not here yet.
@@ -218,17 +316,29 @@ impl Pipeline {
         self.claim(id);
     }
 
-    /// Offers an untagged response to the requests in flight: by name first, then by kind, oldest first.
+    /// Offers an untagged response to the requests in flight: by the very name first, then by one that may be the same mailbox's, the
+    /// oldest first. A name with spaces comes before the shorter one that it begins with, in case the server sends names without quotes.
     ///
     /// `Ok(true)` when one took it.
     pub(super) fn offer(
         &mut self,
         data: &Data<'_>,
         response: &[u8],
+        state: &State,
         secrets: &Secrets,
     ) -> Result<bool, ParseError> {
-        for fit in [Fit::Exact, Fit::Kind] {
+        let rounds = [
+            (Fit::Exact, true),
+            (Fit::Exact, false),
+            (Fit::Alias(state), false),
+        ];
+        let from = usize::from(self.with_space == 0);
+        for (fit, only_with_space) in rounds.into_iter().skip(from) {
             for (at, entry) in self.queue.iter_mut().enumerate() {
+                let has_space = entry.subject.as_ref().is_some_and(|name| name.has_space);
+                if only_with_space && !has_space {
+                    continue;
+                }
                 match entry.work.take(data, fit) {
                     Ok(true) => {
                         entry.fed = true;
@@ -288,6 +398,7 @@ impl Pipeline {
         let at = self.queue.iter().position(|entry| entry.id == id)?;
         let entry = self.queue.remove(at)?;
         self.bytes -= entry.bytes;
+        self.count(entry.verb, entry.subject.as_ref(), false);
         if entry.abandoned {
             self.held -= entry.held;
             if entry.effect == Effect::Read
@@ -354,6 +465,9 @@ impl Pipeline {
             }
         }
         self.bytes = 0;
+        self.verbs.clear();
+        self.subjects.clear();
+        (self.own, self.others, self.with_space) = (0, 0, 0);
     }
 }
 

@@ -9,6 +9,8 @@ use crate::wire::cursor::ParseError;
 use crate::wire::encode::Encoder;
 use crate::wire::response::{Data, Status};
 
+use super::alias;
+use super::name::MailboxName;
 use super::state::{Extension, State};
 
 /// What a request does to the server.
@@ -32,13 +34,29 @@ impl Effect {
     }
 }
 
-/// How closely an untagged response must fit before a request takes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fit {
-    /// The kind of response, and the mailbox or root that was asked about.
+/// How closely an untagged response must fit before a request takes it: the kind of response, and the name in it.
+#[derive(Debug, Clone, Copy)]
+pub enum Fit<'s> {
+    /// The mailbox or root that was asked about.
     Exact,
-    /// The kind of response is enough: servers rewrite names (INBOX, virtual domains), and answers come in order.
-    Kind,
+    /// Another name that may be the same mailbox's, with what the session knows: servers rewrite names (INBOX, virtual domains). A response
+    /// that fits exactly comes before it, and after it still counts more.
+    Alias(&'s State),
+}
+
+impl Fit<'_> {
+    /// Whether a response about the mailbox or root `told` fits the question about `asked`.
+    pub fn is_about(&self, told: &[u8], asked: &[u8]) -> bool {
+        match self {
+            Fit::Exact => MailboxName::same(told, asked),
+            Fit::Alias(state) => alias::may_be_same(told, asked, state),
+        }
+    }
+
+    /// Whether only the very name fits.
+    pub fn is_exact(&self) -> bool {
+        matches!(self, Fit::Exact)
+    }
 }
 
 /// One IMAP command, as a value.
@@ -65,10 +83,14 @@ pub trait Request: Send + 'static {
         false
     }
 
-    /// Whether no other request of the same name may be in flight with it, because nothing in their responses tells whose they
-    /// are.
-    fn unique(&self) -> bool {
-        false
+    /// The commands that may not be in flight with it, because nothing in their responses tells whose they are.
+    fn rivals(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// The mailbox or quota root that its responses are about. Another name that may be the same one's is not asked about at the same time.
+    fn subject(&self) -> Option<&MailboxName> {
+        None
     }
 
     /// Writes the command, from its name on.
@@ -84,7 +106,7 @@ pub trait Request: Send + 'static {
     /// # Errors
     /// A response of this request's kind that can't be read. The session counts it, and a reply that lacks it is never
     /// passed off as whole.
-    fn take(&mut self, data: &Data<'_>, fit: Fit) -> Result<bool, ParseError> {
+    fn take(&mut self, data: &Data<'_>, fit: Fit<'_>) -> Result<bool, ParseError> {
         let _ = (data, fit);
         Ok(false)
     }

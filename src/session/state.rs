@@ -272,6 +272,20 @@ impl State {
         }
     }
 
+    /// A session's state as it may be in a test, with this user.
+    #[cfg(test)]
+    pub(crate) fn of_user(user: Option<&str>) -> Self {
+        let channel = Channel {
+            peer: String::new(),
+            tls: None,
+            private: true,
+            compressed: false,
+        };
+        let mut state = Self::new(String::new(), channel, None);
+        state.user = user.map(str::to_owned);
+        state
+    }
+
     /// The server, as it was named to connect to it.
     pub fn server(&self) -> &str {
         &self.server
@@ -397,14 +411,20 @@ impl State {
         let Some(selected) = &mut self.selected else {
             return false;
         };
+        if data.is("FETCH") {
+            return true;
+        }
+        if !data.body.is_end() {
+            return false;
+        }
         if data.is("EXISTS") {
             selected.exists = Some(number);
         } else if data.is("RECENT") {
             selected.recent = Some(number);
-        } else if data.is("EXPUNGE") {
+        } else if data.is("EXPUNGE") || data.is("EXPUNGED") {
             selected.exists = selected.exists.map(|exists| exists.saturating_sub(1));
         } else {
-            return data.is("FETCH");
+            return false;
         }
         true
     }

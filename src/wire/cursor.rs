@@ -3,6 +3,9 @@
 //! Each item has two readers: `atom` says whether it is there (and does not move when it is not),
 //! `expect_atom` makes its absence an error with the byte offset. What a response means is not known
 //! here. The readers are as tolerant as real servers need, and none of them panics or recurses.
+//!
+//! Where the grammar has one space there may be several, and spaces behind `(`, before `)` and at the
+//! end mean nothing: some servers send them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -106,10 +109,10 @@ impl<'a> Cursor<'a> {
         self.bytes.get(self.at..).unwrap_or_default()
     }
 
-    /// Whether everything was read.
+    /// Whether everything was read but spaces.
     #[inline]
     pub fn is_end(&self) -> bool {
-        self.at >= self.bytes.len()
+        self.rest().iter().all(|byte| *byte == b' ')
     }
 
     /// The next byte, which stays unread.
@@ -154,22 +157,24 @@ impl<'a> Cursor<'a> {
             .then(|| self.at += bytes.len())
     }
 
-    /// Reads one space (RFC 3501 section 9, SP).
+    /// Reads a space (RFC 3501 section 9, SP), and those behind it.
     #[inline]
     pub fn space(&mut self) -> Option<()> {
-        self.byte(b' ')
+        self.byte(b' ')?;
+        self.skip_spaces();
+        Some(())
     }
 
-    /// Reads one space, or fails.
+    /// Reads a space and those behind it, or fails.
     #[inline]
     pub fn expect_space(&mut self) -> Result<(), ParseError> {
-        self.expect_byte(b' ', "a space")
+        self.space().ok_or(self.error("a space"))
     }
 
-    /// Passes over any number of spaces, also none: some servers send two, or one at the end.
+    /// Passes over any number of spaces, also none.
     #[inline]
     pub fn skip_spaces(&mut self) {
-        while self.space().is_some() {}
+        while self.byte(b' ').is_some() {}
     }
 
     /// Reads an atom (RFC 3501 section 9). Bytes from 0x80 are accepted in it, `]` is not.
@@ -225,6 +230,11 @@ impl<'a> Cursor<'a> {
             return Some(string);
         }
         self.run(LOOSE).map(Cow::Borrowed)
+    }
+
+    /// Whether the next word, as [`astring`](Self::astring) reads it, is bare: neither quoted nor a literal.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.peek().is_some_and(|byte| is(byte, LOOSE)) && self.literal_at(self.at).is_none()
     }
 
     /// Reads an astring, or fails in the words of `what`: "a mailbox".
@@ -306,7 +316,7 @@ impl<'a> Cursor<'a> {
         self.flag().ok_or(self.error("a flag"))
     }
 
-    /// Reads `(`, unless [`MAX_DEPTH`] lists are open already.
+    /// Reads `(` and spaces behind it, unless [`MAX_DEPTH`] lists are open already.
     #[inline]
     pub fn open(&mut self) -> Option<()> {
         if self.depth >= MAX_DEPTH {
@@ -314,6 +324,7 @@ impl<'a> Cursor<'a> {
         }
         self.byte(b'(')?;
         self.depth += 1;
+        self.skip_spaces();
         Some(())
     }
 
@@ -327,11 +338,14 @@ impl<'a> Cursor<'a> {
         self.open().ok_or(self.error(expected))
     }
 
-    /// Reads `)`.
+    /// Reads `)`, with spaces before it.
     #[inline]
     pub fn close(&mut self) -> Option<()> {
-        self.byte(b')')?;
-        self.depth = self.depth.saturating_sub(1);
+        let mut ahead = *self;
+        ahead.skip_spaces();
+        ahead.byte(b')')?;
+        ahead.depth = self.depth.saturating_sub(1);
+        *self = ahead;
         Some(())
     }
 
@@ -356,7 +370,6 @@ impl<'a> Cursor<'a> {
             match ahead.peek() {
                 Some(b'(') => {
                     ahead.expect_open()?;
-                    ahead.skip_spaces();
                     continue;
                 }
                 Some(b')') if ahead.depth > self.depth => {
@@ -393,7 +406,7 @@ impl<'a> Cursor<'a> {
         rest
     }
 
-    /// Fails unless everything was read.
+    /// Fails unless everything was read but spaces.
     pub fn expect_end(&self) -> Result<(), ParseError> {
         if self.is_end() {
             Ok(())
@@ -446,7 +459,8 @@ impl<'a> Cursor<'a> {
         let len = usize::try_from(ahead.number()?).ok()?;
         let _non_synchronizing = ahead.byte(b'+');
         ahead.byte(b'}')?;
-        let _bare_lf = ahead.byte(b'\r');
+        // None before a bare LF, two where a server translates line ends that are CRLF already.
+        while ahead.byte(b'\r').is_some() {}
         ahead.byte(b'\n')?;
         let content = ahead.rest().get(..len)?;
         Some((content, ahead.at + len))
@@ -631,6 +645,7 @@ mod tests {
             "()",
             "( )",
             "(a ( b)(c) )",
+            "(  a  )",
             "((\"#shared.\" \".\")(\"shared.\" \".\"))",
             "(BODY[HEADER.FIELDS (SUBJECT DATE)] {3}\r\n))) UID 1)",
             "(a ~{2}\r\n\0) NIL)",

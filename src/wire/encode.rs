@@ -140,11 +140,12 @@ impl<'b> Encoder<'b> {
         self
     }
 
-    /// An astring (RFC 3501 section 9): bare when it can be, else quoted, else a literal.
+    /// An astring (RFC 3501 section 9): bare when every byte is plainly safe, else quoted, else a literal.
     ///
+    /// The grammar lets more stand bare, but some servers end a word at `~`, `[` or `}`, and then the command is about another mailbox.
     /// What is spelled like NIL is quoted, because to a server NIL may be no string.
     pub fn astring(&mut self, bytes: &[u8]) -> &mut Self {
-        if !bytes.is_empty() && bytes.iter().all(|b| is_bare(*b)) && !is_nil(bytes) {
+        if !bytes.is_empty() && bytes.iter().all(|b| is_plainly_safe(*b)) && !is_nil(bytes) {
             self.put(bytes)
         } else {
             self.string(bytes)
@@ -164,15 +165,10 @@ impl<'b> Encoder<'b> {
         }
     }
 
-    /// A mailbox pattern of LIST and LSUB (RFC 3501 section 6.3.8): as [`astring`](Self::astring),
-    /// but `%` and `*` may stand bare.
+    /// A mailbox pattern of LIST and LSUB (RFC 3501 section 6.3.8). It is always quoted, or a literal: some
+    /// servers take no bare `%` and `*`, though the grammar has them.
     pub fn list_mailbox(&mut self, pattern: &[u8]) -> &mut Self {
-        let fits = |b: &u8| is_bare(*b) || matches!(b, b'%' | b'*');
-        if !pattern.is_empty() && pattern.iter().all(fits) && !is_nil(pattern) {
-            self.put(pattern)
-        } else {
-            self.string(pattern)
-        }
+        self.string(pattern)
     }
 
     /// As [`astring`](Self::astring), and noted as a secret.
@@ -296,6 +292,11 @@ fn is_bare(byte: u8) -> bool {
     byte.is_ascii() && cursor::is_atom_char(byte)
 }
 
+/// What no server is known to stumble over in a bare word.
+fn is_plainly_safe(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b".-_/&+,=:@#$".contains(&byte)
+}
+
 fn is_nil(bytes: &[u8]) -> bool {
     bytes.eq_ignore_ascii_case(b"NIL")
 }
@@ -376,6 +377,11 @@ mod tests {
             (b"a\"b\\c", b"\"a\\\"b\\\\c\""),
             (b"per%cent*", b"\"per%cent*\""),
             (b"br]acket", b"\"br]acket\""),
+            (b"ti~lde", b"\"ti~lde\""),
+            (b"a[b", b"\"a[b\""),
+            (b"a}b", b"\"a}b\""),
+            (b"it's!", b"\"it's!\""),
+            (b"a.b-c_d/e&+,=:@#$1", b"a.b-c_d/e&+,=:@#$1"),
             (b"{5}", b"\"{5}\""),
             (b"\x01", b"\"\x01\""),
             (b"a\nb", b"{3+}\r\na\nb"),
@@ -404,7 +410,7 @@ mod tests {
                 e.list_mailbox(b"user.%").space().list_mailbox(b"").space();
                 e.list_mailbox(b"a *").space().list_mailbox(b"nil");
             }),
-            b"user.% \"\" \"a *\" \"nil\""
+            b"\"user.%\" \"\" \"a *\" \"nil\""
         );
     }
 

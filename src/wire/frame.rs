@@ -82,8 +82,8 @@ pub struct Frame {
 /// Read into [`space`](Self::space), say how much came with [`filled`](Self::filled), take frames
 /// with [`next_frame`](Self::next_frame) until there is none, and begin again.
 ///
-/// A line ends with LF, before which CR may stand or not. A quoted string that holds a line end,
-/// which only a server without respect for RFC 3501 section 9 sends, is cut there.
+/// A line ends with LF, before which any number of CRs may stand. A quoted string that holds a line
+/// end, which only a server without respect for RFC 3501 section 9 sends, is cut there.
 pub struct Framer {
     limits: Limits,
     /// All of it is readable; what counts is `start..end`.
@@ -169,8 +169,10 @@ impl Framer {
             };
             let lf = self.scanned + at;
             self.check_line(lf + 1)?;
-            let line = self.buffer.get(self.line..lf).unwrap_or_default();
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            let mut line = self.buffer.get(self.line..lf).unwrap_or_default();
+            while let Some(shorter) = line.strip_suffix(b"\r") {
+                line = shorter;
+            }
             if line.last() == Some(&b'}')
                 && let Some(announced) = self.literal_at_end_of(line)
             {
@@ -259,6 +261,8 @@ impl Framer {
             || !matches!(before.last(), Some(b' ' | b'('))
             || (first && !response::may_hold_literals(line))
             || ends_in_quotes(before)
+                && !(first
+                    && behind_bare_backslash(before).is_some_and(|rest| !ends_in_quotes(rest)))
         {
             return None;
         }
@@ -278,6 +282,14 @@ impl Framer {
                 .ok_or(FrameError::LiteralTooLong { announced, limit }),
         )
     }
+}
+
+/// What stands behind the separator of a LIST response, where that is a backslash that should be escaped and is not: `"\"`.
+fn behind_bare_backslash(line: &[u8]) -> Option<&[u8]> {
+    let quote = memchr::memchr(b'"', line)?;
+    let is_separator = line.get(..quote)?.trim_ascii_end().ends_with(b")");
+    let rest = line.get(quote..)?.strip_prefix(b"\"\\\" ")?;
+    is_separator.then_some(rest)
 }
 
 /// Whether a quoted string is open at the end. None reaches over a literal, so one line is enough.
@@ -353,7 +365,7 @@ mod tests {
     fn lines_end_with_crlf_or_lf() {
         assert_eq!(
             whole(b"* OK a\r\n* OK b\n\r\n\n* OK c\r\r\n* rest"),
-            [&b"* OK a"[..], b"* OK b", b"", b"", b"* OK c\r"]
+            [&b"* OK a"[..], b"* OK b", b"", b"", b"* OK c"]
         );
     }
 
@@ -367,6 +379,9 @@ mod tests {
             "* X ({3+}\r\n{1} ~{1}\r\n))",
             "* 1 FETCH (BODY[HEADER.FIELDS (SUBJECT DATE)] {9}\r\n* OK no\r\n)",
             "* LIST () \"\\\"\" {1}\r\n\n",
+            "* LIST () \"\\\" {3}\r\na\n\n",
+            " *  LIST (\\Noselect)  \"\\\"  {3}\r\r\na\n\n",
+            "* METADATA a (/shared/comment \"\\\" x\" /shared/x {1}\r\n\n)",
         ] {
             let input = format!("{whole_response}\r\na1 OK done\r\n");
             assert_eq!(
@@ -392,6 +407,9 @@ mod tests {
             "+ idling ({5+}",
             "* LIST () \"/\" \"brace {5}",
             "* LIST () \"/\" \"a\\\" {5}",
+            "* LIST () \"/\" \"\\\" {5}",
+            "* LIST () \"\\\" \"{5}",
+            "* METADATA a (/shared/comment \"\\\" {5}",
             "* LIST () \"/\" INBOX.brace{5}",
             "* LIST () \"/\" {}",
             "* LIST () \"/\" {+}",

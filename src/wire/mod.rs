@@ -1,13 +1,14 @@
 //! The wire: bytes to IMAP data items and back (RFC 3501, RFC 9051).
 //!
 //! Here live the framing of responses, a borrowed cursor over one response, the outer shape of a
-//! response (tag, condition, code, keyword), the encoder of commands, and modified UTF-7.
+//! response (tag, condition, code, keyword), the encoder of commands, LIST patterns, and modified UTF-7.
 //! What does not live here: I/O (`net`), the order of commands and replies (`session`), and the
 //! meaning of any reply, such as LIST or ACL (`admin`).
 
 pub mod cursor;
 pub mod encode;
 pub mod frame;
+pub(crate) mod pattern;
 pub mod response;
 pub mod utf7;
 

@@ -114,7 +114,7 @@ impl fmt::Display for Code<'_> {
 pub struct Code<'a> {
     /// The name as it was sent; see [`Code::is`].
     pub name: &'a [u8],
-    /// What stands between the name and `]`, without the space; often nothing.
+    /// What stands between the name and `]`, without the spaces behind the name; often nothing.
     pub arguments: &'a [u8],
 }
 
@@ -137,7 +137,7 @@ pub struct Data<'a> {
     pub number: Option<u64>,
     /// The keyword as it was sent; see [`Data::is`].
     pub keyword: &'a [u8],
-    /// Stands behind the keyword and one space; its offsets count from the start of the frame.
+    /// Stands behind the keyword and its space; its offsets count from the start of the frame.
     pub body: Cursor<'a>,
 }
 
@@ -155,9 +155,11 @@ impl Data<'_> {
 /// or a bare `+`, is accepted, as servers send them.
 pub fn parse(frame: &[u8]) -> Result<Response<'_>, ParseError> {
     let mut cursor = Cursor::new(frame);
+    cursor.skip_spaces();
     match cursor.peek() {
         Some(b'+') => {
-            let text = frame.get(1..).unwrap_or_default();
+            cursor.expect_byte(b'+', "a plus sign")?;
+            let text = cursor.text();
             Ok(Response::Continuation(
                 text.strip_prefix(b" ").unwrap_or(text),
             ))
@@ -176,8 +178,9 @@ pub fn parse(frame: &[u8]) -> Result<Response<'_>, ParseError> {
 /// The text of a status is one line whatever it holds, a continuation's too, and nothing else begins
 /// with a tag; what is left is untagged data.
 pub(super) fn may_hold_literals(line: &[u8]) -> bool {
+    let line = line.trim_ascii_start();
     line.strip_prefix(b"* ")
-        .is_some_and(|rest| Condition::from_word(word(rest)).is_none())
+        .is_some_and(|rest| Condition::from_word(word(rest.trim_ascii_start())).is_none())
 }
 
 /// Everything up to the first space.
@@ -211,11 +214,11 @@ fn untagged<'a>(frame: &'a [u8], mut cursor: Cursor<'a>) -> Result<Untagged<'a>,
 }
 
 fn tagged<'a>(frame: &'a [u8], cursor: Cursor<'a>) -> Result<Response<'a>, ParseError> {
-    let tag = word(frame);
+    let tag = word(cursor.rest());
     if tag.is_empty() || !tag.iter().all(|b| cursor::is_atom_char(*b) || *b == b']') {
         return Err(cursor.error("a tag, an asterisk or a plus sign"));
     }
-    let mut cursor = Cursor::at(frame, tag.len());
+    let mut cursor = Cursor::at(frame, cursor.offset() + tag.len());
     cursor.expect_space()?;
     let name = word(cursor.rest());
     let condition = match Condition::from_word(name) {
@@ -232,7 +235,7 @@ fn tagged<'a>(frame: &'a [u8], cursor: Cursor<'a>) -> Result<Response<'a>, Parse
 fn status(condition: Condition, frame: &[u8], after: usize) -> Status<'_> {
     let rest = frame.get(after..).unwrap_or_default();
     let rest = rest.strip_prefix(b" ").unwrap_or(rest);
-    match code(rest) {
+    match code(rest.trim_ascii_start()) {
         Some((code, text)) => Status {
             condition,
             code: Some(code),
@@ -267,7 +270,7 @@ fn code(text: &[u8]) -> Option<(Code<'_>, &[u8])> {
             Some((
                 Code {
                     name,
-                    arguments: rest.get(..end)?,
+                    arguments: rest.get(..end)?.trim_ascii_start(),
                 },
                 rest.get(end + 1..)?,
             ))
@@ -374,7 +377,7 @@ mod tests {
     fn not_responses() {
         for (frame, offset) in [
             (&b""[..], 0),
-            (b" ", 0),
+            (b" ", 1),
             (b"*", 1),
             (b"* ", 2),
             (b"*OK", 1),
@@ -389,6 +392,7 @@ mod tests {
             (b"* 12 (", 5),
             (b"* 99999999999999999999 EXISTS", 2),
             (b"* LIST(x)", 6),
+            (b"  a  FOO", 5),
             (b"* 12", 4),
         ] {
             let error = parse(frame).unwrap_err();
@@ -402,6 +406,10 @@ mod tests {
         assert_eq!(expunge.number, Some(12));
         assert!(expunge.is("expunge"));
         assert!(expunge.body.is_end());
+
+        let spaced = data(b" *  12   EXPUNGE ");
+        assert_eq!(spaced.number, Some(12));
+        assert!(spaced.is("EXPUNGE") && spaced.body.is_end());
 
         let list = data(b"* LIST (\\HasNoChildren) \".\" INBOX");
         assert_eq!(list.number, None);
@@ -461,6 +469,7 @@ mod tests {
             ("[X (a] b", "X", "(a", "b"),
             ("[X a)] b", "X", "a)", "b"),
             ("[X ] b", "X", "", "b"),
+            (" [X  a b ]  c", "X", "a b ", " c"),
         ] {
             assert_eq!(
                 code_of(text),
@@ -478,7 +487,7 @@ mod tests {
             "[(X)] y",
             "[X(y)] z",
             "x [ALERT]",
-            " [ALERT] x",
+            "  x [ALERT]",
         ] {
             assert_eq!(code_of(text), (None, text.into()), "{text}");
         }
@@ -528,8 +537,9 @@ mod tests {
                     Some(code) => {
                         prop_assert!(text.as_bytes().ends_with(status.text));
                         let all = code.name.len() + code.arguments.len() + status.text.len();
-                        // Two brackets and up to two spaces.
-                        prop_assert!((2..=4).contains(&(text.len() - all)));
+                        // Two brackets and spaces.
+                        let spaces = text.bytes().filter(|byte| *byte == b' ').count();
+                        prop_assert!((2..=2 + spaces).contains(&(text.len() - all)));
                     }
                 }
             }
