@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use super::support::certs::{self, Authority, Form, Identity, named};
 use super::support::faulty::Faulty;
+use super::support::place::objects;
 use super::support::pty::Terminal;
-use super::support::run::Imapadm;
+use super::support::run::{Imapadm, Run};
 
 const SOON: Duration = Duration::from_secs(15);
 const QUESTION: &str = "(yes/no)";
@@ -118,12 +119,16 @@ fn the_first_time_all_is_shown_and_yes_is_remembered() {
     terminal.type_("yes\r");
     leave(&mut terminal);
 
-    let line = format!(
-        "localhost:{} sha256:{}\n",
+    let line = user.known();
+    let start = format!(
+        "localhost:{} sha256:{} ",
         server.port,
         identity.fingerprint()
     );
-    assert_eq!(user.known(), line);
+    let day = line
+        .strip_prefix(&start)
+        .unwrap_or_else(|| panic!("{line}"));
+    assert_eq!(day.len(), "2026-01-31\n".len(), "{line}");
     let mode = std::fs::metadata(user.file()).expect("the file");
     assert_eq!(mode.permissions().mode() & 0o777, 0o600);
 
@@ -335,4 +340,158 @@ fn the_name_that_a_certificate_must_have_can_be_given() {
             .fails(5)
             .complains("www.example.org");
     }
+}
+
+/// A server that sends its authorities along, a user who has accepted the last of them by hand, and which certificate it shows.
+fn with_authority(identities: &[&Identity]) -> (Faulty, Arc<AtomicUsize>, User) {
+    let (server, shown) = showing(identities);
+    let user = User::of(&server);
+    let mut terminal = user.starts();
+    terminal.wait_for("(yes/authority/no)", SOON);
+    terminal.type_("authority\r");
+    leave(&mut terminal);
+    (server, shown, user)
+}
+
+#[test]
+fn an_authority_can_be_trusted_in_place_of_its_certificate() {
+    let authority = Authority::new("Our Own CA");
+    let impostor = Authority::new("Our Own CA");
+    let first = authority.signs(&named(&["localhost"])).with(&[&authority]);
+    let renewed = authority.signs(&named(&["localhost"])).with(&[&authority]);
+    // Without the authority beside it, as a server may be set up another time.
+    let alone = authority.signs(&named(&["localhost"]));
+    let elsewhere = authority
+        .signs(&named(&["mail.example.org"]))
+        .with(&[&authority]);
+    let mut old = named(&["localhost"]);
+    old.not_before = rcgen::date_time_ymd(2019, 1, 1);
+    old.not_after = rcgen::date_time_ymd(2020, 2, 3);
+    let expired = authority.signs(&old).with(&[&authority]);
+    let forged = impostor.signs(&named(&["localhost"])).with(&[&impostor]);
+    let other = self_signed();
+    let identities = [
+        &first, &renewed, &alone, &elsewhere, &expired, &forged, &other,
+    ];
+    let (server, shown, user) = with_authority(&identities);
+    let known = user.known();
+    assert!(known.contains(&authority.fingerprint()), "{known}");
+    assert!(!known.contains(&first.fingerprint()), "{known}");
+    for good in [0, 1, 2] {
+        shown.store(good, Ordering::SeqCst);
+        let run = user.script(&server).run().ok();
+        assert_eq!(run.stderr, "", "{run}");
+    }
+    for (bad, words) in [
+        (3, ["is not for localhost", "mail.example.org"]),
+        (4, ["expired", "2020-02-03"]),
+        (
+            5,
+            ["THE AUTHORITY OF localhost HAS CHANGED", "known --forget"],
+        ),
+        (
+            6,
+            ["THE AUTHORITY OF localhost HAS CHANGED", "known --forget"],
+        ),
+    ] {
+        shown.store(bad, Ordering::SeqCst);
+        let before = server.received().len();
+        let run = user.script(&server).run().fails(5).never_says(PASSWORD);
+        run.complains(words[0]).complains(words[1]);
+        // Nor is anybody asked, at a terminal.
+        let mut terminal = user.starts();
+        assert_eq!(terminal.exit_status(SOON).exit_code(), 5);
+        assert!(!all(&terminal).contains("/no)"), "{}", all(&terminal));
+        let later = server.received()[before..].join("\n");
+        assert!(!later.contains("AUTHENTICATE"), "{later}");
+    }
+    assert_eq!(user.known(), known);
+    // It is this server's authority and no other's.
+    let (another, _) = showing(&[&renewed]);
+    user.script(&another).run().fails(5);
+}
+
+#[test]
+fn an_authority_that_does_not_vouch_for_the_name_is_not_offered() {
+    let (authority, stranger) = (Authority::new("CA"), Authority::new("Stranger"));
+    for identity in [
+        authority
+            .signs(&named(&["elsewhere.example.org"]))
+            .with(&[&authority]),
+        // It signed nothing here.
+        authority.signs(&named(&["localhost"])).with(&[&stranger]),
+        authority.signs(&named(&["localhost"])),
+    ] {
+        let (server, _) = showing(&[&identity]);
+        let user = User::of(&server);
+        let mut terminal = user.starts();
+        terminal.wait_for(QUESTION, SOON);
+        // Asking for it does not help either.
+        terminal.type_("authority\r");
+        terminal.wait_until("second question", SOON, |screen| {
+            screen.matches(QUESTION).count() > 1
+        });
+        terminal.type_("no\r");
+        assert_eq!(terminal.exit_status(SOON).exit_code(), 5);
+        assert_eq!(user.known(), "");
+    }
+}
+
+#[test]
+fn what_is_known_is_listed_and_forgotten() {
+    let authority = Authority::new("Our Own CA");
+    let signed = authority.signs(&named(&["localhost"])).with(&[&authority]);
+    let (server, _, user) = with_authority(&[&signed]);
+    // A line as an older imapadm wrote it.
+    let old = self_signed();
+    let mut text = format!(
+        "# mine\nmail.example.org:993 sha256:{}\n",
+        old.fingerprint()
+    );
+    text.push_str(&user.known());
+    std::fs::write(user.file(), &text).expect("the file");
+    let command = |command: &str| {
+        let run = Imapadm::bare().env("XDG_DATA_HOME", user.run.home().join("data"));
+        run.args(["--format", "json", "-c", command]).run()
+    };
+    let rows = |run: &Run| objects(run).remove(0)["rows"].clone();
+    let run = command("known").ok();
+    let known = rows(&run);
+    assert_eq!(known.as_array().map(Vec::len), Some(2), "{run}");
+    assert_eq!(known[0]["server"], "mail.example.org:993");
+    assert_eq!(known[0]["kind"], "certificate");
+    assert_eq!(
+        known[0]["fingerprint"],
+        format!("sha256:{}", old.fingerprint())
+    );
+    assert!(known[0]["accepted"].is_null(), "{run}");
+    assert_eq!(known[1]["server"], format!("localhost:{}", server.port));
+    assert_eq!(known[1]["kind"], "authority");
+    assert_eq!(
+        known[1]["fingerprint"],
+        format!("sha256:{}", authority.fingerprint())
+    );
+    assert!(known[1]["accepted"].is_string(), "{run}");
+    assert!(
+        known[1]["subject"].to_string().contains("Our Own CA"),
+        "{run}"
+    );
+    // Not there, and a port that is not.
+    for nothing in ["other", "localhost:1", "mail.example.org:143"] {
+        command(&format!("known --forget {nothing}")).fails(2);
+        assert_eq!(user.known(), text);
+    }
+    let run = command("known --forget LOCALHOST").ok();
+    assert_eq!(
+        rows(&run)[0]["server"],
+        format!("localhost:{}", server.port)
+    );
+    assert_eq!(rows(&run)[0]["forgotten"], true);
+    assert!(!user.known().contains("localhost") && user.known().starts_with("# mine\nmail."));
+    // The next time it is asked about again.
+    let terminal = user.starts();
+    terminal.wait_for("(yes/authority/no)", SOON);
+    command("known --forget mail.example.org:993").ok();
+    assert_eq!(user.known(), "# mine\n");
+    assert_eq!(command("known").ok().stderr, "");
 }

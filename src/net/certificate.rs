@@ -89,6 +89,58 @@ pub(super) fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {
     }
 }
 
+/// The certificate of an authority, by which the user trusts whatever it signs for one server.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Authority {
+    der: Vec<u8>,
+    certificate: Certificate,
+}
+
+impl Authority {
+    /// Reads a certificate in DER form; `None` if it is none, or not an authority's (RFC 5280 section 4.2.1.9).
+    pub fn from_der(der: Vec<u8>) -> Option<Self> {
+        parse(&der).filter(|parsed| parsed.is_ca())?;
+        let certificate = Certificate::read(&der);
+        Some(Authority { der, certificate })
+    }
+
+    /// The certificate in DER form.
+    pub fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// What stands in it.
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+}
+
+impl fmt::Debug for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Authority({})", self.certificate)
+    }
+}
+
+/// What a user accepted by hand for a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Known {
+    /// One certificate: another one is a change.
+    Certificate(Fingerprint),
+    /// An authority: whatever certificate it signs for the server's name is accepted while it is valid.
+    Authority(Box<Authority>),
+}
+
+impl Known {
+    /// The fingerprint of the certificate, the server's or the authority's.
+    pub fn fingerprint(&self) -> Fingerprint {
+        match self {
+            Known::Certificate(fingerprint) => *fingerprint,
+            Known::Authority(authority) => authority.certificate.fingerprint,
+        }
+    }
+}
+
 /// Whether it is of version 3, and so can name hosts (RFC 5280 section 4.1.2.1).
 pub(super) fn has_extensions(certificate: &X509Certificate<'_>) -> bool {
     certificate.version() == X509Version::V3

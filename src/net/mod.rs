@@ -19,7 +19,7 @@ mod wait;
 mod tls_tests;
 
 pub use address::{Address, Security, Target, TargetError};
-pub use certificate::{Certificate, Fingerprint, FingerprintError};
+pub use certificate::{Authority, Certificate, Fingerprint, FingerprintError, Known};
 pub use connect::{Attempt, ConnectError};
 pub(crate) use stream::words;
 pub use stream::{Channel, IoError, Stream, TlsInfo};

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
+use rustls::client::ResolvesClientCert;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
@@ -18,9 +18,9 @@ use rustls::{ClientConfig, RootCertStore, SignatureScheme};
 use rustls_native_certs::{CertificateResult, ErrorKind, load_native_certs};
 use zeroize::Zeroizing;
 
-use super::certificate::Fingerprint;
+use super::certificate::{Fingerprint, Known};
 use super::tls_error::Client;
-use super::verify::{Trust, Verifier};
+use super::verify::{Accepted, Trust, Verifier, vouching};
 
 /// More than the bundle of all public authorities (some 200 KiB) by far; a device or a disk image is not read.
 const LARGEST_FILE: u64 = 16 * 1024 * 1024;
@@ -41,9 +41,9 @@ pub struct TlsOptions {
     /// The one certificate that the server may have, whoever signed it and whatever names and dates stand in it; `verify`,
     /// `known` and all authorities then mean nothing.
     pub pin: Option<Fingerprint>,
-    /// The certificate that the server had when it was accepted before, by hand: it is accepted again where the usual
-    /// check refuses it, and any other that is refused is [`TlsError::Changed`](super::TlsError::Changed).
-    pub known: Option<Fingerprint>,
+    /// What was accepted before, by hand: the server's certificate, or its authority. It is accepted again where the usual check refuses
+    /// it, and any other that is refused is [`TlsError::Changed`](super::TlsError::Changed).
+    pub known: Option<Known>,
     /// The client's own certificate, followed by its chain (PEM).
     pub cert: Option<PathBuf>,
     /// Its private key (PEM: PKCS#8, PKCS#1 or SEC1); without it, the key is looked for in `cert`.
@@ -155,13 +155,15 @@ impl TlsOptions {
         if self.cafile.is_none() && self.cadir.is_none() {
             roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         }
-        let roots = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
-            .build()
-            .map_err(|error| FileError::Setup(rustls::Error::General(error.to_string())))?;
+        let setup = |error: rustls::Error| FileError::Setup(error);
+        let known = self.known.as_ref();
         Ok(Trust::Roots {
-            roots,
+            roots: vouching(roots, provider).map_err(setup)?,
             given,
-            known: self.known,
+            known: known
+                .map(|known| Accepted::new(known, provider))
+                .transpose()
+                .map_err(setup)?,
         })
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
 
-use super::certificate::{Certificate, Fingerprint, date};
+use super::certificate::{Authority, Certificate, Fingerprint, Known, date};
 use super::tls::FileError;
 use super::verify::Refusal;
 use super::wait::seconds;
@@ -38,6 +38,9 @@ pub enum TlsError {
         host: String,
         /// What it shows.
         certificate: Box<Certificate>,
+        /// The authority that the server sent along and that vouches for it, for this host: it could be trusted in its place
+        /// ([`TlsOptions::known`](super::TlsOptions::known)).
+        authority: Option<Box<Authority>>,
     },
     /// Signed by an authority that has a trusted one's name, but not its key.
     #[error(
@@ -109,18 +112,26 @@ pub enum TlsError {
         /// What it shows.
         found: Box<Certificate>,
     },
-    /// Not the one that was accepted before ([`TlsOptions::known`](super::TlsOptions::known)), nor one that is trusted
-    /// anyway.
+    /// Not the one that was accepted before ([`TlsOptions::known`](super::TlsOptions::known)), nor signed by the accepted authority, nor
+    /// one that is trusted anyway.
     #[error(
-        "THE CERTIFICATE OF {host} HAS CHANGED since it was accepted: known is {known}, it shows {found}; either it \
+        "THE {} OF {host} HAS CHANGED since it was accepted: known is {}, it shows {found}; either it \
          was replaced (then ask the server's administrator, and remove the old one from the known servers, to be asked \
-         again) or somebody stands in between"
+         again) or somebody stands in between",
+        match known {
+            Known::Certificate(_) => "CERTIFICATE",
+            Known::Authority(_) => "AUTHORITY",
+        },
+        match known {
+            Known::Certificate(fingerprint) => fingerprint.to_string(),
+            Known::Authority(authority) => authority.certificate().to_string(),
+        }
     )]
     Changed {
         /// The host.
         host: String,
-        /// The one that was accepted.
-        known: Fingerprint,
+        /// What was accepted.
+        known: Known,
         /// What it shows.
         found: Box<Certificate>,
     },
@@ -395,9 +406,10 @@ fn refused(host: String, refusal: &Refusal) -> TlsError {
             host,
             certificate: boxed(certificate),
         },
-        Refusal::UnknownIssuer(certificate) => TlsError::UnknownIssuer {
+        Refusal::UnknownIssuer { found, authority } => TlsError::UnknownIssuer {
             host,
-            certificate: boxed(certificate),
+            certificate: boxed(found),
+            authority: authority.clone(),
         },
         Refusal::OtherKey(certificate) => TlsError::AuthorityMismatch {
             host,
@@ -419,7 +431,7 @@ fn refused(host: String, refusal: &Refusal) -> TlsError {
         },
         Refusal::NotKnown { known, found } => TlsError::Changed {
             host,
-            known: *known,
+            known: known.clone(),
             found: boxed(found),
         },
     }

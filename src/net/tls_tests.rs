@@ -405,7 +405,7 @@ fn a_pinned_certificate_and_no_other() {
             pin: Some(pin),
             verify,
             // Not heeded.
-            known: Some(fingerprint(identity)),
+            known: Some(Known::Certificate(fingerprint(identity))),
             ..files.trusting(&ca.pem())
         };
         works(identity, "mail", &pinned(fingerprint(identity)));
@@ -437,13 +437,17 @@ fn a_known_certificate_where_the_usual_check_refuses_it() {
         ..files.trusting(&ca.pem())
     };
     for (number, identity) in all_kinds(&ca).iter().enumerate() {
-        works(identity, "mail", &knowing(fingerprint(identity)));
+        works(
+            identity,
+            "mail",
+            &knowing(Known::Certificate(fingerprint(identity))),
+        );
         if number == 0 {
             // The usual check accepts it.
-            works(identity, "mail", &knowing(other));
+            works(identity, "mail", &knowing(Known::Certificate(other)));
             continue;
         }
-        let found = error(identity, &knowing(other));
+        let found = error(identity, &knowing(Known::Certificate(other)));
         let TlsError::Changed {
             host,
             known,
@@ -452,7 +456,7 @@ fn a_known_certificate_where_the_usual_check_refuses_it() {
         else {
             panic!("{found:?}");
         };
-        assert_eq!((host.as_str(), *known), ("mail", other));
+        assert_eq!((host.as_str(), known.fingerprint()), ("mail", other));
         assert_eq!(shown.fingerprint, fingerprint(identity));
         let words = found.to_string();
         for part in [&other.to_string(), &shown.to_string(), "stands in between"] {
@@ -566,7 +570,7 @@ fn a_trusted_certificate_without_its_key_is_of_no_use() {
         ..TlsOptions::default()
     };
     let known = TlsOptions {
-        known: Some(fingerprint(&identity)),
+        known: Some(Known::Certificate(fingerprint(&identity))),
         ..TlsOptions::default()
     };
     for options in [files.trusting(&identity.pem), blind, pinned, known] {

@@ -16,28 +16,69 @@ use rustls::crypto::{
 };
 use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
+use rustls::{
+    CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
+};
 
 use webpki::RawPublicKeyEntity;
 
 use super::certificate::{
-    Certificate, Fingerprint, RsaKey, has_extensions, parse, rsa_key, signed_itself,
+    Authority, Certificate, Fingerprint, Known, RsaKey, has_extensions, parse, rsa_key,
+    signed_itself,
 };
 
 /// How far to trust the server's certificate.
 #[derive(Debug)]
 pub(super) enum Trust {
-    /// As far as these roots vouch for it, or if it is itself one of `given`. One that they refuse is accepted if its
-    /// fingerprint is the `known` one.
+    /// As far as these roots vouch for it, or if it is itself one of `given`. One that they refuse is accepted if it is the `known` one,
+    /// or if the `known` authority vouches for it.
     Roots {
         roots: Arc<WebPkiServerVerifier>,
         given: Vec<CertificateDer<'static>>,
-        known: Option<Fingerprint>,
+        known: Option<Accepted>,
     },
     /// This one alone, whatever it says.
     Pinned(Fingerprint),
     /// Blindly.
     Anyone,
+}
+
+/// What was accepted by hand.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    known: Known,
+    /// What an authority vouches for.
+    vouches: Option<Arc<WebPkiServerVerifier>>,
+}
+
+impl Accepted {
+    pub(super) fn new(known: &Known, provider: &Arc<CryptoProvider>) -> Result<Self, Error> {
+        let vouches = match known {
+            Known::Certificate(_) => None,
+            Known::Authority(authority) => Some(alone(authority.der(), provider)?),
+        };
+        Ok(Accepted {
+            known: known.clone(),
+            vouches,
+        })
+    }
+}
+
+/// The check against these roots.
+pub(super) fn vouching(
+    roots: RootCertStore,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<WebPkiServerVerifier>, Error> {
+    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone())
+        .build()
+        .map_err(|error| Error::General(error.to_string()))
+}
+
+/// The check against one authority.
+fn alone(der: &[u8], provider: &Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>, Error> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from(der))?;
+    vouching(roots, provider)
 }
 
 /// Our verifier for rustls. However little is trusted, the handshake's signatures are checked, so the peer does have the
@@ -55,7 +96,11 @@ pub(super) enum Refusal {
     #[error("the certificate is self-signed")]
     SelfSigned(Certificate),
     #[error("the certificate is signed by an unknown authority")]
-    UnknownIssuer(Certificate),
+    UnknownIssuer {
+        found: Certificate,
+        /// The one of the chain that could be trusted in its place.
+        authority: Option<Box<Authority>>,
+    },
     #[error(
         "the certificate is signed by an authority with the name of a trusted one and another key"
     )]
@@ -74,10 +119,7 @@ pub(super) enum Refusal {
         found: Certificate,
     },
     #[error("the certificate is not the known one")]
-    NotKnown {
-        known: Fingerprint,
-        found: Certificate,
-    },
+    NotKnown { known: Known, found: Certificate },
 }
 
 impl From<Refusal> for Error {
@@ -197,22 +239,87 @@ impl Verifier {
                             ocsp_response,
                             now,
                         )
-                        .map_err(|error| clearer(error, end_entity, intermediates, given))
+                        .map_err(|error| {
+                            let authority =
+                                || self.authority(end_entity, intermediates, server_name, now);
+                            clearer(error, end_entity, intermediates, given, authority)
+                        })
                 });
-                match (verdict, known) {
-                    (Err(_), Some(known)) if Fingerprint::of(end_entity) == *known => {
-                        Ok(ServerCertVerified::assertion())
-                    }
-                    (Err(_), Some(known)) => Err(Refusal::NotKnown {
-                        known: *known,
+                let (Err(_), Some(accepted)) = (&verdict, known) else {
+                    return verdict;
+                };
+                let changed = || {
+                    Err(Refusal::NotKnown {
+                        known: accepted.known.clone(),
                         found: Certificate::read(end_entity),
                     }
-                    .into()),
-                    (verdict, _) => verdict,
+                    .into())
+                };
+                match (&accepted.known, &accepted.vouches) {
+                    (Known::Certificate(known), _) if Fingerprint::of(end_entity) == *known => {
+                        Ok(ServerCertVerified::assertion())
+                    }
+                    (Known::Authority(_), Some(vouches)) => {
+                        let verdict = vouches.verify_server_cert(
+                            end_entity,
+                            intermediates,
+                            server_name,
+                            ocsp_response,
+                            now,
+                        );
+                        match verdict {
+                            Err(error) if is_the_certificates(&error) => {
+                                Err(clearer(error, end_entity, &[], &[], || None))
+                            }
+                            Err(_) => changed(),
+                            verdict => verdict,
+                        }
+                    }
+                    _ => changed(),
                 }
             }
         }
     }
+}
+
+impl Verifier {
+    /// The authority in the server's chain that vouches for its certificate, for this name and now; one that signed itself if there is one.
+    fn authority(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Option<Authority> {
+        /// Authorities that are looked at; a chain has two or three.
+        const MOST: usize = 10;
+        let found = intermediates.iter().take(MOST).rev();
+        let (roots, others): (Vec<_>, Vec<_>) =
+            found.partition(|one| parse(one).as_ref().is_some_and(signed_itself));
+        roots.into_iter().chain(others).find_map(|one| {
+            let authority = Authority::from_der(one.to_vec())?;
+            let vouches = alone(one, &self.provider).ok()?;
+            vouches
+                .verify_server_cert(end_entity, intermediates, server_name, &[], now)
+                .ok()?;
+            Some(authority)
+        })
+    }
+}
+
+/// Whether an error is about the certificate itself, and not about who signed it.
+fn is_the_certificates(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::InvalidCertificate(
+            CertificateError::Expired
+                | CertificateError::ExpiredContext { .. }
+                | CertificateError::NotValidYet
+                | CertificateError::NotValidYetContext { .. }
+                | CertificateError::NotValidForName
+                | CertificateError::NotValidForNameContext { .. }
+        )
+    )
 }
 
 /// The public key (SubjectPublicKeyInfo) of a certificate that webpki does not read, for it is of version 1 or 2 (RFC 5280 section
@@ -271,6 +378,7 @@ fn clearer(
     certificate: &CertificateDer<'_>,
     intermediates: &[CertificateDer<'_>],
     given: &[CertificateDer<'_>],
+    authority: impl FnOnce() -> Option<Authority>,
 ) -> Error {
     let Error::InvalidCertificate(reason) = &error else {
         return error;
@@ -306,7 +414,11 @@ fn clearer(
     if other_key {
         Refusal::OtherKey(Certificate::read(certificate)).into()
     } else if unknown {
-        Refusal::UnknownIssuer(Certificate::read(certificate)).into()
+        Refusal::UnknownIssuer {
+            found: Certificate::read(certificate),
+            authority: authority().map(Box::new),
+        }
+        .into()
     } else {
         error
     }

@@ -1,7 +1,7 @@
 //! Questions to whoever sits at the terminal, before something that can't be undone.
 //!
 //! Lives here: [`confirm`], which every destructive command asks with, so that all of them read alike and take the same answers; and [`ask`],
-//! a plain yes or no, for what needs a thought. Both throw away what was typed before the question could be read: type-ahead and pasted lines never answer it.
+//! a question whose answers are written out, for what needs a thought. Both throw away what was typed before the question could be read: type-ahead and pasted lines never answer it.
 //!
 //! Not here: what a command is about to do (the commands say), and the password, which `imapadm::auth` asks for.
 
@@ -84,22 +84,29 @@ pub fn confirm(question: &Question<'_>, interrupt: &Interrupt) -> Result<(), Err
     }
 }
 
-/// Asks a question on the terminal, which may hold names from a server; only `yes`, written out, is yes.
+/// Asks a question on the terminal, which may hold names from a server, and returns which of the answers, written out, is typed; `None`
+/// for a no.
 ///
 /// # Errors
 /// [`Error::Interrupted`] after Ctrl-C.
-pub fn ask(question: &str) -> Result<bool, Error> {
+pub fn ask(question: &str, answers: &[&str]) -> Result<Option<usize>, Error> {
     let Some(mut terminal) = Terminal::open() else {
-        return Ok(false);
+        return Ok(None);
     };
     loop {
         let Some(typed) = terminal.read(&escape(question))? else {
-            return Ok(false);
+            return Ok(None);
         };
-        match typed.trim().to_lowercase().as_str() {
-            "yes" => return Ok(true),
-            "no" | "n" => return Ok(false),
-            _ => complain("please answer yes or no, written out"),
+        let typed = typed.trim().to_lowercase();
+        if ["no", "n"].contains(&typed.as_str()) {
+            return Ok(None);
+        }
+        match answers.iter().position(|answer| *answer == typed) {
+            Some(answer) => return Ok(Some(answer)),
+            None => complain(&format!(
+                "please answer {} or no, written out",
+                answers.join(", ")
+            )),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use imapadm::auth::{Credentials, Kind, Method, Needs, Secret, SecretError, SecretSource, netrc};
-use imapadm::net::{Certificate, Interrupt, Security, TlsError};
+use imapadm::net::{Certificate, Interrupt, Known, Security, TlsError};
 use imapadm::session::{State, Waiting, Watch};
 use imapadm::wire::response::Condition;
 use imapadm::{Error, Session};
@@ -210,30 +210,24 @@ impl Shell {
                     ref certificate, ..
                 }),
             )) if checked && self.settings.interactive => {
-                show(&name, error, certificate);
-                if !ask(&format!(
-                    "Trust this certificate for {server} from now on? (yes/no) "
-                ))? {
-                    return Err(Error::Insecure {
-                        server,
-                        why: "its certificate is not trusted; get it in a way you trust, and give it with --cafile or --pin"
-                            .into(),
-                    });
-                }
+                let accepted = accept(&server, &name, error, certificate)?;
                 match known {
-                    Ok(known) => known.remember(&server, certificate.fingerprint)?,
+                    Ok(known) => known.remember(&server, &accepted)?,
                     Err(error) => complain(&format!("it is trusted this once: {error}")),
                 }
-                options.tls.known = Some(certificate.fingerprint);
+                options.tls.known = Some(accepted);
                 open(options)?
             }
             Err(Error::Tls(error @ TlsError::Changed { .. })) => {
                 return Err(Error::Insecure {
-                    server,
                     why: match &known {
-                        Ok(known) => format!("{error} ({})", known.path().display()),
+                        Ok(known) => format!(
+                            "{error} ({}; known --forget {server} removes the old one)",
+                            known.path().display()
+                        ),
                         Err(_) => error.to_string(),
                     },
+                    server,
                 });
             }
             result => result?,
@@ -450,6 +444,67 @@ fn in_netrc(host: &str, user: Option<&str>) -> Option<(Option<String>, SecretStr
     })
 }
 
+/// Shows what the server is known by, and asks what of it is to be trusted from now on.
+fn accept(
+    server: &str,
+    host: &str,
+    error: &TlsError,
+    certificate: &Certificate,
+) -> Result<Known, Error> {
+    show(host, error, certificate);
+    let authority = match error {
+        TlsError::UnknownIssuer { authority, .. } => authority.as_ref(),
+        _ => None,
+    };
+    let answer = match authority {
+        None => ask(
+            &format!("Trust this certificate for {server} from now on? (yes/no) "),
+            &["yes"],
+        )?,
+        Some(authority) => {
+            show_authority(authority.certificate());
+            ask(
+                &format!(
+                    "Trust this certificate for {server} from now on, or its authority, so that a renewed certificate needs no \
+                     question? (yes/authority/no) "
+                ),
+                &["yes", "authority"],
+            )?
+        }
+    };
+    match (answer, authority) {
+        (Some(0), _) => Ok(Known::Certificate(certificate.fingerprint)),
+        (Some(_), Some(authority)) => Ok(Known::Authority(authority.clone())),
+        _ => Err(Error::Insecure {
+            server: server.to_owned(),
+            why: "its certificate is not trusted; get it in a way you trust, and give it with --cafile or --pin"
+                .into(),
+        }),
+    }
+}
+
+/// Shows the authority that signed what was shown before.
+fn show_authority(authority: &Certificate) {
+    let text = format!(
+        "The server sends the certificate of the authority that signed it, too:\n  \
+         authority    {}\n  valid        {} to {}\n  fingerprint  {}\n               {:#}\n",
+        authority.subject,
+        authority.not_before,
+        authority.not_after,
+        authority.fingerprint,
+        authority.fingerprint,
+    );
+    print(&text);
+}
+
+/// Prints text that may hold names from a server.
+fn print(text: &str) {
+    for line in text.lines() {
+        // Nobody may be listening any more; the question then gets no answer.
+        let _ = writeln!(io::stderr(), "{}", escape(line));
+    }
+}
+
 /// Shows a certificate that nobody vouches for, to somebody who is to judge it.
 fn show(host: &str, error: &TlsError, certificate: &Certificate) {
     let why = match error {
@@ -472,8 +527,5 @@ fn show(host: &str, error: &TlsError, certificate: &Certificate) {
         certificate.fingerprint,
         certificate.fingerprint,
     );
-    for line in text.lines() {
-        // Nobody may be listening any more; the question then gets no answer.
-        let _ = writeln!(io::stderr(), "{}", escape(line));
-    }
+    print(&text);
 }

@@ -26,6 +26,7 @@ use crate::report::{Cell, Report, Value};
 pub static ALL: &[&Command] = &[
     &server::CONNECT,
     &server::SERVERS,
+    &server::KNOWN,
     &server::AUTHENTICATE,
     &server::UNAUTHENTICATE,
     &server::STARTTLS,

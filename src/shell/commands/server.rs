@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use imapadm::Error;
 use imapadm::admin::server::Id;
 use imapadm::auth::{Method, SecretSource};
-use imapadm::net::{Address, Security};
+use imapadm::net::{Address, Known, Security};
 use imapadm::session::State;
 
 use super::super::Shell;
@@ -13,6 +13,7 @@ use super::super::command::{Argument, Command, Count, Flag, Flow, Input, Kind, S
 use super::message::access;
 use super::{alone, submit};
 use crate::config::{Origin, Profile, read_seconds, read_separator, security_word};
+use crate::known::KnownServers;
 use crate::report::{Report, Value};
 
 const OPTIONAL_SERVER: Argument = Argument {
@@ -440,6 +441,79 @@ fn servers(shell: &mut Shell, out: &mut Report) -> Result<(), Error> {
             ("security", Value::str(security_word(plan.options.security))),
             ("user", plan.user.map_or(Value::Absent("-"), Value::str)),
         ]);
+    }
+    Ok(())
+}
+
+pub static KNOWN: Command = Command {
+    name: "known",
+    aliases: &[],
+    flags: &[option(
+        "forget",
+        "HOST[:PORT]",
+        "remove what was accepted for a server; without PORT, for all its ports",
+    )],
+    arguments: &[],
+    summary: "list the certificates and authorities accepted by hand",
+    details: "They are asked about when a server is first connected to at a terminal, and kept in imapadm/known_servers in the folder of data, \
+              mostly ~/.local/share. After --forget the server's next certificate is asked about again.",
+    lists: true,
+    flow: Flow::Reads,
+    start: |_, input| {
+        let forget = input.option("forget").map(str::to_owned);
+        alone(move |shell, out| known(shell, forget.as_deref(), out))
+    },
+    ..Command::BASE
+};
+
+fn known(shell: &Shell, forget: Option<&str>, out: &mut Report) -> Result<(), Error> {
+    let servers = KnownServers::of_user()?;
+    let entries = match forget {
+        None => servers.all()?,
+        Some(word) => {
+            // Also by the name that the configuration has for it.
+            let named = shell.settings.config.names().any(|name| name == word);
+            let address = if named {
+                let server = shell.settings.config.server(word, None)?;
+                let plan = shell.inside(Profile::default(), server);
+                plan.plan(&shell.settings.interrupt)?
+                    .options
+                    .address
+                    .to_string()
+            } else {
+                word.to_owned()
+            };
+            let gone = servers.forget(&address)?;
+            if gone.is_empty() {
+                return Err(Error::Usage(format!(
+                    "nothing was accepted for {address}; known lists what was"
+                )));
+            }
+            gone
+        }
+    };
+    for entry in entries {
+        let (kind, subject) = match &entry.known {
+            Known::Authority(authority) => ("authority", Some(&authority.certificate().subject)),
+            _ => ("certificate", None),
+        };
+        let mut row = vec![
+            ("server", Value::str(&entry.server)),
+            ("kind", Value::str(kind)),
+            ("fingerprint", Value::text(entry.known.fingerprint())),
+            (
+                "accepted",
+                entry
+                    .accepted
+                    .as_ref()
+                    .map_or(Value::Absent("-"), Value::str),
+            ),
+            ("subject", subject.map_or(Value::Absent("-"), Value::str)),
+        ];
+        if forget.is_some() {
+            row.push(("forgotten", Value::Flag(true)));
+        }
+        out.row(&row);
     }
     Ok(())
 }
