@@ -2118,7 +2118,7 @@ fn what_is_gone_already_has_a_row_and_is_unchanged() {
             vec![("m.a", "already gone"), ("m", "already gone")],
         ),
     ] {
-        for command in ["deletemailbox -r m", "deletemailbox 'm*'"] {
+        for command in ["deletemailbox --yes -r m", "deletemailbox --yes 'm*'"] {
             let server = Faulty::script(move |conn| {
                 conn.let_in(CAPABILITIES);
                 conn.answer(|tag, command| match command.split_once(' ') {
@@ -2159,7 +2159,7 @@ fn what_does_not_exist_before_anything_was_done_is_a_failure() {
             _ => willing(tag, command, &numbered(2)),
         });
     });
-    let run = json_of(&server, "deletemailbox 'm*'").fails(1);
+    let run = json_of(&server, "deletemailbox --yes 'm*'").fails(1);
     assert_eq!(
         counts(&object(&run)["error"]["account"]),
         [0, 0, 2, 0, 0],
@@ -2187,7 +2187,19 @@ fn the_separator_of_the_mailboxs_own_line_counts() {
         })
     };
     let server = lines("* LIST (\\HasChildren) \"/\" Notes\r\n");
-    let run = json_of(&server, "deletemailbox -r Notes").ok();
+    let run = json_of(&server, "deletemailbox --yes -r Notes").ok();
+    assert_eq!(
+        received(&server, "DELETE"),
+        ["DELETE Notes/x", "DELETE Notes"],
+        "{run}"
+    );
+
+    // Where it says none, the user may know better.
+    let server = lines("* LIST (\\HasChildren) NIL Notes\r\n");
+    let run = Imapadm::on_port(server.port)
+        .args(["--separator", "/", "-c", "deletemailbox --yes -r Notes"])
+        .run()
+        .ok();
     assert_eq!(
         received(&server, "DELETE"),
         ["DELETE Notes/x", "DELETE Notes"],
@@ -2200,7 +2212,7 @@ fn the_separator_of_the_mailboxs_own_line_counts() {
         "* LIST (\\HASCHILDREN) \".\" Notes\r\n",
     ] {
         for (command, verb) in [
-            ("deletemailbox -r Notes", "DELETE"),
+            ("deletemailbox --yes -r Notes", "DELETE"),
             ("setacl -r Notes bob lrs", "SETACL"),
         ] {
             let server = lines(own);
@@ -2228,7 +2240,7 @@ fn below_what_can_have_nothing_below_it_nothing_is_looked_for() {
                 _ => willing(tag, command, &[]),
             });
         });
-        let run = json_of(&server, "deletemailbox -r q3");
+        let run = json_of(&server, "deletemailbox --yes -r q3");
         let asked = received(&server, "LIST")
             .iter()
             .filter(|command| command.contains("q3"))
@@ -2335,7 +2347,11 @@ fn a_listing_without_end_ends_in_an_error() {
             }
         }
     });
-    for command in ["listacl '*'", "setacl '*' bob lrs", "deletemailbox -r m"] {
+    for command in [
+        "listacl '*'",
+        "setacl '*' bob lrs",
+        "deletemailbox --yes -r m",
+    ] {
         let run = Imapadm::on_port(server.port)
             .through(&["/bin/sh", "-c", "ulimit -v 1048576; exec \"$@\"", "sh"])
             .args(["--format", "json", "-c", command, "-c", "noop"])

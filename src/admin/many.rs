@@ -368,9 +368,9 @@ impl Session {
         let (has_children, has_none) = own.as_ref().map_or((false, false), |own| {
             (own.has("\\HasChildren"), own.has("\\NoInferiors"))
         });
-        // What the server says of this name counts more than what it says of others.
+        // What the server says of this name counts more than what it says of others; only where it says none may the user know better.
         let separator = match own.map(|own| own.separator) {
-            Some(separator) => separator,
+            Some(separator) => separator.or(self.options().separator),
             None => self.separator_for(root)?,
         };
         let is_below = |listed: &Listed<'_>| {
@@ -569,4 +569,164 @@ fn depth(listed: Listed<'_>) -> usize {
     bytes
         .filter(|byte| listed.separator == Some(**byte))
         .count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::response::{Response, Untagged, parse};
+
+    /// A listing of these lines.
+    fn listing(lines: &[&str]) -> Mailboxes {
+        let mut all = Mailboxes::new();
+        for line in lines {
+            match parse(format!("* LIST {line}").as_bytes()).unwrap() {
+                Response::Untagged(Untagged::Data(data)) => {
+                    assert!(all.push(&Listed::read(data.body).unwrap()));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        all
+    }
+
+    fn names(targets: &Targets) -> Vec<String> {
+        let names = targets.iter();
+        names
+            .map(|listed| String::from_utf8_lossy(&listed.mailbox).into_owned())
+            .collect()
+    }
+
+    #[test]
+    fn targets_are_the_last_word_on_each_name() {
+        let lines = [
+            "() \".\" b",
+            "() \".\" a",
+            "(\\Noselect) \".\" c",
+            "(\\NonExistent) \".\" a",
+            "() \".\" c",
+            "(\\NONEXISTENT) \".\" d",
+            "() \".\" b",
+        ];
+        let targets = Targets::select(listing(&lines), Purpose::Use, |_| true);
+        assert_eq!(names(&targets), ["b", "c"]);
+        assert_eq!((targets.len(), targets.passed_over()), (2, 2));
+        let targets = Targets::select(listing(&lines), Purpose::Delete, |_| true);
+        assert_eq!(names(&targets), ["a", "b", "c", "d"]);
+        assert_eq!(targets.passed_over(), 0);
+        let targets = Targets::select(listing(&lines), Purpose::Use, |one| *one.mailbox != *b"b");
+        assert_eq!(names(&targets), ["c"]);
+    }
+
+    #[test]
+    fn those_above_are_marked_and_nothing_beside_them() {
+        let targets = Targets::select(
+            listing(&[
+                "() \".\" a",
+                "() \".\" a.b",
+                "() \".\" a.b.c",
+                "() \".\" a.bc",
+                "() \".\" b",
+            ]),
+            Purpose::Delete,
+            |_| true,
+        );
+        let marked = |index| {
+            let mut marks = vec![false; targets.len()];
+            targets.mark_above(index, &mut marks);
+            marks
+        };
+        assert_eq!(marked(2), [true, true, false, false, false]);
+        assert_eq!(marked(3), [true, false, false, false, false]);
+        assert_eq!(marked(4), [false; 5]);
+        let depths: Vec<usize> = targets.iter().map(depth).collect();
+        assert_eq!(depths, [0, 1, 2, 1, 0]);
+    }
+
+    /// What is told of things that end so, and the end.
+    fn tallied(
+        results: Vec<Result<Outcome, Error>>,
+        left: u64,
+        cause: Option<Error>,
+    ) -> (Vec<bool>, Result<Account, Error>) {
+        let mut told = Vec::new();
+        let mut tell = |_: &MailboxName, (): (), result: Result<Outcome, &Error>| {
+            told.push(result.is_ok());
+        };
+        let mut tally = Tally::default();
+        for (at, result) in results.into_iter().enumerate() {
+            let mailbox = MailboxName::from_wire(format!("m{at}").as_bytes());
+            tally.count(mailbox, (), result, |outcome| *outcome, &mut tell);
+        }
+        tally.leave(left, cause, &mut tell);
+        (told, tally.finish())
+    }
+
+    fn refused() -> Error {
+        Error::Usage("no".into())
+    }
+
+    fn lost(outcome: Outcome) -> Error {
+        Error::Lost {
+            verb: "SETACL",
+            cause: "it fell over".into(),
+            outcome,
+        }
+    }
+
+    #[test]
+    fn a_lone_failure_is_the_error_and_no_row() {
+        let (told, end) = tallied(vec![Err(refused())], 0, None);
+        assert!(told.is_empty());
+        assert!(matches!(end, Err(Error::Usage(_))), "{end:?}");
+        // With anything beside it, even if that was never sent, it is a row.
+        for (more, left) in [(vec![Ok(Outcome::Done)], 0), (vec![], 1)] {
+            let mut results = vec![Err(refused())];
+            let expected = 1 + more.len();
+            results.extend(more);
+            let (told, end) = tallied(results, left, None);
+            assert_eq!(told.len(), expected);
+            match end {
+                Err(Error::Several { account, first }) => {
+                    assert_eq!(account.failed, 1);
+                    assert_eq!(first, "m0: no");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_account_holds_each_once_whatever_ends_it() {
+        let (told, end) = tallied(vec![Ok(Outcome::Done), Ok(Outcome::Unchanged)], 0, None);
+        assert_eq!(told.len(), 2);
+        let account = end.unwrap();
+        assert_eq!((account.done, account.unchanged, account.all()), (1, 1, 2));
+
+        // A lost connection is not hidden by what failed before it.
+        let results = vec![
+            Ok(Outcome::Done),
+            Err(refused()),
+            Err(lost(Outcome::Unknown)),
+        ];
+        let (_, end) = tallied(results, 4, Some(lost(Outcome::NotSent)));
+        match end {
+            Err(Error::Stopped { cause, account }) => {
+                assert_eq!(cause.outcome(), Outcome::Unknown);
+                let Account {
+                    done,
+                    failed,
+                    unknown,
+                    not_sent,
+                    ..
+                } = account;
+                assert_eq!((done, failed, unknown, not_sent), (1, 1, 1, 4));
+            }
+            other => panic!("{other:?}"),
+        }
+
+        // Nothing was sent at all.
+        let (_, end) = tallied(vec![], 3, Some(lost(Outcome::NotSent)));
+        assert_eq!(end.unwrap_err().kind(), "not-sent");
+    }
 }

@@ -72,8 +72,8 @@ pub(super) struct Table {
     waits: bool,
 }
 
-/// Rows that are laid out together at most: a listing without end must not fill the memory.
-const TOGETHER: usize = 100_000;
+/// Rows that are laid out together at most, which takes some ten megabytes: a listing without end must not fill the memory.
+const TOGETHER: usize = 20_000;
 
 impl Table {
     pub(super) fn new(colour: bool) -> Self {

@@ -137,11 +137,13 @@ class Bench:
         if ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
             raise SystemExit("the kernel does not let this process reap its grandchildren")
 
-    def standin(self, mailboxes=1, delay=0):
-        key = mailboxes, delay
+    def standin(self, mailboxes=1, delay=0, plain=0):
+        key = mailboxes, delay, plain
         if key not in self.servers:
             program = os.path.join(self.options.target, "examples", "standin")
-            self.servers[key] = Server(program, "--mailboxes", str(mailboxes), "--delay", str(delay))
+            options = {"--mailboxes": mailboxes, "--delay": delay, "--plain": plain}
+            words = [str(word) for option in options.items() for word in option]
+            self.servers[key] = Server(program, *words)
         return self.servers[key].port
 
     def cyrus(self):
@@ -164,8 +166,8 @@ class Bench:
 
     def command(self, who, port, path):
         """The argument list and the stdin of a contender that runs a script."""
-        if who == "imapadm":
-            program = os.path.join(self.options.target, "imapadm")
+        if who in ("imapadm", "before"):
+            program = os.path.join(self.options.target, "imapadm") if who == "imapadm" else self.options.before
             # As the others log in: SCRAM, which it would choose on Cyrus, takes both sides some 10 ms of hashing each.
             login = ["--notls", "-u", "cyrus", "--auth", "PLAIN"]
             return [program, *login, "-k", "-f", path, "127.0.0.1", str(port)], "/dev/null"
@@ -522,6 +524,32 @@ def row_start(bench, row):
     row.at_most("time", row.ours(), 0.006, seconds)
 
 
+def row_many(command, verb, plain=0, share=1):
+    """One command for very many mailboxes, beside a sender that knows their names."""
+
+    def measure(bench, row):
+        port = bench.standin(MANY, plain=plain)
+        script = bench.script([command])
+        wire = "".join(f"a{number} {verb.format(f'user.u{number:07}')}\r\n" for number in range(1, MANY + 1))
+        wire = on_the_wire(["lm"]) + wire.encode()
+        for who in ["imapadm"] + (["before"] if bench.options.before else []):
+            argv, stdin = bench.command(who, port, script)
+            lines = bench.run(argv, stdin, keep=True).output.count(b"\n")
+            expect(f"rows of {who}", lines, MANY * share)
+            contender = Contender(who, lambda argv=argv, stdin=stdin: bench.run(argv, stdin).seconds)
+            contender.memory = bench.run(argv, stdin, memory=True).memory
+            row.add(contender)
+        row.add(Contender("raw", lambda: raw(port, wire)))
+        row.go(bench.options.runs)
+        row.at_most("memory", row.contenders["imapadm"].memory, 64e6, megabytes)
+        if "before" in row.contenders:
+            before = row.contenders["before"]
+            ratio = row.ours() / before.median()
+            row.at_most(f"to before ({seconds(before.median())}, {megabytes(before.memory)})", ratio, 1.05, times)
+
+    return measure
+
+
 ROWS = {
     "list": (row_list, "`lm` of 1,000,000 mailboxes into a pipe", "≤ 0.30 s; ≤ 15 MB; ≥ 30x cyradm"),
     "library": (row_library, "the library's list of 1,000,000 into one compact collection", "≤ 0.15 s; ≤ 35 MB"),
@@ -531,6 +559,13 @@ ROWS = {
         "≤ 0.25 s; ≥ 500x cyradm",
     ),
     "nodelay": (row_nodelay, "the same, no delay", "≤ 0.12 s; ≥ 10x the fastest predecessor"),
+    "setacl": (row_many("sam '*' bob lrs", "SETACL {} bob lrs"), "`setacl '*' bob lrs` on 1,000,000", "≤ 64 MB; no slower than before"),
+    "listacl": (row_many("lam '*'", "GETACL {}", share=2), "`listacl '*'` on 1,000,000", "≤ 64 MB; no slower than before"),
+    "status": (
+        row_many("lm --status", "STATUS {} (MESSAGES RECENT UNSEEN UIDNEXT UIDVALIDITY SIZE)", plain=1),
+        "`listmailbox --status` of 1,000,000 on a server without LIST-STATUS",
+        "≤ 64 MB; no slower than before",
+    ),
     "cyrus": (row_cyrus, "1,000 changes on a real Cyrus", "≤ 1.05x the raw sender"),
     "start": (row_start, "process start to the first GETACL answered", "≤ 6 ms"),
 }
@@ -551,6 +586,7 @@ def main():
     parser = argparse.ArgumentParser(prog="tests/bench/compare")
     parser.add_argument("--target", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--quick", action="store_true", help="three runs; the slow are measured on less")
+    parser.add_argument("--before", metavar="PROGRAM", help="an earlier imapadm, which the rows of many mailboxes must not be slower than")
     parser.add_argument("--runs", type=int, help="turns of each contender (7)")
     parser.add_argument("--only", action="append", choices=ROWS, metavar="ROW", help=" ".join(ROWS))
     options = parser.parse_args()

@@ -2,12 +2,13 @@
 //! memory and at once, so that what is measured beside it is the client.
 //!
 //! ```text
-//! standin [--mailboxes N] [--delay MS]
+//! standin [--mailboxes N] [--delay MS] [--plain 1]
 //! ```
 //!
 //! It prints its port on 127.0.0.1 and serves until its stdin is closed. Everybody may log in. It lists `user.u0000001`
 //! and so on, N of them, in one answer that is made before the first client comes. `--delay` is the round trip: each
-//! answer leaves so much after its command came, however many are under way, so that it costs latency and no throughput.
+//! answer leaves so much after its command came, however many are under way, so that it costs latency and no throughput. With `--plain 1` it
+//! offers no LIST-EXTENDED and LIST-STATUS, as many servers don't, so that the counts of each mailbox have to be asked for.
 //!
 //! It shares no code with the client, on purpose: whoever measures must not measure himself. It knows no literals but those
 //! that need no pause (LITERAL+), and keeps no state: every mailbox exists, every change succeeds.
@@ -19,8 +20,11 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-const CAPABILITIES: &str = "IMAP4rev1 LITERAL+ ID ENABLE ACL CHILDREN LIST-EXTENDED LIST-STATUS METADATA NAMESPACE QUOTA \
-    RIGHTS=kxten SPECIAL-USE STATUS=SIZE UIDPLUS UNSELECT AUTH=PLAIN SASL-IR X-QUOTA=STORAGE X-QUOTA=MESSAGE";
+const CAPABILITIES: &str = "IMAP4rev1 LITERAL+ ID ENABLE ACL CHILDREN METADATA NAMESPACE QUOTA RIGHTS=kxten SPECIAL-USE \
+    STATUS=SIZE UIDPLUS UNSELECT AUTH=PLAIN SASL-IR X-QUOTA=STORAGE X-QUOTA=MESSAGE";
+const EXTENDED: &str = " LIST-EXTENDED LIST-STATUS";
+/// What every mailbox holds.
+const COUNTS: &str = "(MESSAGES 12 RECENT 0 UNSEEN 3 UIDNEXT 98 UIDVALIDITY 1700000000 SIZE 81921)";
 
 /// The answer to `LIST "" "*"`, without the tagged line.
 fn listing(mailboxes: u32) -> Vec<u8> {
@@ -37,15 +41,16 @@ fn line_of(out: &mut Vec<u8>, number: u32) {
 }
 
 fn main() -> io::Result<()> {
-    let (mut mailboxes, mut delay) = (1_000_000, 0);
+    let (mut mailboxes, mut delay, mut plain) = (1_000_000, 0, 0);
     let mut arguments = std::env::args().skip(1);
     while let Some(option) = arguments.next() {
         let value = arguments.next().and_then(|value| value.parse().ok());
         match (option.as_str(), value) {
             ("--mailboxes", Some(value)) => mailboxes = value,
             ("--delay", Some(value)) => delay = value,
+            ("--plain", Some(value)) => plain = value,
             _ => {
-                eprintln!("standin [--mailboxes N] [--delay MS]");
+                eprintln!("standin [--mailboxes N] [--delay MS] [--plain 1]");
                 std::process::exit(2);
             }
         }
@@ -54,6 +59,7 @@ fn main() -> io::Result<()> {
         listing: listing(mailboxes),
         mailboxes,
         delay: Duration::from_millis(delay.into()),
+        capabilities: format!("{CAPABILITIES}{}", if plain == 0 { EXTENDED } else { "" }),
     });
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     println!("{}", listener.local_addr()?.port());
@@ -73,6 +79,7 @@ struct Server {
     listing: Vec<u8>,
     mailboxes: u32,
     delay: Duration,
+    capabilities: String,
 }
 
 /// A part of the answers, in the order in which it goes out.
@@ -124,7 +131,8 @@ impl<'s> Connection<'s> {
             over: false,
         };
         connection.say(&format!(
-            "* OK [CAPABILITY {CAPABILITIES}] standin Cyrus IMAP 3.6.1 server ready\r\n"
+            "* OK [CAPABILITY {}] standin Cyrus IMAP 3.6.1 server ready\r\n",
+            server.capabilities
         ));
         connection.release()?;
         let mut input = vec![0; 256 * 1024];
@@ -177,9 +185,22 @@ impl<'s> Connection<'s> {
                 self.say(" zoe lrswipkxtecdan cyrus lrswipkxtecdan\r\n");
                 self.done(tag, "OK", "Completed");
             }
-            b"LIST" => return self.list(tag, word(&mut rest)),
+            b"STATUS" => {
+                self.say("* STATUS ");
+                self.out.extend_from_slice(first);
+                self.say(" ");
+                self.say(COUNTS);
+                self.say("\r\n");
+                self.done(tag, "OK", "Completed");
+            }
+            b"LIST" => {
+                let pattern = word(&mut rest);
+                let counts = word(&mut rest).eq_ignore_ascii_case(b"RETURN")
+                    && rest.windows(8).any(|part| part == b"STATUS (");
+                return self.list(tag, pattern, counts);
+            }
             b"CAPABILITY" => {
-                self.say(&format!("* CAPABILITY {CAPABILITIES}\r\n"));
+                self.say(&format!("* CAPABILITY {}\r\n", self.server.capabilities));
                 self.done(tag, "OK", "Completed");
             }
             b"NAMESPACE" => {
@@ -195,8 +216,10 @@ impl<'s> Connection<'s> {
                 self.say("+ \r\n");
             }
             b"LOGIN" | b"AUTHENTICATE" => {
-                let text =
-                    format!("[CAPABILITY {CAPABILITIES}] User logged in SESSIONID=<standin>");
+                let text = format!(
+                    "[CAPABILITY {}] User logged in SESSIONID=<standin>",
+                    self.server.capabilities
+                );
                 self.done(tag, "OK", &text);
             }
             b"LOGOUT" => {
@@ -209,11 +232,20 @@ impl<'s> Connection<'s> {
         Ok(())
     }
 
-    fn list(&mut self, tag: &[u8], pattern: &[u8]) -> io::Result<()> {
+    fn list(&mut self, tag: &[u8], pattern: &[u8], counts: bool) -> io::Result<()> {
         let pattern = pattern.strip_prefix(b"\"").unwrap_or(pattern);
         let pattern = pattern.strip_suffix(b"\"").unwrap_or(pattern);
         match pattern {
             b"" => self.say("* LIST (\\Noselect) \".\" \"\"\r\n"),
+            b"*" | b"user.*" | b"user.%" if counts => {
+                for number in 1..=self.server.mailboxes {
+                    line_of(&mut self.out, number);
+                    self.say(&format!("* STATUS user.u{number:07} {COUNTS}\r\n"));
+                    if self.out.len() > 128 * 1024 {
+                        self.release()?;
+                    }
+                }
+            }
             b"*" | b"user.*" | b"user.%" => {
                 self.release()?;
                 self.send(Piece::Listing)?;

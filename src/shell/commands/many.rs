@@ -246,7 +246,7 @@ pub(super) fn over(
         let mut teller = Teller {
             out,
             progress: Progress::new(targets.len()),
-            last: None,
+            last: Vec::new(),
             reads: command.flow == Flow::Reads,
         };
         let aside = teller.progress.aside();
@@ -276,15 +276,16 @@ pub(super) struct Teller<'a> {
     pub(super) out: &'a mut Report,
     progress: Progress,
     /// The mailbox of the last row.
-    last: Option<MailboxName>,
+    last: Vec<u8>,
     reads: bool,
 }
 
 impl Teller<'_> {
     /// Something was told of a mailbox. Whether it is worth going on: what only reads need not where nobody can hear of it any more.
     pub(super) fn told(&mut self, mailbox: &MailboxName) -> ControlFlow<()> {
-        if self.last.as_ref() != Some(mailbox) {
-            self.last = Some(mailbox.clone());
+        if self.last != mailbox.wire() {
+            self.last.clear();
+            self.last.extend_from_slice(mailbox.wire());
             self.progress.step();
         }
         if self.reads && self.out.is_broken() {
