@@ -19,7 +19,7 @@ use crate::shell::script::Source;
 /// The shell for administering IMAP servers.
 ///
 /// Without a script it is interactive; `help` lists its commands. Exit status: 0 all well, 1 a command failed, 2 usage, 4 no
-/// connection, 5 no TLS, 6 no login, 7 connection lost, 130 interrupted.
+/// connection, 5 no TLS, 6 no login, 7 connection lost, 130 interrupted, 141 nobody reads the results.
 #[derive(Debug, Parser)]
 #[command(name = "imapadm", version, max_term_width = 100)]
 pub struct Cli {
@@ -138,6 +138,16 @@ pub struct Cli {
     /// Carry on after a failing command, and sum up at the end
     #[arg(short, long)]
     keep_going: bool,
+    /// Leave out the lines of the script before this one
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    from_line: Option<u64>,
+    /// Write the commands that are still to be done at the end of a script, because they failed or were not sent, to a file, as a
+    /// script; those that may have been done are comments in it
+    #[arg(long, value_name = "FILE")]
+    failed: Option<PathBuf>,
+    /// Refuse a change in the last line of standard input where that line has no end, so that part of it may be missing
+    #[arg(long)]
+    strict: bool,
     /// Let scripts delete by pattern and with --recursive, as if each such command said --yes
     #[arg(short, long)]
     yes: bool,
@@ -227,6 +237,30 @@ impl Cli {
     /// Whether to carry on after a failing command.
     pub fn keep_going(&self) -> bool {
         self.keep_going
+    }
+
+    /// The first line of the script to run.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where it isn't clear which script is meant.
+    pub fn from_line(&self) -> Result<Option<u64>, Error> {
+        match (self.from_line, &self.sources()[..]) {
+            (None, _) => Ok(None),
+            (line, [Source::Stdin | Source::File(_)]) => Ok(line),
+            _ => Err(Error::Usage(
+                "--from-line is for one script, from -f FILE or standard input; name that one alone".into(),
+            )),
+        }
+    }
+
+    /// Where the commands go that are still to be done at the end of a script.
+    pub fn failed(&self) -> Option<&Path> {
+        self.failed.as_deref()
+    }
+
+    /// Whether a change in a last line without an end is refused.
+    pub fn strict(&self) -> bool {
+        self.strict
     }
 
     /// Whether a script may delete many mailboxes with one command without saying so there.

@@ -23,7 +23,7 @@ use imapadm::net::Interrupt;
 use cli::Cli;
 use config::{Config, FormatName, Stack};
 use report::{Format, Place, Report, Value, complain};
-use shell::script::{Policy, Runner, Script, exit_status, status};
+use shell::script::{Leftover, Policy, Runner, Script, exit_status, status};
 use shell::{Settings, Shell};
 
 fn main() -> ExitCode {
@@ -74,16 +74,24 @@ fn run(cli: &Cli, idle: &Arc<AtomicBool>, over: &mut Option<Arc<AtomicBool>>) ->
     }
     // A script may come from a pipe, which may take its time: Ctrl-C then ends the program, as nothing is done yet.
     idle.store(true, Ordering::SeqCst);
-    let scripts = cli
+    let from_line = cli.from_line()?;
+    let mut scripts = cli
         .sources()
         .into_iter()
         .map(Script::open)
         .collect::<Result<Vec<_>, _>>()?;
     idle.store(false, Ordering::SeqCst);
+    if let (Some(line), [script]) = (from_line, &mut scripts[..]) {
+        script.from_line(line);
+    }
     // What can't be right is refused before anything is done.
     if tell_mistakes(&scripts, cli.yes()) {
         return Ok(status::USAGE);
     }
+    let failed = cli.failed().filter(|_| !scripts.is_empty());
+    let mut leftover = failed
+        .map(|path| Leftover::open(path, &cli.sources()))
+        .transpose()?;
     let settings = Settings {
         command_line: cli.profile(),
         started: named.then(|| stack.clone()),
@@ -102,9 +110,17 @@ fn run(cli: &Cli, idle: &Arc<AtomicBool>, over: &mut Option<Arc<AtomicBool>>) ->
     if scripts.is_empty() {
         return Ok(shell::editor::interact(shell, &mut report));
     }
+    if let Some(leftover) = &mut leftover {
+        leftover.begin()?;
+    }
+    // A listing that nobody reads is not read to its end.
+    let interrupt = shell.settings.interrupt.clone();
+    report.when_broken(move || interrupt.raise());
     let policy = Policy {
         keep_going: cli.keep_going(),
+        strict: cli.strict(),
         idle: Arc::clone(idle),
+        leftover,
     };
     let status = Runner::new(&mut shell, &mut report, policy).run(scripts);
     shell.disconnect();

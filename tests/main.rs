@@ -25,6 +25,7 @@ mod refusals;
 mod replies;
 mod sasl;
 mod script_checks;
+mod script_ends;
 mod scripts;
 mod secrets;
 mod support;

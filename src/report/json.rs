@@ -62,6 +62,7 @@ impl Render for Lines {
             None => {
                 out.write_all(b"],\"ok\":true")?;
                 if let Some(account) = self.account.take() {
+                    out.write_all(b",\"account\":")?;
                     counts(out, &account)?;
                 }
                 out.write_all(b"}\n")
@@ -80,19 +81,25 @@ impl Render for Lines {
                     out.write_all(b",\"unknown\":true")?;
                 }
                 if let Some(account) = error.account() {
+                    out.write_all(b",\"account\":")?;
                     counts(out, account)?;
                 }
                 out.write_all(b"}}\n")
             }
         }
     }
+
+    fn sum(&mut self, out: &mut dyn Write, account: &Account, status: u8) -> io::Result<()> {
+        out.write_all(b"{\"summary\":")?;
+        counts(out, account)?;
+        writeln!(out, ",\"exit\":{status}}}")
+    }
 }
 
 fn counts(out: &mut dyn Write, account: &Account) -> io::Result<()> {
-    out.write_all(b",\"account\":{")?;
     for (at, (name, count)) in account.entries().into_iter().enumerate() {
-        let comma = if at > 0 { "," } else { "" };
-        write!(out, "{comma}\"{name}\":{count}")?;
+        let before = if at > 0 { "," } else { "{" };
+        write!(out, "{before}\"{name}\":{count}")?;
     }
     out.write_all(b"}")
 }

@@ -84,6 +84,10 @@ trait Render {
         let _ = account;
     }
     fn end(&mut self, out: &mut dyn Write, error: Option<&Error>) -> io::Result<()>;
+    /// What became of all commands of a run that did not go well; people are told on stderr.
+    fn sum(&mut self, _: &mut dyn Write, _: &Account, _: u8) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Where the rows of commands go.
@@ -92,6 +96,10 @@ pub struct Report {
     out: Box<dyn Write>,
     /// The first thing that went wrong while writing; a report does not stop a command that changes things half way.
     broken: Option<io::Error>,
+    /// Nothing that is written arrives any more.
+    dead: bool,
+    /// What is done once that shows.
+    when_broken: Box<dyn Fn()>,
 }
 
 impl Report {
@@ -106,7 +114,19 @@ impl Report {
             render,
             out,
             broken: None,
+            dead: false,
+            when_broken: Box::new(|| {}),
         }
+    }
+
+    /// What is to be done, once, as soon as it shows that results can no longer be written.
+    pub fn when_broken(&mut self, act: impl Fn() + 'static) {
+        self.when_broken = Box::new(act);
+    }
+
+    /// What became of all commands of a run that did not go well, and its exit status.
+    pub fn sum(&mut self, account: &Account, status: u8) {
+        self.keep(|render, out| render.sum(out, account, status));
     }
 
     /// A command begins.
@@ -131,7 +151,7 @@ impl Report {
 
     /// Whether nothing more can be written.
     pub fn is_broken(&self) -> bool {
-        self.broken.is_some()
+        self.dead
     }
 
     /// One row of its result.
@@ -151,13 +171,23 @@ impl Report {
     pub fn flush(&mut self) -> io::Result<()> {
         match self.broken.take() {
             Some(error) => Err(error),
-            None => self.out.flush(),
+            None if self.dead => Ok(()),
+            None => {
+                let flushed = self.out.flush();
+                self.dead = flushed.is_err();
+                flushed
+            }
         }
     }
 
     fn keep(&mut self, write: impl FnOnce(&mut dyn Render, &mut dyn Write) -> io::Result<()>) {
-        if self.broken.is_none() {
-            self.broken = write(self.render.as_mut(), self.out.as_mut()).err();
+        if self.dead {
+            return;
+        }
+        if let Err(error) = write(self.render.as_mut(), self.out.as_mut()) {
+            self.broken = Some(error);
+            self.dead = true;
+            (self.when_broken)();
         }
     }
 }

@@ -664,9 +664,21 @@ impl Session {
 
     /// Reads one response and deals with it; with a sink, also those that the sink takes before it.
     fn pump(&mut self, mut sink: Option<(u64, Sink<'_>)>) -> Result<Event, Error> {
+        let (mut taken, mut stopping) = (0_u32, None);
         loop {
             if let Some(event) = self.pump_one(&mut sink)? {
                 return Ok(event);
+            }
+            // Where there is always more to read, nothing ever waits, and so nothing would see that the user has had enough.
+            taken = taken.wrapping_add(1);
+            if taken.is_multiple_of(1024)
+                && self.options.interrupt.raised()
+                && stopping.get_or_insert_with(Instant::now).elapsed() > GRACE
+            {
+                return Err(Error::Interrupted {
+                    verb: "a command",
+                    outcome: Outcome::Unknown,
+                });
             }
         }
     }

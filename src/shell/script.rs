@@ -5,18 +5,23 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use imapadm::{Error, Session, files};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::command::{Collect, Flow, Input, Step};
+use imapadm::{Account, Error, Outcome, Session, files};
+
+use super::command::{Collect, Command, Flow, Input, Step};
 use super::secret::may_hold_secret;
-use super::words::{Commands, Lexer};
+use super::words::{self, Commands, Lexer};
 use super::{Shell, find, read};
+use crate::report::escape::escape;
 use crate::report::{Place, Report, complain};
 
 /// Exit statuses, as the README lists them.
@@ -37,6 +42,8 @@ pub mod status {
     pub const LOST: u8 = 7;
     /// Ctrl-C.
     pub const INTERRUPTED: u8 = 130;
+    /// Whoever reads the results is gone: what a shell shows for a program that SIGPIPE ended.
+    pub const UNREAD: u8 = 141;
 }
 
 /// The exit status that an error amounts to.
@@ -53,6 +60,9 @@ pub fn exit_status(error: &Error) -> u8 {
         _ => status::FAILED,
     }
 }
+
+/// What the command line is called as a script.
+const COMMAND_LINE: &str = "-c";
 
 /// Where a script comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +91,8 @@ pub struct Script {
     wrong: Option<Error>,
     /// Nothing more can be read from it.
     ended: bool,
+    /// The first line that is run.
+    from: u64,
 }
 
 enum Text {
@@ -100,6 +112,8 @@ struct Statement {
     place: Place,
     /// Its commands, each as its words.
     commands: Result<Commands, Error>,
+    /// It is the end of standard input, and has no line end: whatever wrote it may not have come to the end of it.
+    cut: bool,
 }
 
 /// What a script has next.
@@ -142,7 +156,7 @@ impl Script {
                 (Some(name), 0, Text::Memory(io::Cursor::new(bytes.into())))
             }
             Source::Line(line, number) => (
-                Some("-c".to_owned()),
+                Some(COMMAND_LINE.to_owned()),
                 number - 1,
                 Text::Line(io::Cursor::new(line.into_bytes().into())),
             ),
@@ -160,7 +174,28 @@ impl Script {
             begun: None,
             wrong: None,
             ended: false,
+            from: 1,
         }
+    }
+
+    /// Leaves out the lines before this one.
+    pub fn from_line(&mut self, line: u64) {
+        self.from = line;
+    }
+
+    /// Whether more of it, or its end, can be read without waiting for anybody, and whether that is bound to end: what a program
+    /// writes may go on for ever.
+    fn is_at_hand(&self) -> (bool, bool) {
+        let Text::Stdin { .. } = &self.text else {
+            return (true, true);
+        };
+        let stdin = io::stdin();
+        let is_file = rustix::fs::fstat(&stdin).is_ok_and(|stat| {
+            rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::RegularFile
+        });
+        let mut polled = [PollFd::new(&stdin, PollFlags::IN)];
+        let ready = poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ready| ready > 0);
+        (is_file || ready, is_file)
     }
 
     /// Checks every command without running it, where the script is all at hand, and hands over each mistake; `yes` is whether
@@ -172,9 +207,12 @@ impl Script {
             Text::Line(text) => Text::Line(text.clone()),
         };
         let mut copy = Self::new(self.name.clone(), self.lines, text);
+        copy.from = self.from;
         loop {
             match copy.next() {
-                Next::Statement(Statement { place, commands }) => match commands {
+                Next::Statement(Statement {
+                    place, commands, ..
+                }) => match commands {
                     Ok(commands) => {
                         for words in commands {
                             if let Err(error) = read_for_script(&words, yes) {
@@ -208,6 +246,19 @@ impl Script {
                     self.ended = true;
                     if let Some(next) = self.statement() {
                         return next;
+                    }
+                    if self.from > 1
+                        && self.lines < self.from
+                        && !matches!(self.text, Text::Line(_))
+                    {
+                        let place = self.place(self.from);
+                        return Next::Unreadable(
+                            place,
+                            Error::Usage(format!(
+                                "there is no such line; the script has {} (--from-line)",
+                                self.lines
+                            )),
+                        );
                     }
                 }
                 Err(why) => {
@@ -300,15 +351,34 @@ impl Script {
         let (line, _) = self.begun.take()?;
         let place = self.place(line);
         let open = self.lexer.is_open();
+        let cut = matches!(self.text, Text::Stdin { .. }) && !self.lexer.is_complete();
         let commands = self.lexer.take();
         let commands = match self.wrong.take() {
             Some(error) => Err(error),
             None => commands,
         };
+        if line < self.from && !matches!(self.text, Text::Line(_)) {
+            if self.lines >= self.from {
+                self.ended = true;
+                let inside = Error::Usage(format!(
+                    "line {} is inside this command; go on with --from-line {line} or {}",
+                    self.from,
+                    self.lines + 1
+                ));
+                return Some(Next::Unreadable(place, inside));
+            }
+            if !open {
+                return None;
+            }
+        }
         match commands {
             Err(error) if open => Some(Next::Unreadable(place, error)),
             Ok(commands) if commands.is_empty() => None,
-            commands => Some(Next::Statement(Statement { place, commands })),
+            commands => Some(Next::Statement(Statement {
+                place,
+                commands,
+                cut,
+            })),
         }
     }
 
@@ -377,13 +447,93 @@ impl fmt::Display for Place {
     }
 }
 
+/// The commands of a run that are still to be done, as a script: what failed, what was not sent, and, as a comment, what may have been done.
+pub struct Leftover {
+    path: String,
+    out: io::BufWriter<File>,
+    broken: Option<io::Error>,
+}
+
+impl Leftover {
+    /// Opens the file, which becomes the user's alone; what stands in it goes when the run begins.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where it can't be written, and where it is a link, somebody else's, or one of the scripts.
+    pub fn open(path: &Path, scripts: &[Source]) -> Result<Self, Error> {
+        let shown = path.display();
+        let cannot = |error: io::Error| {
+            Error::Usage(format!(
+                "cannot write what is still to be done to {shown}: {error}; name another file with --failed"
+            ))
+        };
+        let file = files::to_append(path).map_err(cannot)?;
+        let own = file.metadata().map_err(cannot)?;
+        for script in scripts {
+            if let Source::File(script) = script
+                && std::fs::metadata(script)
+                    .is_ok_and(|script| (script.dev(), script.ino()) == (own.dev(), own.ino()))
+            {
+                return Err(Error::Usage(format!(
+                    "{shown} is the script itself; name another file with --failed"
+                )));
+            }
+        }
+        Ok(Self {
+            path: shown.to_string(),
+            out: io::BufWriter::new(file),
+            broken: None,
+        })
+    }
+
+    /// Begins the run: what an earlier one left goes.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where that can't be done.
+    pub fn begin(&mut self) -> Result<(), Error> {
+        self.out.get_mut().set_len(0).map_err(|error| {
+            Error::Usage(format!(
+                "cannot empty {}: {error}; name another file with --failed",
+                self.path
+            ))
+        })
+    }
+
+    /// One command, with its place and why it is here; one to look at first becomes a comment.
+    fn write(&mut self, place: &Place, typed: &str, why: &str, look_first: bool) {
+        if typed.is_empty() || self.broken.is_some() {
+            return;
+        }
+        let sign = if look_first { "# " } else { "" };
+        let command = typed.replace('\n', &format!("\n{sign}"));
+        let why = escape(why);
+        self.broken = writeln!(self.out, "# {place}: {why}\n{sign}{command}")
+            // What a kill leaves behind has to be whole.
+            .and_then(|()| self.out.flush())
+            .err();
+    }
+
+    /// Its path, once all is written.
+    fn close(self) -> Result<String, Error> {
+        match self.broken {
+            None => Ok(self.path),
+            Some(error) => Err(Error::Usage(format!(
+                "cannot write to {}: {error}",
+                self.path
+            ))),
+        }
+    }
+}
+
 /// How a script is run.
-#[derive(Debug, Clone)]
 pub struct Policy {
     /// Carry on after a failure, and sum up at the end.
     pub keep_going: bool,
+    /// Refuse a change in a last line of standard input that has no end.
+    pub strict: bool,
     /// Set while the program waits for input, so that Ctrl-C may simply end it.
     pub idle: Arc<AtomicBool>,
+    /// Where the commands go that are still to be done.
+    pub leftover: Option<Leftover>,
 }
 
 /// A command that has been sent, or that already failed.
@@ -395,6 +545,8 @@ struct Started {
     name: String,
     /// Whether it is asked for its rows.
     lists: bool,
+    /// Whether it may change anything.
+    changes: bool,
     collect: Result<Collect, Error>,
 }
 
@@ -403,6 +555,9 @@ const MOST_AHEAD: usize = 5_000;
 
 /// How long answers to what is in flight are waited for when the user interrupts a script.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How often more of a pipe is read only to count what is not sent.
+const MOST_LEFT: u32 = 64;
 
 /// Results wait at most this long for more of them before they are written.
 const READ_ALONG: Duration = Duration::from_millis(250);
@@ -413,11 +568,22 @@ pub struct Runner<'a> {
     report: &'a mut Report,
     policy: Policy,
     ahead: VecDeque<Started>,
-    done: u64,
-    failures: u64,
-    unknown: Vec<Place>,
+    /// What became of each command.
+    account: Account,
+    failed: Lines,
+    unknown: Lines,
+    not_sent: Lines,
+    /// Some of what was not sent would have changed something.
+    left_changes: bool,
+    /// Standard input has more that nobody has read.
+    unread: bool,
     flushed: Instant,
-    failed: Vec<Place>,
+    /// The first command whose results may not have been written yet.
+    unwritten: Option<Place>,
+    /// Where results were lost, and why.
+    lost: Option<(Place, io::Error)>,
+    /// Something may have been changed, and nobody can read that it was.
+    lost_changes: bool,
     /// Why no more may be run.
     stop: Option<u8>,
     /// What is in flight is reported although no more may be run.
@@ -434,11 +600,16 @@ impl<'a> Runner<'a> {
             report,
             policy,
             ahead: VecDeque::new(),
-            done: 0,
-            failures: 0,
-            unknown: Vec::new(),
+            account: Account::default(),
+            failed: Lines::default(),
+            unknown: Lines::default(),
+            not_sent: Lines::default(),
+            left_changes: false,
+            unread: false,
             flushed: Instant::now(),
-            failed: Vec::new(),
+            unwritten: None,
+            lost: None,
+            lost_changes: false,
             stop: None,
             tell_all: false,
             given_up: false,
@@ -446,12 +617,12 @@ impl<'a> Runner<'a> {
     }
 
     /// Runs the scripts one after the other and returns the exit status.
-    pub fn run(mut self, scripts: Vec<Script>) -> u8 {
-        for mut script in scripts {
+    pub fn run(mut self, mut scripts: Vec<Script>) -> u8 {
+        for script in &mut scripts {
             while self.stop.is_none() {
                 match script.next() {
                     Next::Statement(statement) => self.statement(statement),
-                    Next::Later => self.wait(&mut script),
+                    Next::Later => self.wait(script),
                     Next::Unreadable(place, error) => self.end(&place, error),
                     Next::End => break,
                 }
@@ -459,7 +630,65 @@ impl<'a> Runner<'a> {
         }
         self.collect_all();
         self.flush();
+        // Whoever said quit wanted no more.
+        if self.shell.quit.is_none() {
+            for script in &mut scripts {
+                self.leave(script);
+            }
+        }
         self.sum_up()
+    }
+
+    /// Accounts for what is left of a script that may not go on.
+    fn leave(&mut self, script: &mut Script) {
+        let keeps = self.policy.leftover.is_some();
+        let mut patience = MOST_LEFT;
+        loop {
+            match script.next() {
+                Next::Statement(Statement {
+                    place, commands, ..
+                }) => {
+                    // What is wrong with it is for another time.
+                    for words in commands.unwrap_or_default() {
+                        self.skip(&place, &words);
+                    }
+                }
+                // Nobody knows how long a pipe stays open; whoever wants the rest kept waits for it.
+                Next::Later if keeps || script.is_at_hand().0 && patience > 0 => {
+                    if !script.is_at_hand().1 {
+                        patience = patience.saturating_sub(1);
+                    }
+                    self.policy.idle.store(true, Ordering::SeqCst);
+                    let waited = script.wait();
+                    self.policy.idle.store(false, Ordering::SeqCst);
+                    if waited.is_err() {
+                        self.unread = true;
+                        return;
+                    }
+                }
+                Next::Later | Next::Unreadable(..) => {
+                    self.unread = true;
+                    return;
+                }
+                Next::End => return,
+            }
+        }
+    }
+
+    /// Accounts for a command that is not sent.
+    fn skip(&mut self, place: &Place, words: &[String]) {
+        self.account.count(Outcome::NotSent);
+        self.not_sent.push_all_up_to(place);
+        let command = words.first().and_then(|name| find(name));
+        self.left_changes |= command.is_some_and(|command| command.flow == Flow::Changes);
+        self.keep(place, &shell_words::join(words), "not sent", false);
+    }
+
+    /// Keeps a command that is still to be done.
+    fn keep(&mut self, place: &Place, typed: &str, why: &str, look_first: bool) {
+        if let Some(leftover) = &mut self.policy.leftover {
+            leftover.write(place, typed, why, look_first);
+        }
     }
 
     /// Waits for more of a script, with nothing in flight: whoever feeds the pipe may wait for these results before it goes on.
@@ -485,55 +714,72 @@ impl<'a> Runner<'a> {
     }
 
     /// Starts the commands of one statement.
-    fn statement(&mut self, Statement { place, commands }: Statement) {
+    fn statement(&mut self, statement: Statement) {
+        let Statement {
+            place,
+            commands,
+            cut,
+        } = statement;
         match commands {
             Ok(commands) => {
                 for words in commands {
                     if self.stop.is_some() {
-                        return;
+                        self.skip(&place, &words);
+                    } else {
+                        self.start(&place, &words, cut);
                     }
-                    self.start(&place, &words);
                 }
             }
-            Err(error) => self.take(&place, String::new(), String::new(), Err(error)),
+            Err(error) => self.take(&place, String::new(), Err(error), None),
         }
     }
 
     /// Ends everything, also with `--keep-going`: what can't be read may mean anything, and so may what stands behind it.
     fn end(&mut self, place: &Place, error: Error) {
-        self.take(place, String::new(), String::new(), Err(error));
+        self.take(place, String::new(), Err(error), None);
         self.collect_all();
         self.stop.get_or_insert(status::USAGE);
     }
 
-    /// Starts one command, first waiting for those before it where it has to.
-    fn start(&mut self, place: &Place, words: &[String]) {
+    /// Starts one command, first waiting for those before it where it has to; `cut` is whether its line has no end.
+    fn start(&mut self, place: &Place, words: &[String], cut: bool) {
         let typed = shell_words::join(words);
         let input = match read_for_script(words, self.shell.settings.yes) {
             Ok(input) => input,
-            Err(error) => {
-                let name = words.first().cloned().unwrap_or_default();
-                return self.take(place, typed, name, Err(error));
-            }
+            Err(error) => return self.take(place, typed, Err(error), None),
         };
-        let waits = input.command.flow == Flow::Changes && !self.policy.keep_going;
+        let command = input.command;
+        let changes = command.flow == Flow::Changes;
+        if changes && cut {
+            let what =
+                "the last line of standard input has no line end, so part of it may be missing";
+            if self.policy.strict {
+                let refused = Error::Usage(format!("{what}; look at what wrote it (--strict)"));
+                return self.take(place, typed, Err(refused), Some(command));
+            }
+            complain(&format!(
+                "{place}: {}: warning: {what}; it is run all the same, --strict refuses it",
+                shown(&typed)
+            ));
+        }
+        let waits = changes && !self.policy.keep_going;
         if waits || !self.shell.settings.pipeline {
             self.collect_all();
         }
         if self.stop.is_some() {
-            return;
+            return self.skip(place, words);
         }
-        let name = input.command.name.to_owned();
-        match (input.command.start)(self.shell, &input) {
-            Ok(Step::Sent(collect)) => self.take(place, typed, name, Ok(collect)),
+        match (command.start)(self.shell, &input) {
+            Ok(Step::Sent(collect)) => self.take(place, typed, Ok(collect), Some(command)),
             Ok(Step::Work(collect)) => {
                 self.collect_all();
-                if self.stop.is_none() {
-                    self.take(place, typed, name, Ok(collect));
-                    self.collect_all();
+                if self.stop.is_some() {
+                    return self.skip(place, words);
                 }
+                self.take(place, typed, Ok(collect), Some(command));
+                self.collect_all();
             }
-            Err(error) => self.take(place, typed, name, Err(error)),
+            Err(error) => self.take(place, typed, Err(error), Some(command)),
         }
         if waits {
             self.collect_all();
@@ -542,21 +788,31 @@ impl<'a> Runner<'a> {
         }
     }
 
+    /// Takes a command that was sent, or that could not be; without a `command` it could not even be read.
     fn take(
         &mut self,
         place: &Place,
         typed: String,
-        name: String,
         collect: Result<Collect, Error>,
+        command: Option<&'static Command>,
     ) {
         // Where a command can't even be sent for a grave reason, none behind it can.
         let over = |error: &Error| !self.policy.keep_going || error.is_grave();
         let failed = collect.as_ref().is_err_and(over);
+        let name = match command {
+            Some(command) => command.name.to_owned(),
+            // As it was typed; that it is a command at all is not known.
+            None => {
+                let words = words::split(&typed).unwrap_or_default();
+                words.into_iter().flatten().next().unwrap_or_default()
+            }
+        };
         self.ahead.push_back(Started {
             place: place.clone(),
             typed,
-            lists: find(&name).is_some_and(|command| command.lists),
             name,
+            lists: command.is_some_and(|command| command.lists),
+            changes: command.is_some_and(|command| command.flow == Flow::Changes),
             collect,
         });
         if failed {
@@ -581,8 +837,12 @@ impl<'a> Runner<'a> {
         let Some(started) = self.ahead.pop_front() else {
             return;
         };
-        if self.stop.is_some() && !self.tell_all {
+        let unheard = self.lost.is_some() && !started.changes;
+        if self.stop.is_some() && (unheard || !self.tell_all) {
             // A command that only reads, sent ahead behind one that failed: as if it had never been there.
+            self.account.count(Outcome::NotSent);
+            self.not_sent.push_all_up_to(&started.place);
+            self.keep(&started.place, &started.typed, "not run", false);
             return;
         }
         let Started {
@@ -590,15 +850,27 @@ impl<'a> Runner<'a> {
             typed,
             name,
             lists,
+            changes,
             collect,
         } = started;
+        self.unwritten.get_or_insert_with(|| place.clone());
         self.report.begin(&name, &place);
         if lists {
             self.report.lists();
         }
         let result = collect.and_then(|collect| collect(self.shell, self.report));
         self.report.end(result.as_ref().err());
+        self.lost_changes |=
+            changes && !matches!(&result, Err(error) if error.outcome() == Outcome::NotSent);
         self.shell.pass_on_notices();
+        if self.report.is_broken() {
+            self.flush();
+        }
+        if self.lost.is_some() && !changes {
+            // What it would have told goes nowhere: neither done nor to be done again.
+            self.account.count(Outcome::Done);
+            return;
+        }
         // Nothing came for as long as the last words are waited for.
         let silent = result.as_ref().is_err_and(Error::is_interrupt);
         if silent && self.stop == Some(status::INTERRUPTED) {
@@ -608,11 +880,11 @@ impl<'a> Runner<'a> {
             }
         }
         match result {
-            Ok(()) => self.done += 1,
-            Err(error) => self.fail(place.clone(), &typed, &error),
+            Ok(()) => self.account.count(Outcome::Done),
+            Err(error) => self.fail(&place, &typed, &error),
         }
         // Whoever reads along must not wait for a full buffer.
-        if self.report.is_broken() || self.flushed.elapsed() > READ_ALONG {
+        if self.flushed.elapsed() > READ_ALONG {
             self.flush();
         }
         let interrupt = &self.shell.settings.interrupt;
@@ -627,10 +899,12 @@ impl<'a> Runner<'a> {
                     LAST_WORDS
                 });
             }
-            if self.stop.is_none() {
-                complain(
-                    "interrupted; no more is sent, and what was is waited for (once more gives up)",
-                );
+            let sent = self.ahead.iter().filter(|started| started.collect.is_ok());
+            let sent = sent.count();
+            if self.stop.is_none() && sent > 0 {
+                complain(&format!(
+                    "interrupted: stopping; {sent} already sent, whose answers are waited for (once more gives up)"
+                ));
             }
             self.stop = Some(status::INTERRUPTED);
             self.tell_all = true;
@@ -647,7 +921,7 @@ impl<'a> Runner<'a> {
         if self.stop.is_none()
             && let Some(named) = self.shell.quit
         {
-            self.stop = Some(named.unwrap_or(if self.failed.is_empty() {
+            self.stop = Some(named.unwrap_or(if self.account.is_well() {
                 status::OK
             } else {
                 status::FAILED
@@ -655,98 +929,230 @@ impl<'a> Runner<'a> {
         }
     }
 
-    fn fail(&mut self, place: Place, typed: &str, error: &Error) {
+    fn fail(&mut self, place: &Place, typed: &str, error: &Error) {
         self.flush();
         let over = self.stop.is_some();
         if self.stop.is_none() && (!self.policy.keep_going || error.is_grave()) {
             self.stop = Some(exit_status(error));
         }
         self.tell_all |= error.is_grave();
-        if error.is_unknown() {
-            self.unknown.push(place.clone());
-            // Of many that ended together, the first one says how; the sum names them all.
-            if over && self.policy.keep_going {
-                return;
-            }
-        } else {
-            self.failures += 1;
-            if self.failed.last() != Some(&place) {
-                self.failed.push(place.clone());
-            }
+        let outcome = error.outcome();
+        self.account.count(outcome);
+        let lines = match outcome {
+            Outcome::Unknown => &mut self.unknown,
+            Outcome::NotSent => &mut self.not_sent,
+            Outcome::Done | Outcome::Unchanged | Outcome::Failed => &mut self.failed,
+        };
+        lines.push(place);
+        let why = error.to_string();
+        self.keep(place, typed, &why, outcome == Outcome::Unknown);
+        // Of many that ended together, the first one says how; the sum names them all.
+        if over && outcome != Outcome::Failed {
+            return;
         }
         let command = if typed.is_empty() {
             String::new()
         } else {
             format!(" {}:", shown(typed))
         };
-        complain(&format!("{place}:{command} {error}"));
+        complain(&format!("{place}:{command} {why}"));
     }
 
     fn flush(&mut self) {
         self.flushed = Instant::now();
-        if let Err(error) = self.report.flush() {
-            // Whoever reads the results is gone, as after `| head`: going on would change things unseen.
-            if error.kind() != io::ErrorKind::BrokenPipe {
-                complain(&format!(
-                    "cannot write the results: {error}; the script stops here"
-                ));
+        match self.report.flush() {
+            Ok(()) => {
+                if self.lost.is_none() {
+                    self.unwritten = None;
+                    self.lost_changes = false;
+                }
             }
-            self.stop.get_or_insert(status::FAILED);
+            // Whoever reads the results is gone, as after `| head`, or the disk is full: going on would change things unseen.
+            Err(error) => {
+                self.stop = Some(match error.kind() {
+                    io::ErrorKind::BrokenPipe => status::UNREAD,
+                    _ => status::FAILED,
+                });
+                self.tell_all = true;
+                self.shell.settings.interrupt.clear();
+                self.lost = Some((self.unwritten.take().unwrap_or_default(), error));
+            }
         }
     }
 
-    fn sum_up(self) -> u8 {
-        let well = self.failed.is_empty() && self.unknown.is_empty();
-        if self.policy.keep_going && !well {
-            let mut sum = format!("{} done", self.done);
-            if !self.failed.is_empty() {
-                sum.push_str(&format!(
-                    ", {} failed: {}",
-                    self.failures,
-                    lines(&self.failed)
-                ));
-            }
-            if !self.unknown.is_empty() {
-                let (count, which) = (self.unknown.len(), lines(&self.unknown));
-                sum.push_str(&format!(", {count} unknown whether done: {which}"));
-            }
-            complain(&sum);
-        }
-        match self.stop {
+    fn sum_up(mut self) -> u8 {
+        let status = match self.stop {
             Some(status) => status,
-            None if well => status::OK,
+            None if self.account.is_well() => status::OK,
             None => status::FAILED,
+        };
+        let leftover = self.policy.leftover.take().map(Leftover::close);
+        if let Some(Err(error)) = &leftover {
+            complain(&format!(
+                "{error}; what is still to be done is named here alone"
+            ));
         }
+        let unread = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+        let quiet = match &self.lost {
+            // As `imapadm … | head` ends, where nothing was to be changed.
+            Some((_, error)) => {
+                let Account {
+                    failed, unknown, ..
+                } = self.account;
+                let changes = self.lost_changes || self.left_changes;
+                unread(error) && !changes && failed + unknown == 0
+            }
+            // A lone command has said it all.
+            None => {
+                self.account.is_well() && !self.unread && self.stop != Some(status::INTERRUPTED)
+                    || self.account.all() == 1 && !self.policy.keep_going && !self.unread
+            }
+        };
+        if self.lost.as_ref().is_some_and(|(_, error)| unread(error)) && !self.lost_changes {
+            // The rest of a listing that nobody reads is not waited for.
+            self.shell.session = None;
+        }
+        if quiet {
+            return status;
+        }
+        complain(&self.sum());
+        if let Some(Ok(path)) = leftover
+            && !self.account.is_well()
+        {
+            complain(&format!(
+                "what is still to be done is in {path}; look through it, then run it with -f {path}"
+            ));
+        }
+        if self.lost.is_none() {
+            self.report.sum(&self.account, status);
+            // It says no more than stderr did.
+            let _ = self.report.flush();
+        }
+        status
+    }
+
+    /// What became of all commands, and how to go on.
+    fn sum(&self) -> String {
+        let Account {
+            done,
+            unchanged,
+            failed,
+            unknown,
+            not_sent,
+            ..
+        } = self.account;
+        let mut sum = match &self.lost {
+            Some((_, error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+                "nobody reads the results any more: ".to_owned()
+            }
+            Some((_, error)) => format!("cannot write the results: {error}: "),
+            None if self.stop == Some(status::INTERRUPTED) => "interrupted: ".to_owned(),
+            None if self.stop.is_some() => "stopped: ".to_owned(),
+            None => String::new(),
+        };
+        sum.push_str(&format!("{done} done"));
+        if unchanged > 0 {
+            sum.push_str(&format!(", {unchanged} unchanged"));
+        }
+        for (count, what, lines) in [
+            (failed, "failed", &self.failed),
+            (unknown, "unknown whether done", &self.unknown),
+            (not_sent, "not sent", &self.not_sent),
+        ] {
+            if count > 0 {
+                sum.push_str(&format!(", {count} {what}: {lines}"));
+            }
+        }
+        if let Some((place, _)) = &self.lost {
+            sum.push_str(&format!(", results from {place} on are lost"));
+        }
+        if self.unread {
+            sum.push_str("; standard input was not read to its end");
+        }
+        if let (Some(first), false) = (self.not_sent.first(), self.policy.keep_going)
+            && first.file.as_deref() != Some(COMMAND_LINE)
+        {
+            let look = if unknown > 0 {
+                "look at what is unknown, then "
+            } else {
+                ""
+            };
+            sum.push_str(&format!("; {look}go on with --from-line {}", first.line));
+        }
+        sum
     }
 }
 
-/// Places for a summary, many in a row as one: `line 3`, `lines 1, 2, 5-90`.
-fn lines(places: &[Place]) -> String {
-    let in_a_row =
-        |a: &Place, b: &Place| a.file == b.file && (a.line..=a.line + 1).contains(&b.line);
-    let mut parts: Vec<String> = Vec::new();
-    for run in places.chunk_by(in_a_row) {
-        match run {
-            [first, .., last] if run.len() >= LONG_RUN => {
-                parts.push(format!("{}-{}", first.short(), last.line))
+/// Lines of scripts for a summary, many in a row as one: `line 3`, `lines 1, 2, 5-90`.
+#[derive(Debug, Default)]
+struct Lines {
+    /// The first and the last line of each row of them.
+    runs: Vec<(Place, u64)>,
+    /// How many rows there are beyond those that are named.
+    more: u64,
+}
+
+impl Lines {
+    fn push(&mut self, place: &Place) {
+        self.add(place, 1);
+    }
+
+    /// The same, and all lines since the one before: nothing in between is any different.
+    fn push_all_up_to(&mut self, place: &Place) {
+        self.add(place, u64::MAX);
+    }
+
+    fn add(&mut self, place: &Place, gap: u64) {
+        let full = self.runs.len() >= MOST_NAMED;
+        match self.runs.last_mut() {
+            Some((first, last))
+                if first.file == place.file && place.line >= *last && place.line - *last <= gap =>
+            {
+                *last = place.line;
             }
-            run => parts.extend(run.iter().map(Place::short)),
+            _ if full => self.more += 1,
+            _ => self.runs.push((place.clone(), place.line)),
         }
     }
-    let more = parts.len().saturating_sub(MOST_NAMED);
-    parts.truncate(MOST_NAMED);
-    if more > 0 {
-        parts.push(format!("and {more} more"));
+
+    fn first(&self) -> Option<&Place> {
+        self.runs.first().map(|(first, _)| first)
     }
-    format!(
-        "{} {}",
-        if places.len() == 1 { "line" } else { "lines" },
-        parts.join(", ")
-    )
+}
+
+impl fmt::Display for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts: Vec<String> = Vec::new();
+        for (first, last) in &self.runs {
+            let count = last - first.line + 1;
+            if count >= LONG_RUN {
+                parts.push(format!("{}-{last}", first.short()));
+            } else {
+                parts.extend((first.line..=*last).map(|line| {
+                    let place = Place {
+                        line,
+                        ..first.clone()
+                    };
+                    place.short()
+                }));
+            }
+        }
+        let one = matches!(&self.runs[..], [(first, last)] if first.line == *last);
+        parts.truncate(MOST_NAMED);
+        if self.more > 0 {
+            parts.push("and more".to_owned());
+        }
+        write!(
+            f,
+            "{} {}",
+            if one { "line" } else { "lines" },
+            parts.join(", ")
+        )
+    }
 }
 
 /// Lines in a row that the summary names as one.
-const LONG_RUN: usize = 10;
+const LONG_RUN: u64 = 10;
 /// Failed lines, or runs of them, that the summary names one by one.
 const MOST_NAMED: usize = 100;
 
@@ -828,15 +1234,28 @@ mod tests {
 
     #[test]
     fn a_summary_names_lines_one_by_one_and_long_runs_as_one() {
-        let places = |numbers: &[u64]| -> Vec<Place> {
-            numbers
-                .iter()
-                .map(|&line| Place { file: None, line })
-                .collect()
+        let lines = |numbers: &[u64]| {
+            let mut lines = Lines::default();
+            for &line in numbers {
+                lines.push(&Place { file: None, line });
+            }
+            lines.to_string()
         };
-        assert_eq!(lines(&places(&[12, 87, 90])), "lines 12, 87, 90");
-        assert_eq!(lines(&places(&[3])), "line 3");
+        assert_eq!(lines(&[12, 87, 90]), "lines 12, 87, 90");
+        assert_eq!(lines(&[3]), "line 3");
+        assert_eq!(lines(&[3, 3, 4]), "lines 3, 4");
         let run: Vec<u64> = [1, 2, 3].into_iter().chain(495..=1224).collect();
-        assert_eq!(lines(&places(&run)), "lines 1, 2, 3, 495-1224");
+        assert_eq!(lines(&run), "lines 1, 2, 3, 495-1224");
+        let odd: Vec<u64> = (0..1000).map(|line| 2 * line + 1).collect();
+        assert!(lines(&odd).ends_with(", 199, and more"), "{}", lines(&odd));
+    }
+
+    #[test]
+    fn what_is_left_of_a_script_is_one_row_of_lines() {
+        let mut lines = Lines::default();
+        for line in [43, 50, 58] {
+            lines.push_all_up_to(&Place { file: None, line });
+        }
+        assert_eq!(lines.to_string(), "lines 43-58");
     }
 }
