@@ -243,7 +243,7 @@ impl Cli {
     ///
     /// # Errors
     /// [`Error::Usage`] where it isn't clear which script is meant.
-    pub fn from_line(&self) -> Result<Option<u64>, Error> {
+    pub fn first_line(&self) -> Result<Option<u64>, Error> {
         match (self.from_line, &self.sources()[..]) {
             (None, _) => Ok(None),
             (line, [Source::Stdin | Source::File(_)]) => Ok(line),

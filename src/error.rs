@@ -84,9 +84,7 @@ pub enum Error {
     #[error("not connected; connect with: connect SERVER")]
     NotConnected,
     /// A command was left without a mailbox, and none is selected.
-    #[error(
-        "no mailbox is named and none is selected; name one, or select one with: select MAILBOX"
-    )]
+    #[error("no mailbox is selected, and this needs one; select it first with: select MAILBOX")]
     NothingSelected,
     /// The server does not have the extension that a command needs. Nothing was sent.
     #[error(

@@ -74,7 +74,7 @@ fn run(cli: &Cli, idle: &Arc<AtomicBool>, over: &mut Option<Arc<AtomicBool>>) ->
     }
     // A script may come from a pipe, which may take its time: Ctrl-C then ends the program, as nothing is done yet.
     idle.store(true, Ordering::SeqCst);
-    let from_line = cli.from_line()?;
+    let from_line = cli.first_line()?;
     let mut scripts = cli
         .sources()
         .into_iter()
@@ -82,7 +82,7 @@ fn run(cli: &Cli, idle: &Arc<AtomicBool>, over: &mut Option<Arc<AtomicBool>>) ->
         .collect::<Result<Vec<_>, _>>()?;
     idle.store(false, Ordering::SeqCst);
     if let (Some(line), [script]) = (from_line, &mut scripts[..]) {
-        script.from_line(line);
+        script.start_at(line);
     }
     // What can't be right is refused before anything is done.
     if tell_mistakes(&scripts, cli.yes()) {

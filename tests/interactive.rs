@@ -317,7 +317,7 @@ fn the_prompt_shows_user_host_and_mailbox_and_changes_with_them() {
         keyboard.wait_for_last_line(&format!("{}:{top}>", &bare[..bare.len() - 1]));
         keyboard.line("close");
         keyboard.wait_for_last_line(&bare);
-        assert_has(&keyboard.line("disconnect"), "not connected");
+        assert_has(&keyboard.line("disconnect"), "disconnected");
         keyboard.wait_for_last_line("imapadm>");
         assert_has(&keyboard.line("connect"), "connected");
         keyboard.wait_for_last_line(&bare);

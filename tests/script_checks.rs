@@ -237,3 +237,23 @@ fn an_empty_variable_deletes_nobody() {
     run.stdin(format!("dm {user}*\n")).run().fails(1);
     assert_eq!(raw.ok(&format!("LIST \"\" {user}")).len(), 1);
 }
+
+#[test]
+fn what_is_said_of_nothing_selected_and_of_the_end_of_a_session_helps() {
+    let server = willing();
+    for command in ["close", "expunge", "unselect", "lam", "mr"] {
+        let run = Imapadm::on_port(server.port).args(["-c", command]).run();
+        let run = run.fails(1).complains("select MAILBOX");
+        assert!(!run.stderr.contains("name one"), "{run}");
+        // Unconnected, it is no mailbox that helps.
+        let run = Imapadm::bare().args(["-c", command]).run();
+        run.fails(1).complains("connect SERVER");
+    }
+    let run = Imapadm::on_port(server.port).args(["-c", "disconnect", "--format", "json"]);
+    run.run().ok().says("\"disconnected\":true");
+    let run = Imapadm::on_port(server.port)
+        .args(["-c", "disconnect"])
+        .run()
+        .ok();
+    assert!(run.stdout.ends_with("\tdisconnected\n"), "{run}");
+}

@@ -41,7 +41,7 @@ impl Render for Lines {
             match value {
                 Value::Text(text) => string(out, text)?,
                 Value::Number(number) => write!(out, "{number}")?,
-                Value::Flag(flag) => write!(out, "{flag}")?,
+                Value::Flag(flag) | Value::Answer(flag) => write!(out, "{flag}")?,
                 Value::Absent(_) => out.write_all(b"null")?,
                 Value::Words(words) => array(out, words.iter().map(|word| &**word))?,
                 Value::Spaced(words) => {

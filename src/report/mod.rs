@@ -27,6 +27,8 @@ pub enum Value<'a> {
     Number(u64),
     /// Something that is so or not; text shows the key, or `not` and the key.
     Flag(bool),
+    /// The answer to a question that another column asks; text shows yes or no.
+    Answer(bool),
     /// Several words, such as attributes.
     Words(Vec<Cow<'a, str>>),
     /// The same in one piece, parted by spaces, untrusted; it spares a long listing an allocation for each row.

@@ -19,6 +19,7 @@ fn show<'a>(key: &'static str, value: &'a Value<'a>) -> Cow<'a, str> {
         Value::Number(number) => Cow::Owned(number.to_string()),
         Value::Flag(true) => Cow::Borrowed(key),
         Value::Flag(false) => Cow::Owned(format!("not {key}")),
+        Value::Answer(yes) => Cow::Borrowed(if *yes { "yes" } else { "no" }),
         Value::Absent(word) => Cow::Borrowed(word),
         Value::Words(words) => match words.as_slice() {
             [word] => escape(word),
@@ -220,6 +221,33 @@ mod tests {
             rows(&mut Tabs::default()),
             "user.bob\tlrs\nuser.bob.a\\tb\t\n北京\tcreated\n"
         );
+    }
+
+    #[test]
+    fn only_who_waits_for_rows_is_told_that_there_are_none() {
+        for (lists, expected) in [(true, "nothing to show\n"), (false, "")] {
+            let (mut out, mut table) = (Vec::new(), Table::new(false));
+            table.begin(&mut out, "any", &Place::default()).unwrap();
+            if lists {
+                table.lists();
+            }
+            table.end(&mut out, None).unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn an_answer_is_one_column_with_the_others() {
+        let (mut out, mut table) = (Vec::new(), Table::new(false));
+        table.begin(&mut out, "session", &Place::default()).unwrap();
+        for value in [Value::str("x"), Value::Answer(false), Value::Answer(true)] {
+            table
+                .row(&mut out, &[("item", Value::str("i")), ("value", value)])
+                .unwrap();
+        }
+        table.end(&mut out, None).unwrap();
+        let expected = "item  value\ni     x\ni     no\ni     yes\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 
     #[test]

@@ -179,7 +179,7 @@ impl Script {
     }
 
     /// Leaves out the lines before this one.
-    pub fn from_line(&mut self, line: u64) {
+    pub fn start_at(&mut self, line: u64) {
         self.from = line;
     }
 

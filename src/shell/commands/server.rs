@@ -543,7 +543,7 @@ pub static DISCONNECT: Command = Command {
             shell.disconnect();
             out.row(&[
                 ("server", Value::str(server)),
-                ("connected", Value::Flag(false)),
+                ("disconnected", Value::Flag(true)),
             ]);
             Ok(())
         })
@@ -582,7 +582,7 @@ fn session(shell: &mut Shell, out: &mut Report) -> Result<(), Error> {
         .as_ref()
         .map(|tls| format!("{} {}", tls.version, tls.cipher));
     row("tls", tls.map_or(Value::Absent("none"), Value::str));
-    row("compressed", Value::Flag(state.channel().compressed));
+    row("compressed", Value::Answer(state.channel().compressed));
     row("greeting", Value::str(state.greeting()));
     row("user", state.user().map_or(Value::Absent("-"), Value::str));
     row(
