@@ -571,6 +571,13 @@ fn silence_in_a_command_tells_whether_it_may_have_been_done() {
         });
         let run = Imapadm::on_port(server.port)
             .args(["--timeout", "0.3", "-c", command, "-c", "noop"])
+            // A change is waited for as long as the connection lives; the limit on the run ends that.
+            .args(
+                may_be_done
+                    .then_some(["--max-time", "0.8"])
+                    .into_iter()
+                    .flatten(),
+            )
             .limit(Duration::from_secs(20))
             .run()
             .fails(7)

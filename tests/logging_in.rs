@@ -476,3 +476,48 @@ fn nothing_is_compressed_behind_imapproxy() {
         .ok()
         .complains("imapproxy");
 }
+
+#[test]
+fn a_server_of_imap4rev2_alone_has_names_in_utf8() {
+    for (capabilities, zoe, rnd) in [
+        ("IMAP4rev2 ACL NAMESPACE", "\"Zoë\"", "\"R&D\""),
+        ("IMAP4rev1 IMAP4rev2 ACL NAMESPACE", "Zo&AOs-", "R&-D"),
+    ] {
+        let server = Faulty::script(move |conn| {
+            let code = format!("[CAPABILITY {capabilities}]");
+            conn.send(format!("* OK {code} hi\r\n"));
+            conn.answer(|tag, command| {
+                let verb = command.split(' ').next().unwrap_or_default();
+                let data = match verb {
+                    "LOGIN" => return format!("{tag} OK {code} in\r\n"),
+                    "GETACL" => {
+                        assert_eq!(command, format!("GETACL {zoe}"));
+                        format!("* ACL {zoe} joë lr\r\n")
+                    }
+                    "NAMESPACE" => "* NAMESPACE ((\"\" \"/\")) NIL NIL\r\n".to_owned(),
+                    "LIST" => format!("* LIST () \"/\" {zoe}\r\n* LIST () \"/\" {rnd}\r\n"),
+                    "DELETE" => {
+                        assert_eq!(command, format!("DELETE {rnd}"));
+                        String::new()
+                    }
+                    _ => String::new(),
+                };
+                format!("{data}{tag} OK done\r\n")
+            });
+        });
+        Imapadm::on_port(server.port)
+            .args([
+                "-c",
+                "listmailbox",
+                "-c",
+                "listacl Zoë",
+                "-c",
+                "deletemailbox 'R&D'",
+            ])
+            .run()
+            .ok()
+            .says("Zoë\t\t/\nR&D\t\t/\n")
+            .says("Zoë\tjoë\tlr\n")
+            .says("R&D\tdeleted");
+    }
+}

@@ -202,7 +202,7 @@ impl Request for GetAcl {
         Some(&self.mailbox)
     }
     fn write(&self, command: &mut Encoder<'_>) {
-        command.atom("GETACL").space().astring(self.mailbox.wire());
+        command.atom("GETACL").space().mailbox(self.mailbox.wire());
     }
     fn take(&mut self, data: &Data<'_>, fit: Fit<'_>) -> Result<bool, ParseError> {
         if !data.is("ACL") {
@@ -258,7 +258,7 @@ impl Request for SetAcl {
         command
             .atom("SETACL")
             .space()
-            .astring(self.mailbox.wire())
+            .mailbox(self.mailbox.wire())
             .space()
             .astring(self.identifier.as_bytes());
         command.space().astring(self.change.to_string().as_bytes());
@@ -295,7 +295,7 @@ impl Request for DeleteAcl {
         command
             .atom("DELETEACL")
             .space()
-            .astring(self.mailbox.wire())
+            .mailbox(self.mailbox.wire())
             .space()
             .astring(self.identifier.as_bytes());
     }
@@ -367,7 +367,7 @@ impl Request for MyRights {
         command
             .atom("MYRIGHTS")
             .space()
-            .astring(self.mailbox.wire());
+            .mailbox(self.mailbox.wire());
     }
     fn take(&mut self, data: &Data<'_>, fit: Fit<'_>) -> Result<bool, ParseError> {
         if !data.is("MYRIGHTS") {
@@ -438,7 +438,7 @@ impl Request for ListRights {
         command
             .atom("LISTRIGHTS")
             .space()
-            .astring(self.mailbox.wire())
+            .mailbox(self.mailbox.wire())
             .space()
             .astring(self.identifier.as_bytes());
     }

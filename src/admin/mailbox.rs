@@ -52,7 +52,7 @@ impl Request for Create {
         Effect::Change
     }
     fn write(&self, command: &mut Encoder<'_>) {
-        command.atom("CREATE").space().astring(self.mailbox.wire());
+        command.atom("CREATE").space().mailbox(self.mailbox.wire());
         if let Some(partition) = &self.partition {
             command.space().astring(partition.as_bytes());
         }
@@ -101,7 +101,7 @@ impl Request for Delete {
         Effect::Change
     }
     fn write(&self, command: &mut Encoder<'_>) {
-        command.atom("DELETE").space().astring(self.mailbox.wire());
+        command.atom("DELETE").space().mailbox(self.mailbox.wire());
     }
     fn finish(self, _: &StatusResponse<'_>, state: &mut State) -> Result<(), Error> {
         state.forget_mailbox(&self.mailbox);
@@ -178,9 +178,9 @@ impl Request for Rename {
         command
             .atom("RENAME")
             .space()
-            .astring(self.from.wire())
+            .mailbox(self.from.wire())
             .space()
-            .astring(self.to.wire());
+            .mailbox(self.to.wire());
         if let Some(partition) = &self.partition {
             command.space().astring(partition.as_bytes());
         }
@@ -497,7 +497,7 @@ impl Request for List {
         command
             .atom(self.of.verb())
             .space()
-            .astring(self.base.wire())
+            .mailbox(self.base.wire())
             .space()
             .list_mailbox(self.pattern.wire());
     }
@@ -672,7 +672,7 @@ impl Request for Status {
         Some(&self.mailbox)
     }
     fn write(&self, command: &mut Encoder<'_>) {
-        command.atom("STATUS").space().astring(self.mailbox.wire());
+        command.atom("STATUS").space().mailbox(self.mailbox.wire());
         self.write_items(command);
     }
     fn take(&mut self, data: &Data<'_>, fit: Fit<'_>) -> Result<bool, ParseError> {

@@ -49,7 +49,7 @@ impl Request for Select {
         command
             .atom(self.verb())
             .space()
-            .astring(self.selected.mailbox.wire());
+            .mailbox(self.selected.mailbox.wire());
     }
     fn take(&mut self, data: &Data<'_>, _: Fit<'_>) -> Result<bool, ParseError> {
         match data.number {

@@ -357,7 +357,7 @@ impl Request for GetMetadata {
             }
             command.close().space();
         }
-        command.astring(self.mailbox.wire()).space().open();
+        command.mailbox(self.mailbox.wire()).space().open();
         for (at, name) in self.asked.iter().enumerate() {
             if at > 0 {
                 command.space();
@@ -468,7 +468,7 @@ impl Request for SetMetadata {
         command
             .atom("SETMETADATA")
             .space()
-            .astring(self.mailbox.wire())
+            .mailbox(self.mailbox.wire())
             .space()
             .open();
         for (at, (name, value)) in self.entries.iter().enumerate() {

@@ -92,7 +92,7 @@ impl Request for ListReturn {
             command.open().atom("SUBSCRIBED").close().space();
         }
         command
-            .astring(self.base.wire())
+            .mailbox(self.base.wire())
             .space()
             .list_mailbox(self.pattern.wire())
             .space()

@@ -174,7 +174,7 @@ impl Request for GetQuota {
         Some(&self.root)
     }
     fn write(&self, command: &mut Encoder<'_>) {
-        command.atom("GETQUOTA").space().astring(self.root.wire());
+        command.atom("GETQUOTA").space().mailbox(self.root.wire());
     }
     fn take(&mut self, data: &Data<'_>, fit: Fit<'_>) -> Result<bool, ParseError> {
         if !data.is("QUOTA") {
@@ -257,7 +257,7 @@ impl Request for GetQuotaRoot {
         command
             .atom("GETQUOTAROOT")
             .space()
-            .astring(self.mailbox.wire());
+            .mailbox(self.mailbox.wire());
     }
     fn take(&mut self, data: &Data<'_>, fit: Fit<'_>) -> Result<bool, ParseError> {
         if data.is("QUOTAROOT") {
@@ -367,7 +367,7 @@ impl Request for SetQuota {
         command
             .atom("SETQUOTA")
             .space()
-            .astring(self.root.wire())
+            .mailbox(self.root.wire())
             .space()
             .open();
         for (at, limit) in self.limits.iter().enumerate() {

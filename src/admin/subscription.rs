@@ -32,7 +32,7 @@ impl Request for Subscribe {
         command
             .atom(self.verb())
             .space()
-            .astring(self.mailbox.wire());
+            .mailbox(self.mailbox.wire());
     }
     fn finish(self, _: &Status<'_>, _: &mut State) -> Result<(), Error> {
         Ok(())

@@ -128,7 +128,8 @@ impl Session {
         let result = work(self);
         self.link.login = None;
         self.time_to_login = self.time_to_login.saturating_sub(start.elapsed());
-        result
+        // In TLS 1.3 a refused client certificate shows only with the first answer, or before the first command.
+        result.map_err(|error| self.broken_tls.take().map_or(error, Error::Tls))
     }
 
     /// Reads the greeting (RFC 3501 section 7.1), which lines of something else may precede.

@@ -12,6 +12,7 @@ mod pipeline;
 mod request;
 mod secrets;
 mod state;
+mod utf8;
 mod waiting;
 
 use std::time::{Duration, Instant};
@@ -253,6 +254,9 @@ impl Session {
         let id = self.pipeline.next_id();
         let start = self.out.len();
         let mut encoder = Encoder::begin(&mut self.out, literals(&self.state));
+        if self.state.names_in_utf8 {
+            encoder.names_in_utf8();
+        }
         encoder.atom(&Pipeline::tag(id)).space();
         request.write(&mut encoder);
         let encoded = encoder.finish()?;
@@ -549,7 +553,7 @@ impl Session {
             match self.link.poll() {
                 Ok(true) => drop(self.pump(None)?),
                 Ok(false) => return Ok(()),
-                Err(error) => return Err(self.fail(&error)),
+                Err(error) => return Err(self.lose(error)),
             }
             self.check_open("a command")?;
         }
@@ -722,10 +726,17 @@ impl Session {
     /// Deals with one response; `None` if the sink took it. A long listing goes through here a million times.
     #[inline]
     fn deal(&mut self, frame: Frame, sink: &mut Option<(u64, Sink<'_>)>) -> Option<Event> {
-        let bytes = self.link.framer.bytes(frame);
+        let mut bytes = self.link.framer.bytes(frame);
         if bytes.trim_ascii().is_empty() {
             // An empty line between responses means nothing.
             return Some(Event::Other);
+        }
+        let converted;
+        if self.state.names_in_utf8
+            && let Some(response) = utf8::with_names_in_utf7(bytes)
+        {
+            converted = response;
+            bytes = &converted;
         }
         let secrets = &self.link.secrets;
         let mut response = match response::parse(bytes) {
@@ -896,7 +907,7 @@ fn wipe(out: &mut Vec<u8>, start: usize, bytes: usize) {
 fn literals(state: &State) -> Literals {
     if state.capabilities().has("LITERAL+") {
         Literals::Plus
-    } else if state.capabilities().has("LITERAL-") {
+    } else if state.capabilities().has("LITERAL-") || state.capabilities().has("IMAP4rev2") {
         Literals::Minus
     } else {
         Literals::Synchronizing
@@ -908,7 +919,7 @@ fn learn(state: &mut State, status: &Status<'_>) {
     if let Some(code) = status.code
         && code.is("CAPABILITY")
     {
-        state.capabilities = Some(Capabilities::read(code.cursor()));
+        state.learn_capabilities(Capabilities::read(code.cursor()));
     }
 }
 

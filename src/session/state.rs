@@ -230,6 +230,8 @@ pub struct State {
     /// The name that the server gives itself in its ID; empty once it was asked and told none.
     pub(crate) id: Option<String>,
     pub(crate) capabilities: Option<Capabilities>,
+    /// Whether mailbox names are in UTF-8 on the wire: IMAP4rev2 without IMAP4rev1 (RFC 9051 section 5.1).
+    pub(crate) names_in_utf8: bool,
     pub(crate) namespaces: Option<Namespaces>,
     pub(crate) root_separator: Option<Option<u8>>,
     pub(crate) forced_separator: Option<u8>,
@@ -257,6 +259,7 @@ impl State {
             greeting: String::new(),
             id: None,
             capabilities: None,
+            names_in_utf8: false,
             namespaces: None,
             root_separator: None,
             forced_separator,
@@ -392,10 +395,15 @@ impl State {
         });
     }
 
+    pub(crate) fn learn_capabilities(&mut self, capabilities: Capabilities) {
+        self.names_in_utf8 = capabilities.has("IMAP4rev2") && !capabilities.has("IMAP4rev1");
+        self.capabilities = Some(capabilities);
+    }
+
     /// Reads what the server may say at any time (RFC 3501 section 7.3 and 7.4): `true` when `data` was such.
     pub(crate) fn observe(&mut self, data: &Data<'_>) -> bool {
         if data.is("CAPABILITY") {
-            self.capabilities = Some(Capabilities::read(data.body));
+            self.learn_capabilities(Capabilities::read(data.body));
             return true;
         }
         if data.is("ID") {
@@ -469,6 +477,7 @@ impl State {
     /// After STARTTLS: what was learnt in cleartext could have come from anybody (RFC 3501 section 6.2.1).
     pub(crate) fn forget_cleartext(&mut self) {
         self.capabilities = None;
+        self.names_in_utf8 = false;
         self.id = None;
         self.notices.clear();
     }

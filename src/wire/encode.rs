@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use zeroize::Zeroize;
 
-use super::cursor;
+use super::{cursor, utf7};
 
 /// The longest string that is quoted; longer ones go in a literal, as servers cap the line.
 const QUOTED_MOST: usize = 1000;
@@ -79,6 +79,7 @@ pub struct Encoder<'b> {
     /// Behind the last literal, or `start`: where the current line begins.
     line: usize,
     literals: Literals,
+    names_in_utf8: bool,
     error: Option<EncodeError>,
     pauses: Vec<usize>,
     secrets: Vec<Range<usize>>,
@@ -93,11 +94,36 @@ impl<'b> Encoder<'b> {
             line: out.len(),
             out,
             literals,
+            names_in_utf8: false,
             error: None,
             pauses: Vec::new(),
             secrets: Vec::new(),
             finished: false,
         }
+    }
+
+    /// From here on, mailbox names are written in UTF-8, as IMAP4rev2 has them (RFC 9051 section 5.1).
+    pub fn names_in_utf8(&mut self) -> &mut Self {
+        self.names_in_utf8 = true;
+        self
+    }
+
+    /// A mailbox name in its form of RFC 3501: as an [`astring`](Self::astring), where the server wants it so.
+    pub fn mailbox(&mut self, name: &[u8]) -> &mut Self {
+        match self.in_utf8(name) {
+            Some(text) => self.quoted(text.as_bytes()),
+            None => self.astring(name),
+        }
+    }
+
+    /// The name in UTF-8, where it is to be written so and that is another form.
+    fn in_utf8(&self, name: &[u8]) -> Option<String> {
+        if !self.names_in_utf8 {
+            return None;
+        }
+        // A line break can't be quoted; such a name has no other form than the one it came in.
+        let text = utf7::decode(name).filter(|text| !text.contains(['\r', '\n', '\0']))?;
+        (text.as_bytes() != name).then(|| text.into_owned())
     }
 
     /// A bare word: verb, tag, flag, sequence set (RFC 3501 section 9).
@@ -168,6 +194,9 @@ impl<'b> Encoder<'b> {
     /// A mailbox pattern of LIST and LSUB (RFC 3501 section 6.3.8). It is always quoted, or a literal: some
     /// servers take no bare `%` and `*`, though the grammar has them.
     pub fn list_mailbox(&mut self, pattern: &[u8]) -> &mut Self {
+        if let Some(text) = self.in_utf8(pattern) {
+            return self.quoted(text.as_bytes());
+        }
         self.string(pattern)
     }
 
@@ -411,6 +440,28 @@ mod tests {
                 e.list_mailbox(b"a *").space().list_mailbox(b"nil");
             }),
             b"\"user.%\" \"\" \"a *\" \"nil\""
+        );
+    }
+
+    #[test]
+    fn names_in_utf8_where_the_server_wants_them_so() {
+        let name = "Zo&AOs-".as_bytes();
+        let both = |e: &mut Encoder<'_>| {
+            e.mailbox(name).space().mailbox(b"R&-D \"x\"").space();
+            e.mailbox(b"plain")
+                .space()
+                .list_mailbox(b"Zo&AOs-*")
+                .space();
+            e.astring(name).space().mailbox(b"odd&shift");
+        };
+        assert_eq!(
+            spelled(both),
+            b"Zo&AOs- \"R&-D \\\"x\\\"\" plain \"Zo&AOs-*\" Zo&AOs- odd&shift"
+        );
+        let bytes = spelled(|e| both(e.names_in_utf8()));
+        assert_eq!(
+            String::from_utf8(bytes).unwrap(),
+            "\"Zo\u{eb}\" \"R&D \\\"x\\\"\" plain \"Zo\u{eb}*\" Zo&AOs- odd&shift"
         );
     }
 
