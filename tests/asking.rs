@@ -15,7 +15,7 @@ use super::support::place::{Place, exists, wire_names};
 use super::support::pty::Terminal;
 use super::support::raw::{Raw, message};
 use super::support::run::Imapadm;
-use super::support::servers::{cyrus, unique};
+use super::support::servers::{Server, cyrus, unique};
 
 /// What any reaction may take.
 const SOON: Duration = Duration::from_secs(20);
@@ -600,6 +600,116 @@ fn a_users_root_on_cyrus_takes_all_below_it_and_says_so() {
 /// Whether the server lists a mailbox, whoever may read it.
 fn is_listed(raw: &mut Raw, name: &str) -> bool {
     !wire_names(raw, "LIST", name).is_empty()
+}
+
+#[test]
+fn a_users_root_with_a_domain_takes_all_below_it_too() {
+    let server = Server::start_cyrus(&["--set", "virtdomains: userid"]);
+    let mut raw = Raw::admin(&server);
+    for name in [
+        "user.dora",
+        "user.dora.Sent",
+        "user.dora.Sent.old",
+        "user.dorable",
+    ] {
+        raw.ok(&format!("CREATE {name}@example.net"));
+    }
+    raw.ok("CREATE user.dora@example.com");
+    raw.ok(&format!("SETACL user.dora@example.net {} +x", server.admin));
+    let person = Person::at(Imapadm::on(&server));
+    for line in ["dm user.dora@example.net", "dm -r user.dora@example.net"] {
+        let question = person.asked(line);
+        assert_has(
+            &question,
+            "deletemailbox will delete user.dora@example.net and 2 mailboxes below it: 0 bytes",
+        );
+        for name in ["user.dora", "user.dora.Sent", "user.dora.Sent.old"] {
+            assert_has(&question, &format!("  {name}@example.net\n"));
+        }
+        person.line("n");
+    }
+    assert!(is_listed(&mut raw, "user.dora.Sent@example.net"));
+    let run = Imapadm::on(&server)
+        .args(["-c", "dm user.dora@example.net"])
+        .run()
+        .ok();
+    let deleted = ["user.dora.Sent.old", "user.dora.Sent", "user.dora"];
+    for name in deleted {
+        assert_has(&run.stdout, &format!("{name}@example.net\tdeleted\n"));
+        assert!(!is_listed(&mut raw, &format!("{name}@example.net")));
+    }
+    assert_eq!(run.stdout.lines().count(), deleted.len());
+    assert!(is_listed(&mut raw, "user.dorable@example.net"));
+    assert!(is_listed(&mut raw, "user.dora@example.com"));
+}
+
+#[test]
+fn a_rename_of_a_tree_tells_how_many_mailboxes_moved() {
+    for place in Place::both() {
+        let mut raw = place.raw();
+        let tree = grow(&place, &mut raw);
+        let (from, to) = (&tree[0], place.at("crate"));
+        let person = Person::at(place.imapadm());
+        let told = person.line(&format!("renm {from} {to}"));
+        let row = told
+            .lines()
+            .find(|line| line.contains("renamed"))
+            .expect("a row");
+        assert!(row.trim_end().ends_with(&format!("{to}  4")), "{told}");
+        assert!(exists(&mut raw, &place.at("crate/b/deep")));
+        // One alone is one.
+        let told = person.line(&format!(
+            "renm {} {}",
+            place.at("boxer"),
+            place.at("cratered")
+        ));
+        assert_has(&told, &format!("{}  1\n", place.at("cratered")));
+    }
+}
+
+#[test]
+fn a_deleted_mailbox_without_its_stamp_leads_to_those_that_are_kept() {
+    let server = cyrus();
+    let mut raw = Raw::admin(server);
+    let name = unique("back");
+    for mailbox in ["", ".Sub", ".Other"] {
+        raw.ok(&format!("CREATE user.{name}{mailbox}"));
+        raw.ok(&format!("SETACL user.{name}{mailbox} {} +x", server.admin));
+    }
+    raw.ok(&format!("DELETE user.{name}.Sub"));
+    let kept = wire_names(&mut raw, "LIST", &format!("DELETED.user.{name}.*"));
+    let kept: Vec<String> = kept.into_iter().collect();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    for (from, to) in [("Sub", "Sub"), ("Gone", "Gone")] {
+        let run = Imapadm::on(server)
+            .args([
+                "-c",
+                &format!("renm DELETED.user.{name}.{from} user.{name}.{to}"),
+            ])
+            .run()
+            .fails(1);
+        assert_has(&run.stderr, &kept[0]);
+        assert_has(&run.stderr, "stands behind its name");
+        assert!(!run.stderr.contains("allowusermoves"), "{run}");
+    }
+    // With it, it comes back.
+    let run = Imapadm::on(server)
+        .args(["-c", &format!("renm {} user.{name}.Sub", kept[0])])
+        .run()
+        .ok();
+    assert_has(&run.stdout, "renamed");
+    // Nothing is kept of somebody else.
+    let run = Imapadm::on(server)
+        .args([
+            "-c",
+            &format!("renm DELETED.user.{name}x.Sub user.{name}.Back"),
+        ])
+        .run()
+        .fails(1);
+    assert_has(
+        &run.stderr,
+        &format!("Nothing is kept below DELETED.user.{name}x"),
+    );
 }
 
 #[test]

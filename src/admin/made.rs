@@ -5,13 +5,15 @@
 //! requests may be sent; which names are looked up afterwards; the advice for which something has to be asked first. Not here: the requests
 //! themselves (`mailbox`).
 
+use std::ops::ControlFlow;
+
 use crate::error::{Error, Refusal};
 use crate::session::{Effect, Fit, IntoMailbox, MailboxName, Request, Session, State, Ticket};
 use crate::wire::cursor::{Cursor, ParseError};
 use crate::wire::encode::Encoder;
 use crate::wire::response::{Data, Status};
 
-use super::mailbox::{Create, LISTINGS, Listed, Mailbox, Rename, Renamed};
+use super::mailbox::{Create, LISTINGS, Listed, Listing, Mailbox, Rename, Renamed};
 use super::{has, is_denied};
 
 /// The names of a LIST response that announces a mailbox under another name than it was asked for or had before
@@ -88,6 +90,8 @@ impl Request for LookUp {
 #[must_use = "the command was sent, but its outcome is in Session::finish_create or finish_rename"]
 pub struct Making<R: Request> {
     verb: &'static str,
+    /// The name that a RENAME is from.
+    from: Option<MailboxName>,
     mailbox: MailboxName,
     ticket: Ticket<R>,
     looks: Vec<Ticket<LookUp>>,
@@ -118,6 +122,28 @@ fn may_be_untidy(wire: &[u8]) -> bool {
         .get(..5)
         .is_some_and(|head| head.eq_ignore_ascii_case(b"INBOX") && head != b"INBOX");
     is_odd(wire.first()) || is_odd(wire.last()) || inbox || wire.windows(2).any(doubled)
+}
+
+/// Below what Cyrus keeps what was deleted, unless its `deletedprefix` says otherwise.
+const DELETED: &[u8] = b"DELETED";
+
+/// Names that are shown of those that are kept.
+const MOST_SHOWN: usize = 5;
+
+/// Deleted mailboxes that can be brought back.
+#[derive(Default)]
+struct Kept {
+    count: usize,
+    first: Vec<String>,
+}
+
+impl Kept {
+    fn add(&mut self, name: String) {
+        self.count += 1;
+        if self.first.len() < MOST_SHOWN {
+            self.first.push(name);
+        }
+    }
 }
 
 impl Session {
@@ -161,6 +187,7 @@ impl Session {
             mailbox,
             ticket,
             looks,
+            ..
         } = making;
         match self.wait(ticket) {
             Ok(Some(told)) => Ok(told),
@@ -199,8 +226,12 @@ impl Session {
         to: MailboxName,
         partition: Option<&str>,
     ) -> Result<Making<Rename>, Error> {
-        let request = self.rename_request(from, to.clone(), partition)?;
-        self.start_making(request, to)
+        let request = self.rename_request(from.clone(), to.clone(), partition)?;
+        let making = self.start_making(request, to)?;
+        Ok(Making {
+            from: Some(from),
+            ..making
+        })
     }
 
     /// Waits for the outcome of [`start_rename`](Self::start_rename).
@@ -208,7 +239,15 @@ impl Session {
     /// # Errors
     /// As [`rename`](Self::rename).
     pub fn finish_rename(&mut self, making: Making<Rename>) -> Result<Renamed, Error> {
-        let mut renamed = self.wait(making.ticket)?;
+        let mut renamed = match (self.wait(making.ticket), making.from) {
+            (Err(Error::Refused(mut refusal)), Some(from)) => {
+                if let Some(advice) = self.advise_of_deleted(&from) {
+                    refusal.advice = Some(advice);
+                }
+                return Err(Error::Refused(refusal));
+            }
+            (renamed, _) => renamed?,
+        };
         if renamed.to == making.mailbox {
             renamed.to = self.what_was_made(making.verb, making.mailbox, making.looks)?;
         }
@@ -251,6 +290,7 @@ impl Session {
         }
         Ok(Making {
             verb,
+            from: None,
             mailbox,
             ticket,
             looks,
@@ -282,6 +322,61 @@ impl Session {
             // All that was seen is the server's OK.
             None => Ok(asked),
         }
+    }
+
+    /// What there is to be brought back in place of a name that is not there: Cyrus keeps deleted mailboxes below `DELETED`, each with the
+    /// time of its end behind its name.
+    fn advise_of_deleted(&mut self, from: &MailboxName) -> Option<String> {
+        let separator = self.separator_for(from).ok()??;
+        let below = from.wire().strip_prefix(DELETED)?;
+        if below.first() != Some(&separator) || !self.is_cyrus() {
+            return None;
+        }
+        let look = LookUp {
+            mailbox: from.clone(),
+            found: None,
+        };
+        if self
+            .run(look)
+            .ok()?
+            .is_some_and(|found| !found.is_only_a_name())
+        {
+            return None;
+        }
+        // What is kept of this mailbox and those below it, else all that is kept of its user.
+        let levels: Vec<&[u8]> = from.wire().split(|byte| *byte == separator).collect();
+        let user = levels.get(..3)?.join(&separator);
+        let mut kept = Kept::default();
+        for above in [from.wire(), &user] {
+            let pattern = MailboxName::from_wire(&[above, &[separator, b'*']].concat());
+            let nothing = MailboxName::from_wire(b"");
+            self.list_each(Listing::All, &nothing, &pattern, |listed| {
+                kept.add(MailboxName::show(&listed.mailbox).into_owned());
+                ControlFlow::Continue(())
+            })
+            .ok()?;
+            if kept.count > 0 {
+                break;
+            }
+        }
+        let user = MailboxName::show(&user).into_owned();
+        Some(match kept.count {
+            0 => format!(
+                "Nothing is kept below {user}; see what is with: listmailbox 'DELETED{}*'",
+                char::from(separator)
+            ),
+            _ => format!(
+                "There is no such mailbox: the time when it was deleted stands behind its name. Kept are {}{}",
+                kept.first.join(", "),
+                match kept.count - kept.first.len() {
+                    0 => String::new(),
+                    more => format!(
+                        " and {more} more: listmailbox '{user}{}*'",
+                        char::from(separator)
+                    ),
+                }
+            ),
+        })
     }
 
     /// Why a CREATE was refused, where something has to be asked to know.

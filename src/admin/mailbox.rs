@@ -710,9 +710,12 @@ pub(super) fn read_advice(refusal: &Refusal) -> Option<String> {
     }
 }
 
-/// Whether a mailbox is a user's root on Cyrus (`user.NAME`, `user/NAME`), which DELETE removes with all below it.
+/// Whether a mailbox is a user's root on Cyrus (`user.NAME`, `user/NAME`, `user.NAME@example.net`), which DELETE removes with all below it.
 pub(super) fn is_cyrus_user(mailbox: &MailboxName) -> bool {
+    // The dots of a domain part no levels.
     let name = mailbox.wire();
+    let local = name.iter().rposition(|byte| *byte == b'@');
+    let name = &name[..local.unwrap_or(name.len())];
     [b'.', b'/'].into_iter().any(|separator| {
         let rest = name
             .strip_prefix(b"user")
@@ -980,6 +983,33 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_roots_of_cyrus_users_are_known_with_their_domains() {
+        let is_root = |name: &str| is_cyrus_user(&MailboxName::from_wire(name.as_bytes()));
+        for name in [
+            "user.zoe",
+            "user/zoe",
+            "user.zoe@example.net",
+            "user/z.oe@example.net",
+        ] {
+            assert!(is_root(name), "{name}");
+        }
+        for name in [
+            "user",
+            "user.",
+            "user/",
+            "users.zoe",
+            "user.zoe.Sub",
+            "user/zoe/Sub",
+            "INBOX",
+            "shared.zoe",
+            "user.@example.net",
+            "user.zoe.Sub@example.net",
+        ] {
+            assert!(!is_root(name), "{name}");
+        }
+    }
     use crate::wire::response::{Response, Untagged, parse};
 
     fn read(line: &str) -> Result<Mailbox, ParseError> {

@@ -67,6 +67,9 @@ pub enum Purpose {
     /// ([`Session::takes_all_below`]), though it does not match itself. Of a subtree it is also the names without a mailbox: they are part
     /// of what is to go, and some servers keep them when nothing is below them any more.
     Delete,
+    /// To be told, not touched: what DELETE of a mailbox that [takes all below](Session::takes_all_below) removes. With virtual domains
+    /// that is user.dora.Sub@example.net for user.dora@example.net, and without them somebody else's, which nobody can tell from the names.
+    Tell,
 }
 
 /// The mailboxes that a [`Reach`] comes to, by name and each once. They take ten bytes each besides their names.
@@ -103,7 +106,7 @@ impl Targets {
             if !is_meant(&listed) {
                 return false;
             }
-            let goes_along = purpose == Purpose::Use && listed.is_only_a_name();
+            let goes_along = purpose != Purpose::Delete && listed.is_only_a_name();
             passed_over += u64::from(goes_along);
             !goes_along
         });
@@ -373,14 +376,30 @@ impl Session {
             Some(separator) => separator.or(self.options().separator),
             None => self.separator_for(root)?,
         };
+        let domain = match purpose {
+            Purpose::Tell => root.wire().iter().rposition(|byte| *byte == b'@'),
+            Purpose::Use | Purpose::Delete => None,
+        };
+        let domain = domain.map(|at| root.wire().split_at(at));
         let is_below = |listed: &Listed<'_>| {
             separator.is_some_and(|separator| {
                 MailboxName::from_wire(&listed.mailbox).is_below(root, separator)
+                    || domain.is_some_and(|(local, domain)| {
+                        let rest = listed.mailbox.strip_prefix(local);
+                        rest.is_some_and(|rest| {
+                            rest.first() == Some(&separator) && rest.ends_with(domain)
+                        })
+                    })
             })
         };
         if let Some(separator) = separator.filter(|_| !has_none) {
-            let below = MailboxName::from_wire(&[root.wire(), &[separator, b'*']].concat());
-            self.list_into(&mut all, Listing::All, &MailboxName::from_wire(b""), &below)?;
+            let mut patterns = vec![[root.wire(), &[separator, b'*']].concat()];
+            patterns
+                .extend(domain.map(|(local, domain)| [local, &[separator, b'*'], domain].concat()));
+            for below in patterns {
+                let below = MailboxName::from_wire(&below);
+                self.list_into(&mut all, Listing::All, &MailboxName::from_wire(b""), &below)?;
+            }
         }
         if has_children && !all.iter().any(|listed| is_below(&listed)) {
             return Err(Error::ChildrenUnlisted {

@@ -1,5 +1,6 @@
 //! Mailboxes: create, delete, rename, list, status, subscribe.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use imapadm::admin::mailbox::{Delete, Listing, MailboxStatus};
@@ -73,37 +74,17 @@ pub static DELETE: Command = Command {
 fn delete(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     let mailbox = match scope(input, 0, shell)? {
         Scope::One(mailbox) => mailbox,
+        // What lies below such a user can't be named one by one, and goes with the root.
+        Scope::Many(Reach::Subtree(root))
+            if root.wire().contains(&b'@') && shell.session()?.takes_all_below(&root) =>
+        {
+            root
+        }
         Scope::Many(reach) => return delete_many(input, reach),
     };
     if shell.session()?.takes_all_below(&mailbox) {
         let (command, yes) = (input.command, input.has("yes"));
-        return alone(move |shell, out| {
-            let reach = Reach::Subtree(mailbox.clone());
-            let going = match shell.session()?.find(&reach, Purpose::Use) {
-                Ok(targets) => targets,
-                // The server may know it all the same, or says why not.
-                Err(Error::NotListed { .. }) => Targets::default(),
-                Err(error) => return Err(error),
-            };
-            many::permit(shell, command, &reach, Purpose::Delete, &going, yes)?;
-            shell.session()?.delete(&mailbox)?;
-            if shell.settings.interactive && going.len() > 1 {
-                let mut account = Account::default();
-                account.add(Outcome::Done, going.mailboxes());
-                many::tell_deleted(account);
-            }
-            let below = going
-                .iter()
-                .map(|listed| MailboxName::from_wire(&listed.mailbox));
-            let below = below.filter(|name| *name != mailbox);
-            for gone in std::iter::once(mailbox.clone()).chain(below) {
-                out.row(&[
-                    ("mailbox", Value::text(&gone)),
-                    ("deleted", Value::Flag(true)),
-                ]);
-            }
-            Ok(())
-        });
+        return alone(move |shell, out| delete_user(shell, command, mailbox, yes, out));
     }
     let request = Delete {
         mailbox: mailbox.clone(),
@@ -114,6 +95,52 @@ fn delete(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
             ("deleted", Value::Flag(true)),
         ])
     })
+}
+
+/// Deletes a mailbox that takes all below it along, and tells of each that has gone with it.
+fn delete_user(
+    shell: &mut Shell,
+    command: &Command,
+    root: MailboxName,
+    yes: bool,
+    out: &mut Report,
+) -> Result<(), Error> {
+    let reach = Reach::Subtree(root.clone());
+    let find = |shell: &mut Shell| match shell.session()?.find(&reach, Purpose::Tell) {
+        // The server may know it all the same, or says why not.
+        Err(Error::NotListed { .. }) => Ok(Targets::default()),
+        found => found,
+    };
+    let before = find(shell)?;
+    many::permit(shell, command, &reach, Purpose::Delete, &before, yes)?;
+    shell.session()?.delete(&root)?;
+    // What the names say would go is not always what went.
+    let after = match before.len() {
+        0 | 1 => Targets::default(),
+        _ => find(shell)?,
+    };
+    let names = |targets: &Targets| -> HashSet<MailboxName> {
+        let wires = targets
+            .iter()
+            .map(|listed| MailboxName::from_wire(&listed.mailbox));
+        wires.collect()
+    };
+    let left = names(&after);
+    let mut below: Vec<MailboxName> = names(&before).into_iter().collect();
+    below.retain(|name| *name != root && !left.contains(name));
+    below.sort();
+    if shell.settings.interactive && before.len() > 1 {
+        let mut account = Account::default();
+        account.add(Outcome::Done, 1 + below.len() as u64);
+        many::tell_deleted(account);
+    }
+    for gone in std::iter::once(root).chain(below) {
+        out.row(&[
+            ("mailbox", Value::text(&gone)),
+            ("deleted", Value::Flag(true)),
+        ]);
+    }
+    Ok(())
 }
 
 fn delete_many(input: &Input, reach: Reach) -> Result<Step, Error> {
@@ -171,7 +198,13 @@ fn rename(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     let session = shell.session()?;
     let making = session.start_rename(from.clone(), to.clone(), partition.as_deref())?;
     Ok(Step::Sent(Box::new(move |shell, out| {
-        let renamed = shell.session()?.finish_rename(making)?;
+        let mut renamed = shell.session()?.finish_rename(making)?;
+        if renamed.count.is_none() && shell.settings.interactive {
+            // Most servers don't say how many went along; where somebody watches, they are looked up.
+            let reach = Reach::Subtree(renamed.to.clone());
+            let there = shell.session()?.find(&reach, Purpose::Use).ok();
+            renamed.count = there.map(|there| there.len() as u64);
+        }
         let mut cells: Vec<Cell<'_>> = vec![
             ("mailbox", Value::text(&from)),
             ("renamed", Value::Flag(true)),

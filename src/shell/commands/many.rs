@@ -89,7 +89,7 @@ pub(super) fn permit(
     }
     let (count, is_own) = match purpose {
         Purpose::Use => (targets.len() as u64, targets.len() < 2),
-        Purpose::Delete => {
+        Purpose::Delete | Purpose::Tell => {
             let count = targets.mailboxes();
             // Names alone hold no messages, and what is named by itself is meant.
             let is_own = count == 0 || count == 1 && names_one(reach, targets);
@@ -105,7 +105,7 @@ pub(super) fn permit(
             command.name,
             these(reach, targets, count)
         ),
-        Purpose::Delete => {
+        Purpose::Delete | Purpose::Tell => {
             let session = shell.session()?;
             let mut progress = Progress::of("counting messages", targets.len());
             let held = session.holdings(targets, COUNTING, || progress.step());
