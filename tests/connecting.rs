@@ -276,17 +276,20 @@ fn without_tls_when_that_is_wanted() {
 #[test]
 fn the_connect_command_takes_the_same_servers() {
     for server in [cyrus(), dovecot()] {
+        let run = Imapadm::bare();
+        let password = run.file("password", &server.password);
+        // One of the command line would be for the first port alone.
+        let password = format!("--password-file '{}'", password.display());
         let script = format!(
-            "connect --tls --user {admin} localhost {imaps}\ndisconnect\nconnect imap://{admin}@localhost:{imap}\n\
-             session\nconnect --notls -u {admin} localhost:{imap}\n",
+            "connect --tls {password} --user {admin} localhost {imaps}\ndisconnect\n\
+             connect {password} imap://{admin}@localhost:{imap}\n\
+             session\nconnect --notls {password} -u {admin} localhost:{imap}\n",
             admin = server.admin,
             imap = server.imap,
             imaps = server.imaps
         );
-        let run = Imapadm::bare();
-        let password = run.file("password", &server.password);
-        let run = run.arg("--password-file").arg(password).arg("--cafile");
-        let run = run.arg(&server.ca).stdin(script).run().ok();
+        let run = run.arg("--cafile").arg(&server.ca);
+        let run = run.stdin(script).run().ok();
         let connected: Vec<_> = run
             .stdout
             .lines()

@@ -588,7 +588,7 @@ impl Session {
             }
             self.link
                 .send(line.as_bytes(), &[secret])
-                .map_err(|error| self.fail(&error))?;
+                .map_err(|error| self.lose(error))?;
         }
         let outcome = self.wait(ticket);
         let (error, trusted) = match cancelled {

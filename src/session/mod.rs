@@ -638,7 +638,7 @@ impl Session {
                 .filter(|part| !part.is_empty())
                 .collect();
             if let Err(error) = self.link.send(&command[start..end], &within) {
-                self.fail(&error);
+                self.lose(error);
                 return;
             }
             start = end;
