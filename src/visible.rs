@@ -9,6 +9,8 @@ use icu_properties::props::{
 };
 use icu_properties::{CodePointMapData, CodePointSetData};
 
+use crate::wire::scan::Odd;
+
 /// Whether a character shows as itself, in its place: not a control (C0, DEL, C1), not invisible, not a blank other than the
 /// space, and without influence on the direction of others (UAX #9).
 pub fn is_visible(c: char) -> bool {
@@ -41,22 +43,12 @@ pub fn all_visible(text: &str) -> bool {
 /// Whether all is printable ASCII, the space included, as nearly everything is.
 #[inline]
 pub fn is_plain(text: &[u8]) -> bool {
-    all_bytes(text, |byte| (0x20..0x7f).contains(&byte))
-}
-
-/// Whether all bytes fit. It looks at sixteen at once, which the compiler turns into one instruction each: a listing has a
-/// million names.
-#[inline]
-pub(crate) fn all_bytes(text: &[u8], fits: impl Fn(u8) -> bool + Copy) -> bool {
-    let all = |bytes: &[u8]| bytes.iter().fold(true, |all, byte| all & fits(*byte));
-    // The last ones overlap those before, which is cheaper than a rest byte by byte.
-    if let Some(last) = text.last_chunk::<16>() {
-        all(last) && text.as_chunks::<16>().0.iter().all(|part| all(part))
-    } else if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
-        all(first) & all(last)
-    } else {
-        all(text)
-    }
+    let odd = Odd {
+        below: b' ',
+        these: [0x7f],
+        eight_bit: true,
+    };
+    !odd.is_in(text)
 }
 
 #[cfg(test)]

@@ -105,19 +105,27 @@ fn a_pipe_gets_nothing_that_a_terminal_would_obey_or_hide() {
     let server = hostile();
     for format in ["text", "json"] {
         for trace in [&[][..], &["--trace", "-"]] {
-            let mut run = Imapadm::on_port(server.port).args(["--format", format, "-k"]);
-            run = run.args(trace.iter().copied());
-            for command in COMMANDS {
-                // What was typed is no better.
-                let typed = format!("{command} {}", word(&evil()));
-                run = run.args(["-c", command, "-c", &typed]);
-            }
-            let run = run.run();
-            assert_eq!(run.status, Some(1), "{run}");
-            for text in [&run.stdout, &run.stderr] {
+            let with_commands = |line: &dyn Fn(&str) -> String| {
+                let mut run = Imapadm::on_port(server.port).args(["--format", format, "-k"]);
+                run = run.args(trace.iter().copied());
+                for command in COMMANDS {
+                    run = run.arg("-c").arg(line(command));
+                }
+                run.run()
+            };
+            let run = with_commands(&str::to_owned);
+            let typed = with_commands(&|command| format!("{command} {}", word(&evil())));
+            // What was typed is no better, and is told where it can't be right.
+            assert_eq!(
+                (run.status, typed.status),
+                (Some(1), Some(2)),
+                "{run}{typed}"
+            );
+            for text in [&run.stdout, &run.stderr, &typed.stdout, &typed.stderr] {
                 assert_clean(text, |c| BAD.contains(c));
             }
             assert!(run.stdout.contains("owned") && run.stderr.contains("owned"));
+            assert!(typed.stderr.contains("owned"), "{typed}");
             assert_eq!(run.stderr.contains(" S: "), !trace.is_empty(), "{run}");
         }
     }

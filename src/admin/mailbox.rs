@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use crate::error::{Error, Refusal};
 use crate::session::{
@@ -266,7 +266,7 @@ impl<'a> Listed<'a> {
             return Ok(Self {
                 mailbox: read_name(&mut body)?,
                 separator: head.separator,
-                attributes: line.get(1..head.attributes_end).unwrap_or_default(),
+                attributes: line.get(head.attributes.clone()).unwrap_or_default(),
             });
         }
         body.expect_open()?;
@@ -275,19 +275,21 @@ impl<'a> Listed<'a> {
             body.expect_flag()?;
             body.skip_spaces();
         }
+        let start = line.len() - attributes.len();
         let length = attributes.len() - body.rest().len() - 1;
+        let attributes = attributes[..length].trim_ascii_end();
         body.expect_space()?;
         let separator = read_separator(&mut body)?;
         body.expect_space()?;
         head.text.clear();
         head.text
             .extend_from_slice(&line[..line.len() - body.rest().len()]);
-        head.attributes_end = length + 1;
+        head.attributes = start..start + attributes.len();
         head.separator = separator;
         Ok(Self {
             mailbox: read_name(&mut body)?,
             separator,
-            attributes: &attributes[..length],
+            attributes,
         })
     }
 
@@ -300,7 +302,7 @@ impl<'a> Listed<'a> {
     }
 
     /// The same in one piece, untrusted: words parted by spaces.
-    pub fn raw_attributes(&self) -> &'a [u8] {
+    pub fn attribute_words(&self) -> &'a [u8] {
         self.attributes
     }
 
@@ -331,7 +333,8 @@ impl<'a> Listed<'a> {
 struct Head {
     /// From the opening parenthesis to the space before the name.
     text: Vec<u8>,
-    attributes_end: usize,
+    /// Where in it the attributes stand.
+    attributes: Range<usize>,
     separator: Option<u8>,
 }
 
@@ -1073,11 +1076,41 @@ mod tests {
             ("* LIST () \"\\\" \"a b\"", "a b", Some(b'\\'), &[]),
             ("* LIST () \"\\\"\" foo", "foo", Some(b'"'), &[]),
             ("* LIST ( )  \"/\"  foo  ", "foo", Some(b'/'), &[]),
+            (
+                "* LIST ( \\Marked  \\HasChildren ) \"/\" foo",
+                "foo",
+                Some(b'/'),
+                &["\\Marked", "\\HasChildren"],
+            ),
         ] {
             let mailbox = read(line).unwrap_or_else(|error| panic!("{line}: {error}"));
             assert_eq!(mailbox.name.to_string(), name, "{line}");
             assert_eq!(mailbox.separator, separator, "{line}");
             assert_eq!(mailbox.attributes, attributes, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_line_like_the_one_before_is_read_like_it() {
+        let body = |line: &'static str| match parse(line.as_bytes()).unwrap() {
+            Response::Untagged(Untagged::Data(data)) => data.body,
+            other => panic!("{other:?}"),
+        };
+        for head in [
+            "* LIST () \".\" ",
+            "* LIST (\\HasChildren \\Marked) \"/\" ",
+            "* LIST (  \\HasChildren ) NIL  ",
+        ] {
+            let mut memory = Head::default();
+            for name in ["INBOX", "\"a b\"", "c"] {
+                let line: &'static str = format!("{head}{name}").leak();
+                let like = Listed::read_like(body(line), &mut memory).unwrap();
+                let anew = Listed::read(body(line)).unwrap();
+                assert_eq!(like.mailbox, anew.mailbox, "{line}");
+                assert_eq!(like.separator, anew.separator, "{line}");
+                assert_eq!(like.attribute_words(), anew.attribute_words(), "{line}");
+                assert_eq!(like.attribute_words().trim_ascii(), like.attribute_words());
+            }
         }
     }
 

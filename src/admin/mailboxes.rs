@@ -38,7 +38,7 @@ impl Mailboxes {
     #[must_use]
     pub fn push(&mut self, listed: &Listed<'_>) -> bool {
         let is_of = |(separator, attributes): &(Option<u8>, Box<[u8]>)| {
-            *separator == listed.separator && **attributes == *listed.raw_attributes()
+            *separator == listed.separator && **attributes == *listed.attribute_words()
         };
         // Neighbours are mostly of one kind.
         let last = self.kind_of.last().map_or(0, |kind| usize::from(*kind));
@@ -53,7 +53,7 @@ impl Mailboxes {
         };
         let is_new = usize::from(kind) == self.kinds.len();
         let more = if is_new {
-            listed.raw_attributes().len() + EACH_KIND
+            listed.attribute_words().len() + EACH_KIND
         } else {
             0
         };
@@ -67,7 +67,7 @@ impl Mailboxes {
         }
         if is_new {
             self.kinds
-                .push((listed.separator, listed.raw_attributes().into()));
+                .push((listed.separator, listed.attribute_words().into()));
             self.kinds_taken += more;
         }
         self.names.extend_from_slice(&listed.mailbox);
@@ -149,7 +149,7 @@ mod tests {
         for (kept, one) in mailboxes.iter().zip(&all) {
             assert_eq!(kept.mailbox, one.mailbox);
             assert_eq!(kept.separator, one.separator);
-            assert_eq!(kept.raw_attributes(), one.raw_attributes());
+            assert_eq!(kept.attribute_words(), one.attribute_words());
         }
         assert_eq!(mailboxes.iter().count(), 4);
         assert!(mailboxes.get(4).is_none());

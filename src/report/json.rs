@@ -39,12 +39,11 @@ impl Render for Lines {
             string(out, key)?;
             out.write_all(b":")?;
             match value {
-                Value::Text(text) => string(out, text)?,
+                Value::Text(text) => string(out, &String::from_utf8_lossy(text))?,
                 Value::Number(number) => write!(out, "{number}")?,
                 Value::Flag(flag) | Value::Answer(flag) => write!(out, "{flag}")?,
                 Value::Absent(_) => out.write_all(b"null")?,
-                Value::Words(words) => array(out, words.iter().map(|word| &**word))?,
-                Value::Spaced(words) => {
+                Value::Words(words) => {
                     let words = String::from_utf8_lossy(words);
                     array(out, words.split(' ').filter(|word| !word.is_empty()))?;
                 }
@@ -178,12 +177,14 @@ mod tests {
             ("usage", Value::Number(3)),
             ("created", Value::Flag(true)),
             ("limit", Value::Absent("none")),
-            ("attributes", Value::Words(vec!["\\HasChildren".into()])),
+            ("attributes", Value::words(["\\HasChildren", "\\Marked"])),
         ];
         let value = render(None, &[row, row]);
         assert_eq!(value["rows"].as_array().unwrap().len(), 2);
         assert_eq!(value["rows"][0]["mailbox"], "a\"\n\u{1b}ü");
         assert_eq!(value["rows"][1]["limit"], serde_json::Value::Null);
+        let attributes = serde_json::json!(["\\HasChildren", "\\Marked"]);
+        assert_eq!(value["rows"][0]["attributes"], attributes);
         assert_eq!(value["ok"], true);
         let value = render(Some(&Error::NothingSelected), &[]);
         assert_eq!(value["ok"], false);

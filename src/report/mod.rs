@@ -21,18 +21,16 @@ pub type Cell<'a> = (&'static str, Value<'a>);
 /// A value as programs see it; text output shows it as people read it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value<'a> {
-    /// Text, untrusted.
-    Text(Cow<'a, str>),
+    /// Text, untrusted; what is not UTF-8 in it is shown as U+FFFD.
+    Text(Cow<'a, [u8]>),
     /// A number in the unit that the key is documented with.
     Number(u64),
     /// Something that is so or not; text shows the key, or `not` and the key.
     Flag(bool),
     /// The answer to a question that another column asks; text shows yes or no.
     Answer(bool),
-    /// Several words, such as attributes.
-    Words(Vec<Cow<'a, str>>),
-    /// The same in one piece, parted by spaces, untrusted; it spares a long listing an allocation for each row.
-    Spaced(&'a [u8]),
+    /// Several words, such as attributes, parted by spaces, untrusted.
+    Words(Cow<'a, [u8]>),
     /// No value, such as no limit; text shows the word.
     Absent(&'static str),
 }
@@ -40,12 +38,27 @@ pub enum Value<'a> {
 impl<'a> Value<'a> {
     /// Text from anything that can be shown.
     pub fn text(value: impl ToString) -> Self {
-        Value::Text(Cow::Owned(value.to_string()))
+        Value::Text(Cow::Owned(value.to_string().into_bytes()))
     }
 
     /// Text that is at hand already.
     pub fn str(value: impl Into<Cow<'a, str>>) -> Self {
-        Value::Text(value.into())
+        Value::Text(match value.into() {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        })
+    }
+
+    /// Words, none of which holds a space.
+    pub fn words(words: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        let mut text = Vec::new();
+        for word in words {
+            if !text.is_empty() {
+                text.push(b' ');
+            }
+            text.extend_from_slice(word.as_ref().as_bytes());
+        }
+        Value::Words(Cow::Owned(text))
     }
 }
 

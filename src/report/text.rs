@@ -14,17 +14,15 @@ use super::{Cell, Place, Render, Value};
 /// A cell as people read it, safe to print.
 fn show<'a>(key: &'static str, value: &'a Value<'a>) -> Cow<'a, str> {
     match value {
-        Value::Text(text) => escape(text),
-        Value::Spaced(words) => Cow::Owned(escape(&String::from_utf8_lossy(words)).into_owned()),
+        Value::Text(text) | Value::Words(text) => match String::from_utf8_lossy(text) {
+            Cow::Borrowed(text) => escape(text),
+            Cow::Owned(text) => Cow::Owned(escape(&text).into_owned()),
+        },
         Value::Number(number) => Cow::Owned(number.to_string()),
         Value::Flag(true) => Cow::Borrowed(key),
         Value::Flag(false) => Cow::Owned(format!("not {key}")),
         Value::Answer(yes) => Cow::Borrowed(if *yes { "yes" } else { "no" }),
         Value::Absent(word) => Cow::Borrowed(word),
-        Value::Words(words) => match words.as_slice() {
-            [word] => escape(word),
-            words => Cow::Owned(escape(&words.join(" ")).into_owned()),
-        },
     }
 }
 
@@ -47,7 +45,10 @@ impl Render for Tabs {
                 self.line.push(b'\t');
             }
             match value {
-                Value::Spaced(words) if is_plain(words) => self.line.extend_from_slice(words),
+                // Nearly all is printable ASCII, and goes out as it came.
+                Value::Text(text) | Value::Words(text) if is_plain(text) => {
+                    self.line.extend_from_slice(text);
+                }
                 value => self.line.extend_from_slice(show(key, value).as_bytes()),
             }
         }

@@ -160,6 +160,15 @@ pub(crate) enum Taken {
 /// Who takes a streamed response.
 pub(crate) type Sink<'s> = &'s mut dyn FnMut(&Data<'_>) -> Result<Taken, ParseError>;
 
+/// A sink that is lent to whoever reads responses.
+struct Streaming<'s> {
+    /// The request whose responses it takes.
+    id: u64,
+    /// That request's name, which most of them have for a keyword.
+    verb: &'static str,
+    sink: Sink<'s>,
+}
+
 impl Session {
     /// What the session knows.
     pub fn state(&self) -> &State {
@@ -584,7 +593,11 @@ impl Session {
                 break;
             };
             // The sink is lent for one response at a time.
-            let lent = sink.as_mut().map(|sink| (id, &mut **sink as Sink<'_>));
+            let lent = sink.as_mut().map(|sink| Streaming {
+                id,
+                verb,
+                sink: &mut **sink,
+            });
             match self.flush_to_wait().and_then(|()| self.pump(lent)) {
                 Ok(Event::TooLong) => {
                     self.end("its reply had no end".into());
@@ -667,7 +680,7 @@ impl Session {
     }
 
     /// Reads one response and deals with it; with a sink, also those that the sink takes before it.
-    fn pump(&mut self, mut sink: Option<(u64, Sink<'_>)>) -> Result<Event, Error> {
+    fn pump(&mut self, mut sink: Option<Streaming<'_>>) -> Result<Event, Error> {
         let (mut taken, mut stopping) = (0_u32, None);
         loop {
             if let Some(event) = self.pump_one(&mut sink)? {
@@ -689,7 +702,7 @@ impl Session {
 
     /// Reads one response and deals with it; `None` if the sink took it.
     #[inline]
-    fn pump_one(&mut self, sink: &mut Option<(u64, Sink<'_>)>) -> Result<Option<Event>, Error> {
+    fn pump_one(&mut self, sink: &mut Option<Streaming<'_>>) -> Result<Option<Event>, Error> {
         let frame = match self.link.receive() {
             Ok(frame) => frame,
             Err(error) if error.is_silence() && self.waits_on() => return Ok(Some(Event::Other)),
@@ -725,18 +738,27 @@ impl Session {
 
     /// Deals with one response; `None` if the sink took it. A long listing goes through here a million times.
     #[inline]
-    fn deal(&mut self, frame: Frame, sink: &mut Option<(u64, Sink<'_>)>) -> Option<Event> {
+    fn deal(&mut self, frame: Frame, streaming: &mut Option<Streaming<'_>>) -> Option<Event> {
         let mut bytes = self.link.framer.bytes(frame);
-        if bytes.trim_ascii().is_empty() {
-            // An empty line between responses means nothing.
-            return Some(Event::Other);
-        }
         let converted;
         if self.state.names_in_utf8
             && let Some(response) = utf8::with_names_in_utf7(bytes)
         {
             converted = response;
             bytes = &converted;
+        }
+        let mut taken = None;
+        if let Some(Streaming { verb, sink, .. }) = streaming
+            && let Some(data) = response::data_of(bytes, verb)
+        {
+            match sink(&data) {
+                Ok(Taken::Yes) => return None,
+                other => taken = Some(other),
+            }
+        }
+        if bytes.trim_ascii().is_empty() {
+            // An empty line between responses means nothing.
+            return Some(Event::Other);
         }
         let secrets = &self.link.secrets;
         let mut response = match response::parse(bytes) {
@@ -795,8 +817,8 @@ impl Session {
                 Event::Other
             }
             Response::Untagged(Untagged::Data(data)) => {
-                if let Some((id, sink)) = sink {
-                    match sink(&data) {
+                if let Some(Streaming { id, sink, .. }) = streaming {
+                    match taken.unwrap_or_else(|| sink(&data)) {
                         Ok(Taken::Yes) => return None,
                         Ok(Taken::No) => {}
                         Ok(Taken::TooLong) => return Some(Event::TooLong),

@@ -7,7 +7,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::error::Error;
-use crate::visible::{all_bytes, all_visible};
+use crate::visible::{all_visible, is_plain};
+use crate::wire::scan::Odd;
 use crate::wire::utf7;
 
 /// A mailbox's name as the server has it (RFC 3501 section 5.1).
@@ -52,7 +53,8 @@ impl MailboxName {
         if let Some(raw) = text.strip_prefix(RAW) {
             return unescape(raw).map(|bytes| Self(bytes.into_boxed_slice()));
         }
-        if utf7::is_wire_form(text) {
+        // ASCII without a shift is the same on the wire.
+        if utf7::is_wire_form(text) || (is_plain(text.as_bytes()) && !text.contains('&')) {
             return Ok(Self(Box::from(text.as_bytes())));
         }
         Ok(Self(utf7::encode(text).into_bytes().into_boxed_slice()))
@@ -76,16 +78,18 @@ impl MailboxName {
         {
             return Cow::Borrowed(text);
         }
-        // A command would take wildcards for a pattern, and do to others what is meant for this one. A space at either end is not seen.
-        if wire.contains(&b'*') || wire.contains(&b'%') || has_outer_space(wire) {
-            return Cow::Owned(escape(wire));
+        show_unusual(wire)
+    }
+
+    /// The same in bytes of UTF-8, for whoever writes many names.
+    #[inline]
+    pub fn show_bytes(wire: &[u8]) -> Cow<'_, [u8]> {
+        if is_its_own_text(wire) {
+            return Cow::Borrowed(wire);
         }
-        let means_it = |text: &str| Self::pattern(text).is_ok_and(|name| name.wire() == wire);
-        match (utf7::decode(wire), std::str::from_utf8(wire)) {
-            (Some(text), _) if !all_visible(&text) => Cow::Owned(escape(wire)),
-            (Some(text), _) if means_it(&text) => text,
-            (_, Ok(text)) if all_visible(text) && means_it(text) => Cow::Borrowed(text),
-            _ => Cow::Owned(escape(wire)),
+        match show_unusual(wire) {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
         }
     }
 
@@ -133,10 +137,27 @@ impl MailboxName {
 /// Whether a name is shown just as the server has it: printable ASCII without a shift or a wildcard, and nothing that means more.
 #[inline]
 fn is_its_own_text(wire: &[u8]) -> bool {
-    all_bytes(wire, |byte| {
-        (0x20..0x7f).contains(&byte) & (byte != b'&') & (byte != b'*') & (byte != b'%')
-    }) && !has_outer_space(wire)
-        && !wire.starts_with(RAW.as_bytes())
+    let odd = Odd {
+        below: b' ',
+        these: [0x7f, b'&', b'*', b'%'],
+        eight_bit: true,
+    };
+    !odd.is_in(wire) && !has_outer_space(wire) && !wire.starts_with(RAW.as_bytes())
+}
+
+/// How a name is shown that may not be its own text.
+fn show_unusual(wire: &[u8]) -> Cow<'_, str> {
+    // A command would take wildcards for a pattern, and do to others what is meant for this one. A space at either end is not seen.
+    if wire.contains(&b'*') || wire.contains(&b'%') || has_outer_space(wire) {
+        return Cow::Owned(escape(wire));
+    }
+    let means_it = |text: &str| MailboxName::pattern(text).is_ok_and(|name| name.wire() == wire);
+    match (utf7::decode(wire), std::str::from_utf8(wire)) {
+        (Some(text), _) if !all_visible(&text) => Cow::Owned(escape(wire)),
+        (Some(text), _) if means_it(&text) => text,
+        (_, Ok(text)) if all_visible(text) && means_it(text) => Cow::Borrowed(text),
+        _ => Cow::Owned(escape(wire)),
+    }
 }
 
 #[inline]
@@ -378,6 +399,7 @@ mod tests {
         fn whatever_is_shown_is_seen(text in "[ -\u{ff}\u{2000}-\u{206f}\u{3164}\u{fe0f}\u{e0041}]{1,12}") {
             for wire in [utf7::encode(&text).into_bytes(), text.into_bytes()] {
                 let shown = MailboxName::show(&wire);
+                prop_assert_eq!(&*MailboxName::show_bytes(&wire), shown.as_bytes());
                 prop_assert!(all_visible(&shown), "{shown:?}");
                 prop_assert_eq!(shown.trim(), &*shown);
             }

@@ -311,6 +311,9 @@ impl Command {
     ///
     /// Rights may be taken away there (`sam shared bob -w`), and an identifier may be a negative one (`dam shared -bob`).
     fn misplaced<'a>(&self, word: &'a str, index: usize) -> Option<&'a str> {
+        if !word.starts_with('-') {
+            return None;
+        }
         let name = word.split_once('=').map_or(word, |(name, _)| name);
         let letters = name.trim_start_matches('-');
         let written_out = name.starts_with("--") && letters.starts_with(char::is_alphabetic);
@@ -322,7 +325,7 @@ impl Command {
             Some(Kind::Identifier) => self.flags.iter().any(exact),
             _ => self.flag(name).is_ok(),
         };
-        (written_out || name.starts_with('-') && has).then_some(name)
+        (written_out || has).then_some(name)
     }
 
     /// That the plain words are neither too few nor too many, and can be what the command takes.

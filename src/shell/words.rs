@@ -119,7 +119,19 @@ impl Default for Lexer {
 impl Lexer {
     /// Reads on.
     pub fn feed(&mut self, text: &str) {
-        for c in text.chars() {
+        let mut rest = text;
+        while let Some(c) = rest.chars().next() {
+            // Most of a script is letters that mean nothing but themselves: the rest of a word at once.
+            let plain = self.plain_letters(rest);
+            if !plain.is_empty() {
+                self.word.push_str(plain);
+                (self.joined, self.complete) = (false, false);
+                self.at += plain.len();
+                self.next.column += plain.len();
+                rest = &rest[plain.len()..];
+                continue;
+            }
+            rest = &rest[c.len_utf8()..];
             self.push(c);
             self.at += c.len_utf8();
             if c == '\n' {
@@ -129,6 +141,18 @@ impl Lexer {
                 self.next.column += 1;
             }
         }
+    }
+
+    /// The letters at the beginning of a text that only go on with the word that is being read.
+    fn plain_letters<'a>(&self, text: &'a str) -> &'a str {
+        if self.within != Within::Word || !self.in_word {
+            return "";
+        }
+        let is_plain = |byte: &u8| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/' | b'-' | b'_' | b'@')
+        };
+        let end = text.bytes().position(|byte| !is_plain(&byte));
+        &text[..end.unwrap_or(text.len())]
     }
 
     fn push(&mut self, c: char) {
@@ -267,7 +291,7 @@ impl Lexer {
     /// NUL, each with its place.
     pub fn take(&mut self) -> Result<Commands, Error> {
         let mut lexer = mem::take(self);
-        let opened = place(lexer.opened);
+        let opened = || place(lexer.opened);
         match lexer.within {
             Within::Single | Within::Double | Within::DoubleEscape => {
                 let quote = if lexer.within == Within::Single {
@@ -276,17 +300,20 @@ impl Lexer {
                     '"'
                 };
                 return Err(Error::Usage(format!(
-                    "{opened}: the quote {quote} is not closed; close it, or write \\{quote} for the character itself"
+                    "{}: the quote {quote} is not closed; close it, or write \\{quote} for the character itself",
+                    opened()
                 )));
             }
             Within::Escape => {
                 return Err(Error::Usage(format!(
-                    "{opened}: nothing follows the backslash; write \\\\ for a backslash"
+                    "{}: nothing follows the backslash; write \\\\ for a backslash",
+                    opened()
                 )));
             }
             _ if lexer.joined => {
                 return Err(Error::Usage(format!(
-                    "{opened}: the backslash joins the next line to this one, but there is none; take it away, or write the rest"
+                    "{}: the backslash joins the next line to this one, but there is none; take it away, or write the rest",
+                    opened()
                 )));
             }
             Within::Blank | Within::Word | Within::Comment => {}

@@ -10,6 +10,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::scan::Odd;
+
 /// How deep parentheses may nest before [`Cursor::open`] and [`Cursor::value`] refuse.
 ///
 /// No reply of RFC 3501 or its extensions comes near it, BODYSTRUCTURE aside, which is not read here.
@@ -34,12 +36,19 @@ const LOOSE: u8 = 2;
 /// One lookup instead of a dozen comparisons: names are most of the bytes of a long LIST.
 static CLASS: [u8; 256] = classes();
 
+/// What ends a bare astring, as servers send them.
+const NOT_LOOSE: Odd<4> = Odd {
+    below: b' ' + 1,
+    these: [0x7f, b'(', b')', b'"'],
+    eight_bit: false,
+};
+
 const fn classes() -> [u8; 256] {
     let mut table = [0; 256];
     let mut byte = 0;
     while byte < 256 {
         let b = byte as u8;
-        if b > b' ' && b != 0x7f && !matches!(b, b'(' | b')' | b'"') {
+        if !NOT_LOOSE.is(b) {
             table[byte] |= LOOSE;
             if !matches!(b, b'{' | b'%' | b'*' | b'\\' | b']') {
                 table[byte] |= ATOM;
@@ -228,6 +237,12 @@ impl<'a> Cursor<'a> {
             && let Some(string) = self.string()
         {
             return Some(string);
+        }
+        let rest = self.rest();
+        // Mostly nothing stands behind it, and that is seen faster than where it would end.
+        if !rest.is_empty() && !NOT_LOOSE.is_in(rest) {
+            self.at = self.bytes.len();
+            return Some(Cow::Borrowed(rest));
         }
         self.run(LOOSE).map(Cow::Borrowed)
     }

@@ -10,6 +10,7 @@ pub mod encode;
 pub mod frame;
 pub(crate) mod pattern;
 pub mod response;
+pub(crate) mod scan;
 pub mod utf7;
 
 #[cfg(test)]

@@ -143,8 +143,9 @@ pub struct Data<'a> {
 
 impl Data<'_> {
     /// Whether the response has this keyword. Case does not count.
+    #[inline]
     pub fn is(&self, keyword: &str) -> bool {
-        self.keyword.eq_ignore_ascii_case(keyword.as_bytes())
+        self.keyword == keyword.as_bytes() || self.keyword.eq_ignore_ascii_case(keyword.as_bytes())
     }
 }
 
@@ -171,6 +172,27 @@ pub fn parse(frame: &[u8]) -> Result<Response<'_>, ParseError> {
         }
         _ => tagged(frame, cursor),
     }
+}
+
+/// A response that is untagged data of this keyword, written as it mostly is (`* LIST …`). `None` tells nothing: then [`parse`] does.
+///
+/// A long listing is a million times the same kind of response, and need not be asked about all others each time.
+#[inline]
+pub(crate) fn data_of<'a>(frame: &'a [u8], keyword: &str) -> Option<Data<'a>> {
+    let (keyword, rest) = frame
+        .strip_prefix(b"* ")?
+        .split_at_checked(keyword.len())
+        .filter(|(word, _)| *word == keyword.as_bytes())?;
+    if rest.first() != Some(&b' ') {
+        return None;
+    }
+    let mut body = Cursor::at(frame, 2 + keyword.len());
+    body.space()?;
+    Some(Data {
+        number: None,
+        keyword,
+        body,
+    })
 }
 
 /// Whether the grammar permits a literal on a line that begins so (RFC 3501 section 9).
@@ -523,6 +545,22 @@ mod tests {
         #[test]
         fn nothing_panics(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
             let _ = parse(&bytes);
+        }
+
+        #[test]
+        fn data_that_is_told_at_a_glance_is_what_a_closer_look_tells(
+            frame in prop_oneof![
+                "[* ]{0,3}(LIST|LSUB|list|LISTX|OK|7)[ (\\]]{0,3}[ -~]{0,20}",
+                "[ -~]{0,12}",
+            ],
+            keyword in prop_oneof![Just("LIST"), Just("STATUS"), Just("OK")],
+        ) {
+            if let Some(data) = data_of(frame.as_bytes(), keyword)
+                && keyword != "OK"
+            {
+                prop_assert_eq!(parse(frame.as_bytes()), Ok(Response::Untagged(Untagged::Data(data))));
+                prop_assert!(data.is(keyword));
+            }
         }
 
         #[test]

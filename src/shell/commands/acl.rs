@@ -262,10 +262,7 @@ fn listrights(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
                 ("mailbox", Value::text(&rights.mailbox)),
                 ("identifier", Value::str(rights.identifier)),
                 ("required", Value::str(rights.required)),
-                (
-                    "optional",
-                    Value::Words(rights.optional.into_iter().map(Into::into).collect()),
-                ),
+                ("optional", Value::words(rights.optional)),
             ]);
         },
     )

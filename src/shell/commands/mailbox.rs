@@ -305,13 +305,15 @@ fn list(_: &mut Shell, input: &Input) -> Result<Step, Error> {
         out.sort();
         shell.session()?.list_each(of, &base, &pattern, |found| {
             let separator = found.separator.as_ref().map(std::slice::from_ref);
-            let separator = separator.and_then(|byte| std::str::from_utf8(byte).ok());
             out.row(&[
-                ("mailbox", Value::Text(MailboxName::show(&found.mailbox))),
-                ("attributes", Value::Spaced(found.raw_attributes())),
+                (
+                    "mailbox",
+                    Value::Text(MailboxName::show_bytes(&found.mailbox)),
+                ),
+                ("attributes", Value::Words(found.attribute_words().into())),
                 (
                     "separator",
-                    separator.map_or(Value::Absent("none"), Value::str),
+                    separator.map_or(Value::Absent("none"), |byte| Value::Text(byte.into())),
                 ),
             ]);
             ControlFlow::Continue(())
@@ -324,16 +326,7 @@ fn told(overview: &Overview, wanted: &Wanted, out: &mut Report) {
     let mailbox = &overview.mailbox;
     let mut cells: Vec<Cell<'_>> = vec![
         ("mailbox", Value::text(&mailbox.name)),
-        (
-            "attributes",
-            Value::Words(
-                mailbox
-                    .attributes
-                    .iter()
-                    .map(|name| name.as_str().into())
-                    .collect(),
-            ),
-        ),
+        ("attributes", Value::words(&mailbox.attributes)),
         (
             "separator",
             mailbox

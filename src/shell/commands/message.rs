@@ -48,7 +48,7 @@ fn select(shell: &mut Shell, input: &Input, read_only: bool) -> Result<Step, Err
         let selected = shell.session()?.run(Select::new(mailbox, read_only))?;
         let number = |number: Option<u64>| number.map_or(Value::Absent("-"), Value::Number);
         let words = |words: Option<Vec<String>>| match words {
-            Some(words) => Value::Words(words.into_iter().map(Into::into).collect()),
+            Some(words) => Value::words(words),
             None => Value::Absent("-"),
         };
         out.row(&[

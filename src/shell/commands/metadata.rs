@@ -287,12 +287,7 @@ impl Wanted {
                 // An entry below two that were asked for stands once.
                 let mut before = self.entries[..at].iter();
                 if !before.any(|other| entry.is_within(other)) {
-                    row(
-                        &metadata.mailbox,
-                        &entry.name,
-                        Value::Text(show(value)),
-                        out,
-                    );
+                    row(&metadata.mailbox, &entry.name, Value::str(show(value)), out);
                 }
             }
             if none && self.named {
@@ -409,10 +404,7 @@ fn setmetadata(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
         out.row(&[
             ("mailbox", place(mailbox)),
             ("entry", Value::str(entry.as_str())),
-            (
-                "value",
-                value.map_or(NONE, |value| Value::Text(show(value))),
-            ),
+            ("value", value.map_or(NONE, |value| Value::str(show(value)))),
             ("set", Value::Flag(true)),
         ]);
     };

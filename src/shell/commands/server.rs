@@ -620,10 +620,7 @@ fn session(shell: &mut Shell, out: &mut Report) -> Result<(), Error> {
     }
     let (_, strays) = state.strays();
     row("strays", Value::Number(strays));
-    row(
-        "capabilities",
-        Value::Words(state.capabilities().iter().map(Into::into).collect()),
-    );
+    row("capabilities", Value::words(state.capabilities().iter()));
     Ok(())
 }
 

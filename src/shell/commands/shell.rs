@@ -30,16 +30,7 @@ fn help(_: &mut Shell, input: &Input) -> Result<Step, Error> {
             for command in ALL {
                 out.row(&[
                     ("command", Value::str(command.name)),
-                    (
-                        "aliases",
-                        Value::Words(
-                            command
-                                .aliases
-                                .iter()
-                                .map(|alias| (*alias).into())
-                                .collect(),
-                        ),
-                    ),
+                    ("aliases", Value::words(command.aliases)),
                     ("summary", Value::str(command.summary)),
                 ]);
             }
