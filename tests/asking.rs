@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::bulk::session;
 use super::support::faulty::Faulty;
-use super::support::place::{Place, exists, wire_names};
+use super::support::place::{Place, exists, rights_of, wire_names};
 use super::support::pty::Terminal;
 use super::support::raw::{Raw, message};
 use super::support::run::Imapadm;
@@ -729,6 +729,34 @@ fn names_without_a_mailbox_are_not_counted_as_mailboxes() {
     assert_has(&question, &format!("\n  {deep}\n"));
     assert_has(&person.line("y"), "1 mailbox deleted");
     assert!(!exists(&mut raw, &deep));
+}
+
+#[test]
+fn everybody_on_a_list_is_more_than_the_one_thing_named() {
+    for place in Place::both() {
+        let mut raw = place.raw();
+        let name = place.at("list");
+        raw.ok(&format!("CREATE {name}"));
+        for who in ["bob", "carol"] {
+            raw.ok(&format!("SETACL {name} {who} lrs"));
+        }
+        let person = Person::at(place.imapadm());
+        let question = person.asked(&format!("dam {name} *"));
+        assert_has(&question, "deleteacl will take ");
+        assert_has(&question, &format!(" identifiers off the list of {name}\n"));
+        for who in ["bob", "carol"] {
+            assert_has(&question, &format!("  {who} lrs"));
+        }
+        assert_has(&person.line(""), "nothing was changed");
+        for who in ["bob", "carol"] {
+            assert!(rights_of(&mut raw, &name, who).is_some());
+        }
+        // One that is named is not asked about.
+        assert_has(&person.line(&format!("dam {name} bob")), "deleted");
+        assert!(rights_of(&mut raw, &name, "bob").is_none());
+        assert_has(&person.line(&format!("dam --yes {name} *")), "carol");
+        assert!(rights_of(&mut raw, &name, "carol").is_none());
+    }
 }
 
 #[test]

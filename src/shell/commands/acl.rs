@@ -8,6 +8,7 @@ use imapadm::admin::many::{Purpose, Targets};
 use imapadm::session::{MailboxName, Pace};
 
 use super::super::Shell;
+use super::super::ask::{Question, confirm, counted};
 use super::super::command::{Argument, Command, Count, Flow, Input, Kind, Step};
 use super::many::{RECURSIVE, Scope, YES, change_each, each, name_row, over, scope};
 use super::{
@@ -146,6 +147,7 @@ fn deleteacl(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
         };
         identifiers.iter().map(of_this).collect()
     };
+    let (command, yes) = (input.command, input.has("yes"));
     let scope = scope(input, 0, shell)?;
     if let Scope::Many(reach) = &scope {
         let session = shell.session()?;
@@ -153,6 +155,9 @@ fn deleteacl(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     }
     match scope {
         Scope::One(mailbox) if every => alone(move |shell, out| {
+            if shell.settings.interactive && !yes {
+                permit_all(shell, command, &mailbox)?;
+            }
             let targets = Targets::of([mailbox]);
             let session = shell.session()?;
             session
@@ -183,6 +188,30 @@ fn deleteacl(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
         ),
         Scope::Many(reach) => change_each(input, reach, requests, entry, "deleted"),
     }
+}
+
+/// Asks before everybody on a mailbox's list is taken off it: `*` names nobody.
+fn permit_all(shell: &mut Shell, command: &Command, mailbox: &MailboxName) -> Result<(), Error> {
+    let list = shell.session()?.get_acl(mailbox)?;
+    let count = list.entries.len() as u64;
+    if count < 2 {
+        return Ok(());
+    }
+    let names = || -> Box<dyn Iterator<Item = String> + '_> {
+        let entries = list.entries.iter();
+        Box::new(entries.map(|entry| format!("{} {}", entry.identifier, entry.rights)))
+    };
+    let question = Question {
+        will: format!(
+            "{} will take {} off the list of {mailbox}",
+            command.name,
+            counted(count, "identifier", "identifiers")
+        ),
+        count,
+        things: "identifiers",
+        names: &names,
+    };
+    confirm(&question, &shell.settings.interrupt)
 }
 
 /// Reports an entry that went or stayed, or a list that could not be had.
