@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use imapadm::admin::acl::GetAcl;
 use imapadm::admin::mailbox::Listing;
 use imapadm::auth::Credentials;
 use imapadm::net::{Address, Security, Timeouts};
@@ -401,7 +402,7 @@ fn an_answer_about_another_mailbox_is_not_taken_for_this_ones() {
 #[test]
 fn answers_out_of_order_find_their_commands() {
     let server = Faulty::script(|conn| {
-        conn.let_in(CAPABILITIES);
+        conn.let_in("ACL");
         // All three are sent ahead of each other's answers.
         let (first, _) = conn.expect_command();
         let (second, _) = conn.expect_command();
@@ -563,7 +564,7 @@ fn a_literal_that_the_server_refuses_is_not_sent() {
 #[test]
 fn a_continuation_out_of_nowhere_is_borne() {
     let server = Faulty::script(|conn| {
-        conn.let_in(CAPABILITIES);
+        conn.let_in("ACL");
         conn.answer(|tag, _| format!("+ go on\r\n+\r\n+ aGVsbG8=\r\n{tag} OK done\r\n"));
     });
     let run = runs(&server, &["-c", "cm a", "-c", "cm b"]);
@@ -801,4 +802,38 @@ fn the_library_refuses_a_greeting_that_is_none() {
             assert_eq!(error.kind(), kind, "{greeting:?}: {error}");
         }
     }
+}
+
+#[test]
+fn replies_that_nobody_will_ask_for_take_no_memory() {
+    // Four MiB of unclaimed replies stop what is sent ahead; those of dropped tickets are not unclaimed.
+    let rows = " someone lrs".repeat(10_000);
+    let server = Faulty::script(move |conn| {
+        conn.let_in("ACL");
+        conn.answer(|tag, command| match command.strip_prefix("GETACL ") {
+            Some(name) => format!("* ACL {name}{rows}\r\n{tag} OK done\r\n"),
+            None => format!("{tag} OK done\r\n"),
+        });
+    });
+    let mut session = session(&server).unwrap();
+    let ask = |name: &str| GetAcl::new(MailboxName::typed(name).unwrap());
+    for number in 0..100 {
+        // Some are dropped before their answers are here, some behind.
+        let ticket = session.submit(ask(&format!("m{number}"))).unwrap();
+        if number % 2 == 0 {
+            session.settle().unwrap();
+        }
+        drop(ticket);
+    }
+    session.settle().unwrap();
+    assert!(!session.is_full());
+    let kept: Vec<_> = (0..50)
+        .map(|number| session.submit(ask(&format!("k{number}"))).unwrap())
+        .collect();
+    session.settle().unwrap();
+    assert!(session.is_full());
+    for ticket in kept {
+        assert_eq!(session.wait(ticket).unwrap().entries.len(), 10_000);
+    }
+    assert!(!session.is_full());
 }

@@ -735,3 +735,38 @@ fn expunged_is_as_good_as_expunge() {
         "{run}"
     );
 }
+#[test]
+fn what_a_server_makes_of_the_rest_of_a_refused_line_is_not_the_next_commands() {
+    let server = answering(&[
+        ("SETQUOTA", "T NO Invalid resource name\n* BAD Invalid tag"),
+        ("STATUS", "* STATUS a (MESSAGES 5)\nT OK"),
+    ]);
+    let run = joe(&server, "sq a STORAGE 5\nstatus a").fails(1);
+    assert!(run.stdout.contains('5'), "{run}");
+    assert!(!run.stderr.contains("Invalid tag"), "{run}");
+    // One that comes out of the blue is told.
+    let server = answering(&[(
+        "STATUS",
+        "* BAD Something is wrong\n* STATUS a (MESSAGES 5)\nT OK",
+    )]);
+    joe(&server, "status a")
+        .ok()
+        .complains("Something is wrong");
+}
+
+#[test]
+fn a_text_without_end_is_shown_up_to_a_limit() {
+    let long = "x".repeat(800_000);
+    for lines in [
+        format!("T NO {long}"),
+        format!("T NO [{long}] no"),
+        format!("T NO [X {long}] no"),
+        format!("* NO {long}\nT NO no"),
+        format!("* BYE {long}"),
+    ] {
+        let server = answering(&[("CREATE", &lines)]);
+        let run = joe(&server, "cm a");
+        assert!(run.stderr.len() < 10_000, "{}", run.stderr.len());
+        run.complains("more bytes");
+    }
+}

@@ -149,6 +149,15 @@ impl Link {
         self.stream.as_ref().map_or(0, Stream::queued)
     }
 
+    /// How many bytes of commands in the queue are known not to have gone. In a compressed queue nobody can tell where a command begins.
+    pub(super) fn unsent(&self) -> usize {
+        let is_plain = |stream: &&Stream| !stream.info().compressed;
+        self.stream
+            .as_ref()
+            .filter(is_plain)
+            .map_or(0, Stream::queued)
+    }
+
     /// Waits until something can be read or more can be sent, at most for `limit`: whether that came.
     pub(super) fn wait_ready(&mut self, limit: Duration) -> Result<bool, LinkError> {
         let stream = self.stream.as_mut().ok_or(IoError::Closed)?;

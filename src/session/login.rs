@@ -18,7 +18,7 @@ use crate::auth::{
 use crate::error::{Error, referred_host, sentence};
 use crate::net::{Address, IoError, Security, Stream, Timeouts, TlsError};
 use crate::wire::encode::Encoder;
-use crate::wire::response::{self, Condition, Data, Response, Status, Untagged};
+use crate::wire::response::{self, Condition, Data, Response, Status, Untagged, words};
 
 use super::link::{Link, LinkError, LoginTime, Trace};
 use super::pipeline::Pipeline;
@@ -81,6 +81,8 @@ impl Session {
             options,
             // Never grown while a secret is in it, or a copy of that would stay behind.
             out: Vec::with_capacity(2 * WINDOW),
+            held_back: 0,
+            after_refusal: false,
             over: None,
             broken_tls: None,
             number: SESSIONS.fetch_add(1, Ordering::Relaxed),
@@ -176,7 +178,7 @@ impl Session {
                     Condition::Ok | Condition::PreAuth => {
                         super::learn(&mut self.state, &status);
                         self.state.authenticated = status.condition == Condition::PreAuth;
-                        self.state.greeting = String::from_utf8_lossy(status.text).into_owned();
+                        self.state.greeting = words(status.text).into_owned();
                         return Ok(());
                     }
                     Condition::No | Condition::Bad => {}
@@ -697,8 +699,8 @@ impl Session {
 fn code_of(status: &Status<'_>) -> (Option<String>, String) {
     match &status.code {
         Some(code) => (
-            Some(String::from_utf8_lossy(code.name).to_ascii_uppercase()),
-            String::from_utf8_lossy(code.arguments).into_owned(),
+            Some(words(&code.name.to_ascii_uppercase()).into_owned()),
+            words(code.arguments).into_owned(),
         ),
         None => (None, String::new()),
     }

@@ -111,6 +111,10 @@ pub struct Session {
     options: Options,
     /// Commands that are written and not yet sent.
     out: Vec<u8>,
+    /// How much of a command that is sent in pieces waits for the server's word to go on.
+    held_back: usize,
+    /// Whether nothing has come since a command was refused.
+    after_refusal: bool,
     /// Why the session is over.
     over: Option<String>,
     /// What TLS had to say when it ended the session.
@@ -208,7 +212,7 @@ impl Session {
     /// Whether so much of replies has come that nobody has asked for yet that more requests should wait until some of them are: a server
     /// may answer each with megabytes, and they stand in memory until [`wait`](Self::wait) takes them.
     pub fn is_full(&self) -> bool {
-        self.pipeline.held() > MOST_HELD
+        self.pipeline.is_full(MOST_HELD)
     }
 
     /// Does `work` as long as its answers come within `limit` altogether; what takes longer is given up on like something
@@ -284,11 +288,11 @@ impl Session {
             wipe(&mut self.out, start, bytes);
             self.settle().map_err(|error| unsent(verb, error))?;
             request.sent(&mut self.state);
-            self.pipeline.push(id, request, bytes, &self.state);
+            self.pipeline.push(&ticket, request, bytes, &self.state);
             self.send_in_pieces(id, &command, &pauses, &secrets);
         } else {
             request.sent(&mut self.state);
-            self.pipeline.push(id, request, bytes, &self.state);
+            self.pipeline.push(&ticket, request, bytes, &self.state);
         }
         Ok(ticket)
     }
@@ -311,7 +315,6 @@ impl Session {
     fn ask_for_id(&mut self) -> Result<(), Error> {
         self.state.id = Some(String::new());
         let ticket = self.write(login::AskWhich)?;
-        self.pipeline.forgo(ticket.id);
         self.asked_id = Some(ticket.id);
         Ok(())
     }
@@ -474,7 +477,9 @@ impl Session {
             return Ok(());
         }
         let queued = self.link.queue(&self.out);
-        self.out.clear();
+        if queued.is_ok() {
+            self.out.clear();
+        }
         let mut sent = queued.and_then(|()| self.link.push());
         let limit = self.options.timeouts.read;
         let mut moved = Instant::now();
@@ -650,16 +655,18 @@ impl Session {
                 })
                 .filter(|part| !part.is_empty())
                 .collect();
+            self.held_back = command.len() - end;
             if let Err(error) = self.link.send(&command[start..end], &within) {
                 self.lose(error);
-                return;
+                break;
             }
             start = end;
             // A tagged response instead of a continuation is the outcome.
             if end < command.len() && !self.is_continued(id) {
-                return;
+                break;
             }
         }
+        self.held_back = 0;
     }
 
     /// Waits for a `+`; `false` when request `id` has its outcome instead.
@@ -785,6 +792,7 @@ impl Session {
                 learn(&mut self.state, &status);
                 match self.pipeline.complete(tag, &status, &mut self.state) {
                     Some(id) => {
+                        self.after_refusal = status.condition != Condition::Ok;
                         self.end_after_bye();
                         Event::Completed(id)
                     }
@@ -810,6 +818,9 @@ impl Session {
                             goal: progress.goal,
                         });
                     }
+                } else if status.condition == Condition::Bad && self.after_refusal {
+                    // Cyrus takes the rest of a line that it refused for another command.
+                    self.state.stray(secrets.sample(bytes), None);
                 } else if status.condition != Condition::Ok || !self.pipeline.offer_status(&status)
                 {
                     heed(&mut self.state, &status);
@@ -817,6 +828,7 @@ impl Session {
                 Event::Other
             }
             Response::Untagged(Untagged::Data(data)) => {
+                self.after_refusal = false;
                 if let Some(Streaming { id, sink, .. }) = streaming {
                     match taken.unwrap_or_else(|| sink(&data)) {
                         Ok(Taken::Yes) => return None,
@@ -873,7 +885,8 @@ impl Session {
     /// Ends the connection, for a cause.
     fn end(&mut self, cause: String) -> Error {
         let verb = "a command";
-        self.pipeline.lose_all(&cause);
+        let unsent = self.out.len() + self.link.unsent() + self.held_back;
+        self.pipeline.lose_all(&cause, unsent);
         self.out.clear();
         self.link.close();
         self.state.selected = None;
@@ -950,7 +963,7 @@ fn heed(state: &mut State, status: &Status<'_>) {
     let alert = status.code.is_some_and(|code| code.is("ALERT"));
     if alert || matches!(status.condition, Condition::No | Condition::Bad) {
         state.notice(Notice::said(if alert {
-            format!("ALERT: {}", String::from_utf8_lossy(status.text))
+            format!("ALERT: {}", response::words(status.text))
         } else {
             format!("{}: {}", status.condition, status.said())
         }));

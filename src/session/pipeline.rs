@@ -6,11 +6,13 @@
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
 use std::marker::PhantomData;
+use std::ops::Range;
+use std::sync::{Arc, Weak};
 
 use crate::account::Outcome;
 use crate::error::{Error, Refusal, referred_host, sentence};
 use crate::wire::cursor::ParseError;
-use crate::wire::response::{Condition, Data, Status};
+use crate::wire::response::{Condition, Data, Status, words};
 
 use super::alias::{Plain, Side};
 use super::request::{Effect, Fit, Request};
@@ -25,6 +27,8 @@ use super::state::State;
 pub struct Ticket<R: Request> {
     pub(super) session: u64,
     pub(super) id: u64,
+    /// Gone with the ticket: nobody asks for the reply then.
+    holder: Arc<()>,
     request: PhantomData<fn() -> R>,
 }
 
@@ -33,6 +37,7 @@ impl<R: Request> Ticket<R> {
         Self {
             session,
             id,
+            holder: Arc::new(()),
             request: PhantomData,
         }
     }
@@ -87,8 +92,10 @@ struct InFlight {
     held: usize,
     /// Nobody waits for it any more (its user was interrupted): its answer is read and thrown away.
     abandoned: bool,
-    /// Nobody asks for its reply: what the session learns of it is all.
-    forgone: bool,
+    /// Dead where nobody asks for its reply: what the session learns of it is all then.
+    holder: Weak<()>,
+    /// Its bytes, counted from the first command on.
+    range: Range<u64>,
     /// What it asks about.
     subject: Option<Subject>,
     work: Box<dyn Work>,
@@ -124,13 +131,31 @@ impl InFlight {
     }
 }
 
+/// An outcome that nobody has asked for yet.
+struct Outstanding {
+    answer: Answer,
+    held: usize,
+    holder: Weak<()>,
+}
+
+fn is_alive(holder: &Weak<()>) -> bool {
+    holder.strong_count() > 0
+}
+
+/// Outcomes, and their bytes, below which nobody looks whether their tickets are gone.
+const FEW: (usize, usize) = (1_000, 1024 * 1024);
+
 /// The requests in flight, oldest first, and the outcomes that nobody has asked for yet.
 #[derive(Default)]
 pub(super) struct Pipeline {
     last: u64,
     queue: VecDeque<InFlight>,
     /// Each with the bytes of the responses that it was made from.
-    outcomes: HashMap<u64, (Answer, usize)>,
+    outcomes: HashMap<u64, Outstanding>,
+    /// With so many outcomes, or so many bytes of them, it is time to look for those whose tickets are gone.
+    sweep_at: (usize, usize),
+    /// Bytes of all commands.
+    written: u64,
     bytes: usize,
     held: usize,
     /// How many requests of each name are in flight.
@@ -155,7 +180,14 @@ impl Pipeline {
         format!("a{id}")
     }
 
-    pub(super) fn push<R: Request>(&mut self, id: u64, request: R, bytes: usize, state: &State) {
+    pub(super) fn push<R: Request>(
+        &mut self,
+        ticket: &Ticket<R>,
+        request: R,
+        bytes: usize,
+        state: &State,
+    ) {
+        let id = ticket.id;
         self.bytes += bytes;
         let subject = Subject::of(&request, state);
         self.count(request.verb(), subject.as_ref(), true);
@@ -170,10 +202,12 @@ impl Pipeline {
             fed: false,
             held: 0,
             abandoned: false,
-            forgone: false,
+            holder: Arc::downgrade(&ticket.holder),
+            range: self.written..self.written + bytes as u64,
             subject,
             work: Box::new(request),
         });
+        self.written += bytes as u64;
     }
 
     /// How many requests are in flight.
@@ -270,14 +304,41 @@ impl Pipeline {
     }
 
     pub(super) fn claim(&mut self, id: u64) -> Option<Answer> {
-        let (outcome, held) = self.outcomes.remove(&id)?;
-        self.held -= held;
-        Some(outcome)
+        let outcome = self.outcomes.remove(&id)?;
+        self.held -= outcome.held;
+        Some(outcome.answer)
     }
 
-    /// Bytes of the responses that replies were or will be made from which nobody has claimed yet.
-    pub(super) fn held(&self) -> usize {
-        self.held
+    /// Keeps an outcome for its ticket.
+    fn keep(&mut self, id: u64, answer: Answer, held: usize, holder: Weak<()>) {
+        let outcome = Outstanding {
+            answer,
+            held,
+            holder,
+        };
+        self.outcomes.insert(id, outcome);
+        if self.outcomes.len() > self.sweep_at.0.max(FEW.0)
+            || self.held > self.sweep_at.1.max(FEW.1)
+        {
+            let held = &mut self.held;
+            self.outcomes.retain(|_, outcome| {
+                let stays = is_alive(&outcome.holder);
+                *held -= if stays { 0 } else { outcome.held };
+                stays
+            });
+            // Not again before there are twice as many.
+            self.sweep_at = (self.outcomes.len() * 2, self.held * 2);
+        }
+    }
+
+    /// Whether responses of more than `most` bytes wait for somebody who will ask for their replies.
+    pub(super) fn is_full(&self, most: usize) -> bool {
+        let forgone = |outcome: &&Outstanding| !is_alive(&outcome.holder);
+        self.held > most && {
+            let outcomes = self.outcomes.values().filter(forgone);
+            let of_nobody: usize = outcomes.map(|outcome| outcome.held).sum();
+            self.held - of_nobody > most
+        }
     }
 
     /// The verb of a request in flight, and what becomes of it when nobody waits for its answer any more.
@@ -299,13 +360,6 @@ impl Pipeline {
         let id = id_of(tag);
         let named = self.queue.iter().find(|entry| Some(entry.id) == id);
         named.or(self.queue.front()).map(|entry| entry.verb)
-    }
-
-    /// Nobody will ask for the reply to request `id`, but the session learns from it.
-    pub(super) fn forgo(&mut self, id: u64) {
-        if let Some(entry) = self.queue.iter_mut().find(|entry| entry.id == id) {
-            entry.forgone = true;
-        }
     }
 
     /// Nobody will wait for request `id`.
@@ -443,25 +497,32 @@ impl Pipeline {
                 Err(Error::Refused(Box::new(refusal)))
             }
         };
-        if entry.forgone {
-            self.held -= entry.held;
+        if is_alive(&entry.holder) {
+            self.keep(id, outcome, entry.held, entry.holder);
         } else {
-            self.outcomes.insert(id, (outcome, entry.held));
+            self.held -= entry.held;
         }
         Some(id)
     }
 
     /// The connection is gone: everything in flight ends with it, each saying whether it may have been done.
-    pub(super) fn lose_all(&mut self, cause: &str) {
-        for entry in self.queue.drain(..) {
+    ///
+    /// `unsent` bytes at the end of all that was written never left this program.
+    pub(super) fn lose_all(&mut self, cause: &str, unsent: usize) {
+        let sent = self.written.saturating_sub(unsent as u64);
+        for entry in std::mem::take(&mut self.queue) {
             self.held -= entry.held;
-            if !entry.abandoned && !entry.forgone {
+            if !entry.abandoned && is_alive(&entry.holder) {
                 let lost = Error::Lost {
                     verb: entry.verb,
                     cause: cause.to_owned(),
-                    outcome: entry.effect.unanswered(),
+                    outcome: if entry.range.start >= sent {
+                        Outcome::NotSent
+                    } else {
+                        entry.effect.unanswered()
+                    },
                 };
-                self.outcomes.insert(entry.id, (Err(lost), 0));
+                self.keep(entry.id, Err(lost), 0, entry.holder);
             }
         }
         self.bytes = 0;
@@ -498,12 +559,12 @@ fn refusal(verb: &'static str, condition: Condition, status: &Status<'_>) -> Ref
         condition,
         code: status
             .code
-            .map(|code| String::from_utf8_lossy(code.name).to_ascii_uppercase()),
+            .map(|code| words(&code.name.to_ascii_uppercase()).into_owned()),
         arguments: status
             .code
-            .map(|code| String::from_utf8_lossy(code.arguments).into_owned())
+            .map(|code| words(code.arguments).into_owned())
             .unwrap_or_default(),
-        text: String::from_utf8_lossy(status.text).into_owned(),
+        text: words(status.text).into_owned(),
         advice: None,
     }
 }

@@ -4,6 +4,7 @@
 //! Here end the things that all responses share: tag, condition, response code, text, number and
 //! keyword. What stands behind a keyword is read in `admin`, over [`Data::body`].
 
+use std::borrow::Cow;
 use std::fmt;
 
 use super::cursor::{self, Cursor, ParseError};
@@ -90,7 +91,7 @@ pub struct Status<'a> {
 impl Status<'_> {
     /// Code and words as the server wrote them, for people: `[LIMIT] Too many connections`. Untrusted.
     pub fn said(&self) -> String {
-        let text = String::from_utf8_lossy(self.text);
+        let text = words(self.text);
         match &self.code {
             Some(code) => format!("{code} {text}").trim_end().to_owned(),
             None => text.into_owned(),
@@ -98,13 +99,29 @@ impl Status<'_> {
     }
 }
 
+/// A server's words for people, up to a length that can be read; a trace has all of them.
+pub(crate) fn words(text: &[u8]) -> Cow<'_, str> {
+    if text.len() <= MOST_WORDS {
+        return String::from_utf8_lossy(text);
+    }
+    // Not in the middle of a character, if it is UTF-8.
+    let is_inner = |at: &usize| text.get(*at).is_some_and(|byte| byte & 0xc0 == 0x80);
+    let end = (MOST_WORDS - 3..=MOST_WORDS).rev().find(|at| !is_inner(at));
+    let (shown, rest) = text.split_at(end.unwrap_or(MOST_WORDS));
+    let shown = String::from_utf8_lossy(shown);
+    Cow::Owned(format!("{shown}… ({} more bytes)", rest.len()))
+}
+
+/// How much of a server's text is shown, in bytes. Real ones have a tenth of it.
+const MOST_WORDS: usize = 2_000;
+
 impl fmt::Display for Code<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = String::from_utf8_lossy(self.name);
+        let name = words(self.name);
         if self.arguments.is_empty() {
             write!(f, "[{name}]")
         } else {
-            write!(f, "[{name} {}]", String::from_utf8_lossy(self.arguments))
+            write!(f, "[{name} {}]", words(self.arguments))
         }
     }
 }
@@ -443,6 +460,19 @@ mod tests {
         assert_eq!(data(b"* 2FA on").keyword, b"2FA");
         assert_eq!(data(b"* OKAY then").keyword, b"OKAY");
         assert_eq!(data(b"* 3 OK {5}").number, Some(3));
+    }
+
+    #[test]
+    fn words_without_end_are_cut() {
+        assert_eq!(words(&[b'x'; MOST_WORDS]).len(), MOST_WORDS);
+        let long = "é".repeat(MOST_WORDS);
+        for start in 0..3 {
+            let cut = words(&long.as_bytes()[start * 2..]);
+            assert!(cut.len() < MOST_WORDS + 30, "{}", cut.len());
+            assert!(cut.ends_with(" more bytes)") && !cut.contains('\u{fffd}'));
+        }
+        assert!(words(&long.as_bytes()[1..]).starts_with('\u{fffd}'));
+        assert!(words(&vec![0x80; 5_000]).ends_with("(3000 more bytes)"));
     }
 
     #[test]
