@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 use toml::de::{DeString, DeTable};
 
-use crate::own;
+use crate::files;
 
 /// How long to wait where nobody says.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -581,12 +581,11 @@ impl Config {
     /// # Errors
     /// [`Error::Usage`] for a file that can't be read or that says what makes no sense, with line and column.
     pub fn load() -> Result<Self, Error> {
-        let Some(folder) = dirs::config_dir() else {
+        let Some(file) = files::config() else {
             return Ok(Self::default());
         };
-        let file = folder.join("imapadm").join("config.toml");
         // It names commands to run and servers to give passwords to.
-        let Some(text) = own::read(&file)? else {
+        let Some(text) = files::read(&file)? else {
             return Ok(Self {
                 file,
                 ..Self::default()

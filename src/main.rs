@@ -2,9 +2,8 @@
 
 mod cli;
 mod config;
-mod known;
+mod files;
 mod limit;
-mod own;
 mod report;
 mod shell;
 

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::SecretError;
 use super::source::exposed;
-use crate::files;
+use crate::open;
 
 /// The largest file read, in bytes.
 const LARGEST: u64 = 1024 * 1024;
@@ -36,7 +36,7 @@ pub fn netrc(
             crate::net::words(&error)
         ))
     };
-    let file = match files::to_read(path) {
+    let file = match open::to_read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         result => result.map_err(unreadable)?,
     };

@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
-use crate::files;
 use crate::net::words;
+use crate::open;
 
 /// What kind of secret is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -244,7 +244,7 @@ fn from_file(path: &Path, origin: Origin) -> Result<SecretString, SecretError> {
         origin: origin.clone(),
         source,
     };
-    let mut file = files::to_read_or_pipe(path).map_err(unreadable)?;
+    let mut file = open::to_read_or_pipe(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     if let Some(mode) = exposed(&metadata) {
         return Err(SecretError::Exposed {

@@ -351,7 +351,7 @@ fn read(file: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
         file: file.to_owned(),
         source,
     };
-    let opened = crate::files::to_read(file).map_err(unreadable)?;
+    let opened = crate::open::to_read(file).map_err(unreadable)?;
     let size = opened.metadata().map_err(unreadable)?.len();
     // One allocation from the start: a vector that grows leaves unwiped copies behind.
     let capacity = usize::try_from(size.min(LARGEST_FILE)).unwrap_or(0) + 1;

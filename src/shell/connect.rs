@@ -18,7 +18,7 @@ use secrecy::SecretString;
 use super::ask::ask;
 use super::{Shell, trace};
 use crate::config::{Origin, Plan, Profile, Stack, local_user};
-use crate::known::KnownServers;
+use crate::files::known::KnownServers;
 use crate::report::complain;
 use crate::report::escape::escape;
 

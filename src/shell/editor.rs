@@ -3,12 +3,8 @@
 //! Lives here: all that speaks to rustyline. Not here: what completes (`complete`) and what runs (`script`).
 
 use std::cell::RefCell;
-use std::fs;
-use std::io;
-use std::path::PathBuf;
 use std::rc::Rc;
 
-use imapadm::files;
 use rustyline::completion::Completer;
 use rustyline::config::{Behavior, CompletionType};
 use rustyline::error::ReadlineError;
@@ -21,6 +17,7 @@ use rustyline::{Config, Context, Editor, Helper};
 use super::complete::{Candidate, complete};
 use super::script::{run_typed, status};
 use super::{Shell, words};
+use crate::files;
 use crate::report::{Report, complain};
 
 /// Lines that the history keeps.
@@ -96,7 +93,7 @@ fn dialogue(shell: &Rc<RefCell<Shell>>, report: &mut Report) -> rustyline::Resul
         .build();
     let mut editor: Editor<Completions, FileHistory> = Editor::with_config(config)?;
     editor.set_helper(Some(Completions(Rc::clone(shell))));
-    let history = history_file();
+    let history = files::history();
     // Without its history the shell is still a shell.
     match &history {
         Ok(path) => {
@@ -141,22 +138,5 @@ fn dialogue(shell: &Rc<RefCell<Shell>>, report: &mut Report) -> rustyline::Resul
                 break;
             }
         }
-    }
-}
-
-/// The history's file, made so that its owner alone can read it.
-fn history_file() -> io::Result<PathBuf> {
-    let state = dirs::state_dir()
-        .or_else(dirs::data_local_dir)
-        .ok_or_else(|| io::Error::other("no home folder"))?;
-    let folder = state.join("imapadm");
-    fs::create_dir_all(&folder)?;
-    let path = folder.join("history");
-    match files::to_append(&path) {
-        Ok(_) => Ok(path),
-        Err(error) => Err(io::Error::other(format!(
-            "{} can't be used: {error}; look at it, and remove it",
-            path.display()
-        ))),
     }
 }

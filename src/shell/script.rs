@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use imapadm::{Account, Error, Outcome, Session, files};
+use imapadm::{Account, Error, Outcome, Session, open};
 
 use super::command::{Collect, Command, Flow, Input, Step};
 use super::secret::may_hold_secret;
@@ -414,7 +414,7 @@ enum Read {
 /// All that stands in a file, or comes from a pipe of this process.
 fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    files::to_read_or_pipe(path)?.read_to_end(&mut bytes)?;
+    open::to_read_or_pipe(path)?.read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -466,7 +466,7 @@ impl Leftover {
                 "cannot write what is still to be done to {shown}: {error}; name another file with --failed"
             ))
         };
-        let file = files::to_append(path).map_err(cannot)?;
+        let file = open::to_append(path).map_err(cannot)?;
         let own = file.metadata().map_err(cannot)?;
         for script in scripts {
             if let Source::File(script) = script

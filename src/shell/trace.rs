@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use imapadm::Error;
-use imapadm::files;
+use imapadm::open;
 use imapadm::session::{Direction, Trace};
 
 use crate::report::escape::escape;
@@ -24,8 +24,8 @@ pub fn open(path: &Path) -> Result<Trace, Error> {
         // Mailbox names and other people's rights are nobody else's business.
         let file = match path.to_str() {
             Some("/dev/null") => OpenOptions::new().append(true).open(path),
-            _ if files::is_descriptor(path) => OpenOptions::new().append(true).open(path),
-            _ => files::to_append(path),
+            _ if open::is_descriptor(path) => OpenOptions::new().append(true).open(path),
+            _ => open::to_append(path),
         };
         Box::new(file.map_err(|error| {
             Error::Usage(format!(

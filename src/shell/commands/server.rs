@@ -13,7 +13,7 @@ use super::super::command::{Argument, Command, Count, Flag, Flow, Input, Kind, S
 use super::message::access;
 use super::{alone, submit};
 use crate::config::{Origin, Profile, read_seconds, read_separator, security_word};
-use crate::known::KnownServers;
+use crate::files::known::KnownServers;
 use crate::report::{Report, Value};
 
 const OPTIONAL_SERVER: Argument = Argument {

@@ -4,9 +4,6 @@
 //! authority behind that `authority` and its certificate in base64; older lines have no date. Not here: what either means for a
 //! connection (the library's `net`), nor the question whether to accept one, which the shell asks.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -15,7 +12,7 @@ use imapadm::Error;
 use imapadm::net::{Authority, Fingerprint, Known};
 use time::OffsetDateTime;
 
-use crate::own;
+use crate::files;
 
 /// The store of what was accepted. It is read anew at each look, as another imapadm may have written to it.
 #[derive(Debug, Clone)]
@@ -56,14 +53,13 @@ impl KnownServers {
     /// # Errors
     /// A system that does not say where the user's data lives.
     pub fn of_user() -> Result<Self, Error> {
-        let folder = dirs::data_dir().ok_or_else(|| {
+        let path = files::known_servers().ok_or_else(|| {
             Error::Usage(
-                "there is no folder for the certificates that you accept; set HOME, or XDG_DATA_HOME".to_owned(),
+                "no folder to remember accepted certificates in; set HOME or XDG_DATA_HOME"
+                    .to_owned(),
             )
         })?;
-        Ok(KnownServers {
-            path: folder.join("imapadm").join("known_servers"),
-        })
+        Ok(KnownServers { path })
     }
 
     /// The file, to be named in messages.
@@ -76,7 +72,7 @@ impl KnownServers {
     /// # Errors
     /// A file that can't be read, that others may write, or that is damaged.
     pub fn all(&self) -> Result<Vec<Entry>, Error> {
-        let text = own::read(&self.path)?.unwrap_or_default();
+        let text = files::read(&self.path)?.unwrap_or_default();
         // Every line, not up to the one that is wanted: damage is to show whoever is looked for.
         let lines = (1..).zip(text.lines());
         let entries = lines.filter_map(|(number, line)| self.entry(number, line).transpose());
@@ -139,7 +135,7 @@ impl KnownServers {
         goes: impl Fn(&Entry) -> bool,
         last: Option<&str>,
     ) -> Result<Vec<Entry>, Error> {
-        let text = own::read(&self.path)?.unwrap_or_default();
+        let text = files::read(&self.path)?.unwrap_or_default();
         let (mut kept, mut gone) = (String::new(), Vec::new());
         for (number, line) in (1..).zip(text.lines()) {
             match self.entry(number, line)? {
@@ -157,7 +153,7 @@ impl KnownServers {
             kept.push_str(line);
             kept.push('\n');
         }
-        self.replace(&kept).map_err(|error| {
+        files::replace(&self.path, &kept).map_err(|error| {
             Error::Usage(format!(
                 "cannot write {}: {error}; check the folder and the disk, and try again",
                 self.path.display()
@@ -209,43 +205,6 @@ impl KnownServers {
             accepted,
         }))
     }
-
-    fn replace(&self, text: &str) -> io::Result<()> {
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)?;
-        // A link to a file elsewhere stays a link.
-        let path = match fs::canonicalize(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.path.clone(),
-            result => result?,
-        };
-        let new = path.with_extension(format!("{}.new", std::process::id()));
-        // Left behind by a crash, and by a process that had our number.
-        match fs::remove_file(&new) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let written = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&new)
-            .and_then(|mut file| {
-                file.write_all(text.as_bytes())?;
-                file.sync_all()
-            })
-            .and_then(|()| fs::rename(&new, &path));
-        if let Err(error) = written {
-            // The error that is told is the first one.
-            let _ = fs::remove_file(&new);
-            return Err(error);
-        }
-        // Some file systems can't sync a folder; the file itself is there by now.
-        let _ = path.parent().map(|folder| File::open(folder)?.sync_all());
-        Ok(())
-    }
 }
 
 /// Whether a word is a day as it is written here.
@@ -260,6 +219,7 @@ fn is_day(word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
     use tempfile::TempDir;
 

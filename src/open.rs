@@ -1,7 +1,7 @@
-//! Opening the files that a user names or owns, so that nothing else which stands in their place can do harm: a named pipe never
-//! makes anybody wait, and a link never leads a write to another file.
+//! Opening the files that a user names or owns. A named pipe never makes anybody wait, and a link never leads a write to another
+//! file.
 //!
-//! Not here: who else may read or write a file, which depends on what stands in it.
+//! Not here: who else may read or write a file. That depends on what the file holds.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io;
@@ -12,10 +12,10 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-/// Opens a file to be read, also through a link. A named pipe, a device, a socket and a folder are errors, and nobody waits for them.
+/// Opens a file for reading. Links are followed. A named pipe, a device, a socket and a folder are errors; none of them is waited for.
 ///
 /// # Errors
-/// The system's, or what stands there in place of a file.
+/// The system's error, or what the path names instead of a file.
 pub fn to_read(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new()
         .read(true)
@@ -24,8 +24,8 @@ pub fn to_read(path: &Path) -> io::Result<File> {
     of_a_file(file)
 }
 
-/// The same, but one of this process's own descriptors (`/dev/stdin`, or `/dev/fd/63` as a shell's `<(command)` has it) may be
-/// anything but a folder. Reading from it may wait, as it may from a pipe: whoever reads sees to it that this can be interrupted.
+/// The same, but one of this process's own descriptors (`/dev/stdin`, or `/dev/fd/63` from a shell's `<(command)`) may be anything
+/// but a folder. Reading from it may block, as with any pipe; the caller must make sure that the read can be interrupted.
 ///
 /// # Errors
 /// As [`to_read`].
@@ -40,11 +40,11 @@ pub fn to_read_or_pipe(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Opens a file to be appended to, made if there is none, and sees to it that its owner alone can read it. It must be the user's
-/// own: a link is not followed, and another user's file is not written to.
+/// Opens a file for appending, creates it if needed, and makes it readable by its owner only. The file must be the user's own: a
+/// link is not followed, and another user's file is refused.
 ///
 /// # Errors
-/// The system's, or why it is not written to.
+/// The system's error, or why the file is refused.
 pub fn to_append(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new()
         .append(true)
