@@ -905,8 +905,9 @@ fn a_refusal_in_text_output_leaves_stdout_to_the_results() {
             .text(&format!("create {good}\ndelete {bad}\ncreate {bad}\n"))
             .fails(1);
         assert_eq!(run.stdout, format!("{good}\tcreated\n"));
-        // One line, with where it stands and what was typed.
-        assert_eq!(run.stderr.lines().count(), 1, "{run}");
+        // One line, with where it stands and what was typed, and one that says how to go on.
+        assert_eq!(run.stderr.lines().count(), 2, "{run}");
+        assert!(run.stderr.ends_with("go on with --from-line 3\n"), "{run}");
         let start = format!("imapadm: line 2: delete {bad}: the server refused DELETE: NO");
         assert!(run.stderr.starts_with(&start), "{run}");
         assert!(!exists(&mut place.raw(), &bad), "the script went on");

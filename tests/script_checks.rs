@@ -11,7 +11,7 @@ fn willing() -> Faulty {
         conn.let_in("ACL QUOTA METADATA");
         conn.answer(|tag, command| {
             let row = if command.starts_with("LIST") {
-                "* LIST () \".\" user.a\r\n* LIST () \".\" user.b\r\n"
+                "* LIST () \".\" user.a\r\n* LIST () \".\" user.$Xa\r\n"
             } else {
                 ""
             };

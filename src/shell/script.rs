@@ -1047,7 +1047,7 @@ impl<'a> Runner<'a> {
             }
             Some((_, error)) => format!("cannot write the results: {error}: "),
             None if self.stop == Some(status::INTERRUPTED) => "interrupted: ".to_owned(),
-            None if self.stop.is_some() => "stopped: ".to_owned(),
+            None if self.stop.is_some() && self.shell.quit.is_none() => "stopped: ".to_owned(),
             None => String::new(),
         };
         sum.push_str(&format!("{done} done"));
