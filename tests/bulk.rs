@@ -2334,11 +2334,14 @@ fn counts_that_cannot_be_read_are_reported_and_the_others_shown() {
 fn a_listing_without_end_ends_in_an_error() {
     let server = Faulty::script(|conn| {
         conn.let_in(CAPABILITIES);
-        let name = "n".repeat(4 << 20);
+        let name = format!("m/{}", "n".repeat(4 << 20));
         loop {
             let (tag, command) = conn.expect_command();
-            if !command.starts_with("LIST") || command.ends_with("\"\"") {
-                conn.send(willing(&tag, &command, &[]));
+            if !command.starts_with("LIST") || !command.contains('*') {
+                conn.send(match command.ends_with("\"\"") {
+                    true => willing(&tag, &command, &[]),
+                    false => format!("* LIST () \"/\" m\r\n{tag} OK done\r\n"),
+                });
                 continue;
             }
             // Until the client has gone.
@@ -2351,6 +2354,8 @@ fn a_listing_without_end_ends_in_an_error() {
         "listacl '*'",
         "setacl '*' bob lrs",
         "deletemailbox --yes -r m",
+        // What was not asked for is not listened to without end either.
+        "listacl 'x*'",
     ] {
         let run = Imapadm::on_port(server.port)
             .through(&["/bin/sh", "-c", "ulimit -v 1048576; exec \"$@\"", "sh"])
@@ -2364,6 +2369,11 @@ fn a_listing_without_end_ends_in_an_error() {
     }
     assert_eq!(received(&server, "SETACL").len(), 0);
     assert_eq!(received(&server, "DELETE").len(), 0);
+
+    // The library's own list.
+    let error = session(&server).list("*", "").expect_err("too long");
+    assert_eq!(error.kind(), "too-long");
+    assert!(error.is_grave());
 }
 
 #[test]

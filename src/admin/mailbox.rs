@@ -16,7 +16,7 @@ use crate::wire::pattern::Pattern;
 use crate::wire::response::{Data, Status as StatusResponse};
 
 use super::made::announced;
-use super::mailboxes::Mailboxes;
+use super::mailboxes::{EACH, MOST_BYTES, Mailboxes};
 use super::{Answer, MISSING, has, is_denied, is_missing, name_before_list};
 
 /// CREATE (RFC 3501 section 6.3.3), with a partition on Cyrus.
@@ -850,7 +850,8 @@ impl Session {
     /// The mailboxes that match `pattern` (`*` matches anything, `%` all but the separator), below `base` if it is not empty.
     ///
     /// # Errors
-    /// The server's refusal, or a response that can't be read: a listing is whole or it is an error.
+    /// The server's refusal, or a response that can't be read: a listing is whole or it is an error. [`Error::TooLong`] for more than 256 MiB,
+    /// some two million mailboxes; [`list_compact`](Self::list_compact) keeps more, and [`list_each`](Self::list_each) has no limit.
     pub fn list(&mut self, pattern: &str, base: &str) -> Result<Vec<Mailbox>, Error> {
         self.collect(Listing::All, pattern, base)
     }
@@ -865,13 +866,17 @@ impl Session {
 
     fn collect(&mut self, of: Listing, pattern: &str, base: &str) -> Result<Vec<Mailbox>, Error> {
         let mut found = Vec::new();
-        self.list_each(
+        let mut taken = 0;
+        self.list_until(
             of,
             &MailboxName::pattern(base)?,
             &MailboxName::pattern(pattern)?,
-            |mailbox| {
-                found.push(mailbox.to_mailbox());
-                ControlFlow::Continue(())
+            |listed| {
+                let attributes = listed.attributes().count() * size_of::<String>();
+                let bytes = listed.mailbox.len() + listed.attribute_words().len() + attributes;
+                taken += size_of::<Mailbox>() + bytes;
+                found.push(listed.to_mailbox());
+                taken <= MOST_BYTES
             },
         )?;
         Ok(found)
@@ -943,13 +948,20 @@ impl Session {
         };
         let mut head = Head::default();
         let asked = Pattern::new(base.wire(), pattern.wire());
+        let mut unasked = 0;
         self.stream(request, &mut |data| {
             if !data.is(of.verb()) {
                 return Ok(Taken::No);
             }
             let listed = Listed::read_like(data.body, &mut head)?;
             if !asked.fits(&listed.mailbox, listed.separator) {
-                return Ok(Taken::No);
+                // It may tell of others, but not without end.
+                unasked += listed.mailbox.len() + EACH;
+                return Ok(if unasked > MOST_BYTES {
+                    Taken::TooLong
+                } else {
+                    Taken::No
+                });
             }
             Ok(if fits(&listed) {
                 Taken::Yes

@@ -22,9 +22,9 @@ pub struct Mailboxes {
 }
 
 /// The memory that a listing may take, in bytes; ten million mailboxes fit. A server that lists without end must not fill the system's.
-const MOST_BYTES: usize = 256 * 1024 * 1024;
+pub(super) const MOST_BYTES: usize = 256 * 1024 * 1024;
 /// What a mailbox takes besides its name, in bytes; and a kind besides its attributes.
-const EACH: usize = size_of::<u32>() + size_of::<u16>();
+pub(super) const EACH: usize = size_of::<u32>() + size_of::<u16>();
 const EACH_KIND: usize = size_of::<(Option<u8>, Box<[u8]>)>();
 
 impl Mailboxes {

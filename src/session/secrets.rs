@@ -17,6 +17,9 @@ pub(super) const MASK: &[u8] = b"<secret>";
 /// A shorter secret occurs in many words; it is masked only where it stands alone.
 const SHORTEST: usize = 4;
 
+/// Bytes of a response whose secrets could reach into its beginning, besides the secret itself.
+const ENOUGH: usize = 16 * 1024;
+
 /// The forms of all secrets that this session has sent. They are wiped when dropped.
 #[derive(Default)]
 pub(super) struct Secrets {
@@ -103,9 +106,12 @@ impl Secrets {
         Cow::Owned(masked)
     }
 
-    /// The beginning of a response, for messages.
+    /// The beginning of a response, for messages. Of a long one, what is far behind the beginning is not searched.
     pub(super) fn sample(&self, response: &[u8]) -> String {
-        sample(&self.mask(response))
+        let forms = self.plain.iter().chain(&self.coded);
+        let longest = forms.map(|form| form.len()).max().unwrap_or_default();
+        let end = response.len().min(ENOUGH + longest);
+        sample(&self.mask(&response[..end]))
     }
 }
 
