@@ -261,7 +261,8 @@ impl Session {
     /// Queues a request, or sends it where it can't be queued; reads no response that could be its own.
     fn write<R: Request>(&mut self, request: R) -> Result<Ticket<R>, Error> {
         let verb = request.verb();
-        self.make_ready(&request)
+        let subject = self
+            .make_ready(&request)
             .map_err(|error| unsent(verb, error))?;
         self.ask_which_server(&request)?;
         let id = self.pipeline.next_id();
@@ -288,11 +289,11 @@ impl Session {
             wipe(&mut self.out, start, bytes);
             self.settle().map_err(|error| unsent(verb, error))?;
             request.sent(&mut self.state);
-            self.pipeline.push(&ticket, request, bytes, &self.state);
+            self.pipeline.push(&ticket, request, bytes, subject);
             self.send_in_pieces(id, &command, &pauses, &secrets);
         } else {
             request.sent(&mut self.state);
-            self.pipeline.push(&ticket, request, bytes, &self.state);
+            self.pipeline.push(&ticket, request, bytes, subject);
         }
         Ok(ticket)
     }
@@ -343,8 +344,8 @@ impl Session {
         self.software() == Some(Software::Cyrus)
     }
 
-    /// What has to be so before a request may be written.
-    fn make_ready<R: Request>(&mut self, request: &R) -> Result<(), Error> {
+    /// What has to be so before a request may be written. Returns what it asks about.
+    fn make_ready<R: Request>(&mut self, request: &R) -> Result<Option<Subject>, Error> {
         let verb = request.verb();
         self.check_open(verb)?;
         if self.options.interrupt.raised() {
@@ -368,7 +369,7 @@ impl Session {
             self.flush_to_wait()?;
             self.pump(None)?;
         }
-        Ok(())
+        Ok(subject)
     }
 
     /// Sends what has gathered and reads replies until there is room for more; what goes wrong is with the tickets.

@@ -185,11 +185,10 @@ impl Pipeline {
         ticket: &Ticket<R>,
         request: R,
         bytes: usize,
-        state: &State,
+        subject: Option<Subject>,
     ) {
         let id = ticket.id;
         self.bytes += bytes;
-        let subject = Subject::of(&request, state);
         self.count(request.verb(), subject.as_ref(), true);
         self.queue.push_back(InFlight {
             id,

@@ -429,3 +429,78 @@ fn commands(mode: Literals, first: &[u8], second: &[u8], pattern: &[u8]) {
     same_mailbox(&mailbox, first);
     assert_eq!(item_names.len(), 2);
 }
+
+/// Tokens of data that the grammar parts by one space, or by none where a parenthesis stands.
+fn tokens() -> impl Strategy<Value = Vec<String>> {
+    let leaf = prop_oneof![
+        "[a-zA-Z0-9.]{1,8}",
+        "\\\\[A-Za-z]{1,8}",
+        "[0-9]{1,5}",
+        Just("NIL".to_owned()),
+        "\"[ -!#-\\[\\]-~]{0,8}\"",
+        "[ -~]{0,8}".prop_map(|text| format!("{{{}}}\r\n{text}", text.len())),
+    ];
+    let list = prop::collection::vec(leaf.clone(), 0..5).prop_map(|items| {
+        let mut tokens = vec!["(".to_owned()];
+        tokens.extend(items);
+        tokens.push(")".to_owned());
+        tokens
+    });
+    let item = prop_oneof![leaf.prop_map(|token| vec![token]), list];
+    prop::collection::vec(item, 1..6).prop_map(|items| items.concat())
+}
+
+/// The tokens on one line, with so many more spaces than the grammar has at each place where they may stand.
+fn line(tokens: &[String], more: &[usize]) -> String {
+    let mut line = "* X".to_owned();
+    let mut more = more.iter().cycle();
+    let mut before = "X";
+    for token in tokens {
+        let needed = usize::from(before != "(" && token != ")");
+        let spaces = needed + more.next().unwrap_or(&0);
+        line.push_str(&" ".repeat(spaces));
+        line.push_str(token);
+        before = token;
+    }
+    line.push_str(&" ".repeat(*more.next().unwrap_or(&0)));
+    line
+}
+
+/// What a cursor reads of a line: its parentheses and values.
+fn read(frame: &str) -> Vec<String> {
+    let Ok(Response::Untagged(Untagged::Data(data))) = parse(frame.as_bytes()) else {
+        panic!("{frame:?}");
+    };
+    let mut body = data.body;
+    let mut found = Vec::new();
+    let mut open = 0;
+    while open > 0 || !body.is_end() {
+        if body.open().is_some() {
+            open += 1;
+            found.push("(".to_owned());
+        } else if open > 0 && body.close().is_some() {
+            open -= 1;
+            found.push(")".to_owned());
+        } else {
+            let value = body
+                .expect_value()
+                .unwrap_or_else(|e| panic!("{frame:?}: {e}"));
+            found.push(String::from_utf8_lossy(value).into_owned());
+        }
+        body.skip_spaces();
+    }
+    found
+}
+
+proptest! {
+    #[test]
+    fn more_spaces_mean_nothing(
+        tokens in tokens(),
+        more in prop::collection::vec(0usize..4, 1..12),
+    ) {
+        let plain = line(&tokens, &[0]);
+        compare(&plain);
+        prop_assert_eq!(read(&plain), tokens.clone());
+        prop_assert_eq!(read(&line(&tokens, &more)), tokens);
+    }
+}
