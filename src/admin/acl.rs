@@ -7,7 +7,8 @@ use std::ops::ControlFlow;
 use crate::account::Account;
 use crate::error::{Error, Refusal};
 use crate::session::{
-    Capabilities, Effect, Extension, Fit, IntoMailbox, MailboxName, Pace, Request, Session, State,
+    Capabilities, Effect, Extension, Fit, IntoMailbox, MailboxName, Pace, Request, Session,
+    Software, State,
 };
 use crate::wire::cursor::{Cursor, ParseError};
 use crate::wire::encode::Encoder;
@@ -642,11 +643,12 @@ impl Session {
     }
 
     /// The entries of a list that can be taken off it, the logged-in user's own last.
-    fn removable(&self, acl: Acl) -> Vec<AclEntry> {
+    fn removable(&mut self, acl: Acl) -> Vec<AclEntry> {
         let mut entries = acl.entries;
+        let is_global = |entry: &AclEntry| entry.identifier.starts_with('#');
         // Dovecot shows the entries of its global ACL file with a `#`; they are no part of the mailbox's own list.
-        if self.state().is_dovecot() {
-            entries.retain(|entry| !entry.identifier.starts_with('#'));
+        if entries.iter().any(is_global) && self.software() == Some(Software::Dovecot) {
+            entries.retain(|entry| !is_global(entry));
         }
         let own = self.state().user();
         entries.sort_by_key(|entry| Some(entry.identifier.as_str()) == own);

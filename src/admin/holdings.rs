@@ -106,7 +106,7 @@ impl Session {
                 }
             },
         )?;
-        let is_told = self.state().is_cyrus() && self.known_capabilities()?.has("METADATA");
+        let is_told = self.is_cyrus() && self.known_capabilities()?.has("METADATA");
         if is_told && !unsized_ones.is_empty() {
             let mut wanted = unsized_ones.into_iter().peekable();
             let these = (0_usize..)

@@ -402,7 +402,7 @@ impl Session {
                 MailboxName::from_wire(&meant)
             ));
         }
-        if !self.state().is_cyrus() || !is_denied(refusal) {
+        if !is_denied(refusal) || !self.is_cyrus() {
             return None;
         }
         // A Cyrus administrator, who has no mailboxes of his own, is refused only what lies below a user who is not there.

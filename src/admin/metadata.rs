@@ -334,6 +334,9 @@ impl Request for GetMetadata {
     fn effect(&self) -> Effect {
         Effect::Read
     }
+    fn depends_on_server(&self) -> bool {
+        true
+    }
     fn extension(&self) -> Option<Extension> {
         Some(extension_for(&self.mailbox))
     }
@@ -460,6 +463,9 @@ impl Request for SetMetadata {
     }
     fn effect(&self) -> Effect {
         Effect::Change
+    }
+    fn depends_on_server(&self) -> bool {
+        true
     }
     fn extension(&self) -> Option<Extension> {
         Some(extension_for(&self.mailbox))

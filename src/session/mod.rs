@@ -298,11 +298,10 @@ impl Session {
         Ok(ticket)
     }
 
-    /// Asks which server it is, where only its ID can tell: the question goes along with the first request after the login, and so costs no
-    /// time of its own.
+    /// Asks which server it is, where that matters to a request and only its ID can tell: the question goes along with the request, and so
+    /// costs no time of its own.
     fn ask_which_server<R: Request>(&mut self, request: &R) -> Result<(), Error> {
-        let in_session = self.state.authenticated && request.effect() != Effect::Session;
-        if !in_session || request.alone() || request.verb() == "ID" || !self.state.wants_id() {
+        if !request.depends_on_server() || request.alone() || !self.state.wants_id() {
             return Ok(());
         }
         self.ask_for_id()?;

@@ -93,6 +93,11 @@ pub trait Request: Send + 'static {
         None
     }
 
+    /// Whether what its responses mean differs between servers, so that the session should know which one it is.
+    fn depends_on_server(&self) -> bool {
+        false
+    }
+
     /// Writes the command, from its name on.
     fn write(&self, command: &mut Encoder<'_>);
 
