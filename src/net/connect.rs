@@ -16,8 +16,9 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with, sockopt};
 
 use super::Address;
-use super::stream::{Socket, words};
-use super::wait::{Ended, Interrupt, Wait, in_background, seconds};
+use super::socket::Socket;
+use super::text::{seconds, words};
+use super::wait::{Ended, Interrupt, Timeouts, Wait, in_background};
 
 /// How long an address is waited for before the next one is tried beside it (RFC 8305 section 5).
 const STAGGER: Duration = Duration::from_millis(250);
@@ -124,12 +125,13 @@ fn socket_advice(error: &io::Error) -> &'static str {
     }
 }
 
-/// Connects within `limit` for everything together.
+/// Connects within `timeouts.connect` for everything together.
 pub(super) fn connect(
     address: &Address,
-    limit: Duration,
+    timeouts: &Timeouts,
     interrupt: &Interrupt,
 ) -> Result<Socket, ConnectError> {
+    let limit = timeouts.connect;
     let wait = Wait::new(interrupt, limit);
     let (host, port) = match address {
         Address::Unix(path) => return unix(path, &wait, limit),
@@ -138,7 +140,7 @@ pub(super) fn connect(
     let found = by_turns(resolve(host, port, &wait, limit)?);
     let to = address.to_string();
     let tried = match race(&found, &wait)? {
-        Ok(stream) => return Socket::tcp(stream).map_err(ConnectError::System),
+        Ok(stream) => return Socket::tcp(stream, timeouts.read).map_err(ConnectError::System),
         Err(failed) => failed,
     };
     let answered = tried.iter().any(|(_, why)| matches!(why, Failed::Told(_)));
@@ -326,9 +328,7 @@ fn unix(path: &Path, wait: &Wait<'_>, limit: Duration) -> Result<Socket, Connect
     let result =
         in_background(wait, move || UnixStream::connect(owned)).map_err(ConnectError::System)?;
     match result {
-        Ok(Ok(stream)) => {
-            Socket::unix(stream, path.display().to_string()).map_err(ConnectError::System)
-        }
+        Ok(Ok(stream)) => Ok(Socket::unix(stream, path.display().to_string())),
         Ok(Err(error)) => Err(failed(error)),
         Err(Ended::Interrupted) => Err(ConnectError::Interrupted),
         Err(Ended::TimedOut) => Err(failed(io::Error::new(
@@ -396,6 +396,13 @@ mod tests {
     use std::sync::atomic::AtomicBool;
     use std::time::Instant;
 
+    fn within(connect: Duration) -> Timeouts {
+        Timeouts {
+            connect,
+            ..Timeouts::default()
+        }
+    }
+
     fn tcp(host: &str, port: u16) -> Address {
         Address::Tcp {
             host: host.to_owned(),
@@ -404,7 +411,7 @@ mod tests {
     }
 
     fn error(address: &Address, limit: Duration) -> ConnectError {
-        match connect(address, limit, &Interrupt::new()) {
+        match connect(address, &within(limit), &Interrupt::new()) {
             Ok(_) => panic!("connected to {address}"),
             Err(error) => error,
         }
@@ -567,7 +574,7 @@ mod tests {
     fn a_raised_flag_ends_it_at_once() {
         let raised = Interrupt::from(Arc::new(AtomicBool::new(true)));
         let address = tcp("127.0.0.1", free_port());
-        let result = connect(&address, Duration::MAX, &raised);
+        let result = connect(&address, &within(Duration::MAX), &raised);
         assert!(matches!(result, Err(ConnectError::Interrupted)));
     }
 

@@ -1,17 +1,24 @@
 //! Reaching a server: addresses, TCP and Unix sockets, TLS on either, and a time limit on every wait.
 //!
-//! What a user may write for a server is read in `address`; `connect` makes the connection and `stream` is the
-//! connection; `tls` reads certificates and keys, `verify` judges the server's, `certificate` says what stands in it,
-//! `tls_error` what went wrong; `deflate` compresses; `wait` has the limits and the flag that Ctrl-C raises. Nothing here knows IMAP: when to
-//! say STARTTLS, and that nothing may have been read beyond it, is the session's business.
+//! A connection is a `stream` on a `tls_layer` on a `socket` on a `transport`, and `deflate` compresses in between. `address` reads
+//! what a user writes for a server; `connect` makes the connection; `wait` has the time limits and the flag that Ctrl-C raises.
+//! `tls` says what to trust and who to be, `pem` reads the files for that, `verify` checks the server's certificate and `certificate`
+//! shows it. Errors are in `io_error`, `tls_error` and beside what they are of; `text` words them. Nothing here knows IMAP: when to send
+//! STARTTLS is the session's business.
 
 mod address;
 mod certificate;
 mod connect;
 mod deflate;
+mod io_error;
+mod pem;
+mod socket;
 mod stream;
+mod text;
 mod tls;
 mod tls_error;
+mod tls_layer;
+mod transport;
 mod verify;
 mod wait;
 
@@ -21,8 +28,12 @@ mod tls_tests;
 pub use address::{Address, Security, Target, TargetError};
 pub use certificate::{Authority, Certificate, Fingerprint, FingerprintError, Known};
 pub use connect::{Attempt, ConnectError};
-pub(crate) use stream::words;
-pub use stream::{Channel, IoError, Stream, TlsInfo};
-pub use tls::{FileError, TlsOptions};
+pub use io_error::IoError;
+pub use pem::FileError;
+pub use stream::{Channel, Stream};
+pub(crate) use text::words;
+pub use tls::TlsOptions;
 pub use tls_error::TlsError;
+pub use tls_layer::TlsInfo;
+pub use transport::{Ready, Transport};
 pub use wait::{Interrupt, Timeouts};

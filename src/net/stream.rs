@@ -1,26 +1,21 @@
-//! The connection itself: bytes in and out, over TCP or a Unix socket, in clear or in TLS, compressed or not, each wait limited.
+//! The connection itself: bytes in and out, in clear or in TLS, compressed or not, each wait limited.
 //!
-//! Not here: making the connection (`connect`), what is trusted (`tls`, `verify`), and how bytes are compressed (`deflate`).
+//! Not here: making the connection (`connect`), the layers below (`socket`, `tls_layer`), and how bytes are compressed (`deflate`).
 
 use std::fmt;
-use std::io::{self, IoSlice, Read, Write};
-use std::net::{Shutdown, TcpStream};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::net::UnixStream;
-use std::sync::Arc;
+use std::io;
+use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg};
-use rustls::ClientConnection;
-use rustls::pki_types::ServerName;
 use zeroize::Zeroizing;
 
-use super::address::is_loopback;
 use super::connect::{self, ConnectError};
-use super::deflate::{Damaged, Deflate};
-use super::tls::Identity;
-use super::wait::{Ended, Interrupt, SLICE, Timeouts, Wait, seconds};
+use super::deflate::Deflate;
+use super::io_error::{IoError, Stop};
+use super::socket::Socket;
+use super::tls_layer::{Tls, TlsInfo};
+use super::transport::Transport;
+use super::wait::{Ended, Interrupt, Timeouts, Wait};
 use super::{Address, TlsError, TlsOptions};
 
 /// How long saying goodbye may take.
@@ -29,7 +24,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 /// Reads that inflate to nothing before a read that does not wait gives up.
 const MOST_EMPTY: usize = 64;
 
-/// A connection to a server: TCP or a Unix socket, with or without TLS.
+/// A connection to a server: TCP, a Unix socket or any other [`Transport`], with or without TLS.
 ///
 /// Every wait ends when the limit passes or the [`Interrupt`] flag is raised, at most 0.2 seconds late.
 /// Dropping it closes the socket without a word; [`Stream::shutdown`] closes it properly.
@@ -50,113 +45,17 @@ struct Queue {
     taken: usize,
 }
 
-/// TLS on a connection.
-struct Tls {
-    connection: Box<ClientConnection>,
-    host: String,
-    /// What became of the client's certificate, which tells what some alerts mean.
-    identity: Arc<Identity>,
-    /// An error that came behind data which had to be handed out first.
-    pending: Option<TlsError>,
-}
-
 /// What is known of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Channel {
-    /// The peer as `ip:port`, or the socket's path.
+    /// The peer as `ip:port`, the socket's path, or the name given to [`Stream::over`].
     pub peer: String,
     /// What TLS agreed on; `None` in clear.
     pub tls: Option<TlsInfo>,
-    /// Whether nobody on the network can listen: TLS, a Unix socket, or a loopback peer.
+    /// Whether nobody on the network can listen: TLS, a Unix socket, a loopback peer, or a [private](Transport::is_private) transport.
     pub private: bool,
     /// Whether both directions are compressed (COMPRESS=DEFLATE, RFC 4978).
     pub compressed: bool,
-}
-
-/// What TLS agreed on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsInfo {
-    /// `TLSv1.3` or `TLSv1.2`.
-    pub version: String,
-    /// The cipher suite, such as `TLS13_AES_256_GCM_SHA384`.
-    pub cipher: String,
-    /// The cipher's strength in bits: what SASL calls the security strength factor (RFC 4422 section 3.7).
-    pub bits: u32,
-}
-
-/// Why bytes stopped flowing.
-///
-/// After [`TimedOut`](IoError::TimedOut) and [`Interrupted`](IoError::Interrupted) from a read the connection is
-/// as it was and reading may go on. After any error from a write it is not known how much was sent, so the
-/// connection is good for reading last words and for dropping.
-#[derive(Debug, thiserror::Error)]
-pub enum IoError {
-    /// Nothing moved within the limit.
-    #[error(
-        "the server was silent for {}; try again, or allow more time",
-        seconds(after)
-    )]
-    TimedOut {
-        /// The limit.
-        after: Duration,
-    },
-    /// The interrupt flag is raised.
-    #[error("interrupted; repeat the command if it is still wanted")]
-    Interrupted,
-    /// The server closed the connection, in TLS with or without saying so.
-    #[error(
-        "the server closed the connection; connect again, and look into its log if it stays so"
-    )]
-    Closed,
-    /// The connection broke. A TLS error is inside if that was it, see [`IoError::tls`].
-    #[error("the connection broke: {}; {}", words(.0), broken_advice(.0))]
-    Broken(#[source] io::Error),
-}
-
-impl IoError {
-    /// The TLS error that broke the connection, if that was it.
-    ///
-    /// In TLS 1.3 a server's refusal of the client certificate comes after the handshake, with the first read.
-    pub fn tls(&self) -> Option<&TlsError> {
-        match self {
-            IoError::Broken(error) => error.get_ref()?.downcast_ref(),
-            _ => None,
-        }
-    }
-
-    /// The same, taken out; the error itself if it was something else.
-    ///
-    /// # Errors
-    /// The error, unchanged.
-    pub fn into_tls(self) -> Result<TlsError, IoError> {
-        match self {
-            IoError::Broken(error) => match error.downcast::<TlsError>() {
-                Ok(error) => Ok(error),
-                Err(error) => Err(IoError::Broken(error)),
-            },
-            other => Err(other),
-        }
-    }
-}
-
-/// TLS errors end in advice of their own.
-fn broken_advice(error: &io::Error) -> &'static str {
-    if error.get_ref().is_some_and(|inner| inner.is::<TlsError>()) {
-        "then connect again"
-    } else {
-        "connect again"
-    }
-}
-
-/// An error of the system in its own words, without the number that Rust adds.
-pub(crate) fn words(error: &io::Error) -> String {
-    let mut text = error.to_string();
-    if error.raw_os_error().is_some()
-        && let Some(end) = text.rfind(" (os error")
-    {
-        text.truncate(end);
-    }
-    text
 }
 
 impl Stream {
@@ -173,16 +72,28 @@ impl Stream {
         timeouts: &Timeouts,
         interrupt: &Interrupt,
     ) -> Result<Stream, ConnectError> {
-        let socket = connect::connect(address, timeouts.connect, interrupt)?;
-        socket.keep_alive(timeouts.read);
-        Ok(Stream {
+        let socket = connect::connect(address, timeouts, interrupt)?;
+        Ok(Stream::on(socket, timeouts.read, interrupt.clone()))
+    }
+
+    /// A connection over something that is connected already, with the default limit and a flag of its own; see
+    /// [`set_read_limit`](Self::set_read_limit) and [`set_interrupt`](Self::set_interrupt).
+    ///
+    /// `peer` names the other end in messages. It plays no part in TLS: [`start_tls`](Self::start_tls) is told the host's name.
+    pub fn over(transport: Box<dyn Transport>, peer: impl Into<String>) -> Stream {
+        let socket = Socket::new(transport, peer.into());
+        Stream::on(socket, Timeouts::default().read, Interrupt::new())
+    }
+
+    fn on(socket: Socket, limit: Duration, interrupt: Interrupt) -> Stream {
+        Stream {
             socket,
             tls: None,
             deflate: None,
             queue: Queue::default(),
-            interrupt: interrupt.clone(),
-            limit: timeouts.read,
-        })
+            interrupt,
+            limit,
+        }
     }
 
     /// Turns TLS on, right after connecting or after STARTTLS, within `timeouts.connect`.
@@ -203,38 +114,7 @@ impl Stream {
         if self.tls.is_some() {
             return Err(TlsError::AlreadyOn);
         }
-        let host = options.server_name.as_deref().unwrap_or(host);
-        let (config, identity) = options.config()?;
-        let name = server_name(host)?;
-        let connection = ClientConnection::new(config, name).map_err(|error| TlsError::Other {
-            host: host.to_owned(),
-            reason: error.to_string(),
-        })?;
-        let mut tls = Tls {
-            connection: Box::new(connection),
-            host: host.to_owned(),
-            identity,
-            pending: None,
-        };
-        tls.handshake(
-            &mut self.socket,
-            &mut Wait::new(interrupt, timeouts.connect),
-        )
-        .map_err(|stop| match stop {
-            Handshake::Failed(error) => error,
-            Handshake::Stopped(Stop::Ended(Ended::Interrupted)) => TlsError::Interrupted,
-            Handshake::Stopped(Stop::Ended(Ended::TimedOut)) => TlsError::TimedOut {
-                host: host.to_owned(),
-                after: timeouts.connect,
-            },
-            Handshake::Stopped(Stop::Failed(source)) if is_closing(&source) => TlsError::Closed {
-                host: host.to_owned(),
-            },
-            Handshake::Stopped(Stop::Failed(source)) => TlsError::Broken {
-                host: host.to_owned(),
-                source,
-            },
-        })?;
+        let tls = Tls::begin(&mut self.socket, host, options, timeouts.connect, interrupt)?;
         self.tls = Some(tls);
         self.interrupt = interrupt.clone();
         self.limit = timeouts.read;
@@ -387,14 +267,16 @@ impl Stream {
             }
             let count = match &mut self.tls {
                 None => self.socket.when_ready(wait, |socket| socket.write(rest))?,
-                // As much as its buffer holds.
-                Some(tls) => tls.connection.writer().write(rest).map_err(Stop::Failed)?,
+                Some(tls) => tls.take(rest)?,
             };
             if count == 0 {
                 return Err(Stop::Failed(io::ErrorKind::WriteZero.into()));
             }
             queue.taken += count.min(rest.len());
             wait.restart();
+        }
+        if self.tls.is_none() && !queue.bytes.is_empty() {
+            self.socket.flush_within(wait)?;
         }
         queue.bytes.clear();
         queue.taken = 0;
@@ -409,20 +291,11 @@ impl Stream {
         let undisturbed = Interrupt::new();
         let wait = Wait::new(&undisturbed, limit);
         loop {
-            let slice = Timespec {
-                tv_sec: 0,
-                // A slice is less than a second.
-                tv_nsec: wait.slice().subsec_nanos().into(),
-            };
-            let mut waited = [PollFd::new(&self.socket, PollFlags::IN | PollFlags::OUT)];
-            match poll(&mut waited, Some(&slice)) {
-                Ok(0) | Err(rustix::io::Errno::INTR) => {
-                    if wait.check().is_err() {
-                        return Ok(false);
-                    }
-                }
-                Ok(_) => return Ok(true),
-                Err(error) => return Err(IoError::Broken(error.into())),
+            if self.socket.ready(&wait).map_err(IoError::Broken)? {
+                return Ok(true);
+            }
+            if wait.check().is_err() {
+                return Ok(false);
             }
         }
     }
@@ -439,28 +312,10 @@ impl Stream {
 
     /// What is known of the connection.
     pub fn info(&self) -> Channel {
-        let tls = self.tls.as_ref().map(|tls| {
-            let version = match tls.connection.protocol_version() {
-                Some(rustls::ProtocolVersion::TLSv1_3) => "TLSv1.3".to_owned(),
-                Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2".to_owned(),
-                Some(other) => format!("{other:?}"),
-                None => "unknown".to_owned(),
-            };
-            let cipher = match tls.connection.negotiated_cipher_suite() {
-                Some(suite) => format!("{:?}", suite.suite()),
-                None => "unknown".to_owned(),
-            };
-            // Every suite that rustls has is AES with one of these lengths, or ChaCha20.
-            let bits = if cipher.contains("AES_128") { 128 } else { 256 };
-            TlsInfo {
-                version,
-                cipher,
-                bits,
-            }
-        });
+        let tls = self.tls.as_ref().map(Tls::info);
         Channel {
-            peer: self.socket.peer.clone(),
-            private: tls.is_some() || self.socket.local,
+            peer: self.socket.peer().to_owned(),
+            private: tls.is_some() || self.socket.is_private(),
             compressed: self.deflate.is_some(),
             tls,
         }
@@ -470,15 +325,7 @@ impl Stream {
     /// `tls-exporter` (RFC 9266 section 2). `None` in clear, and before TLS 1.3, where it would need the extended
     /// master secret.
     pub fn tls_exporter(&self) -> Option<Zeroizing<[u8; 32]>> {
-        let connection = &self.tls.as_ref()?.connection;
-        if connection.protocol_version() != Some(rustls::ProtocolVersion::TLSv1_3) {
-            return None;
-        }
-        let mut exported = Zeroizing::new([0; 32]);
-        connection
-            .export_keying_material(&mut exported[..], b"EXPORTER-Channel-Binding", Some(b""))
-            .ok()?;
-        Some(exported)
+        self.tls.as_ref()?.exporter()
     }
 
     /// Closes the connection, in TLS with a word of goodbye if that can be sent within two seconds. Nothing
@@ -487,9 +334,7 @@ impl Stream {
         // Ctrl-C may be why we leave: it must not keep us from leaving properly.
         let calm = Interrupt::new();
         if let Some(tls) = &mut self.tls {
-            tls.connection.send_close_notify();
-            // The server may be gone already.
-            let _ = tls.flush(&mut self.socket, &mut Wait::new(&calm, GOODBYE));
+            tls.say_goodbye(&mut self.socket, &mut Wait::new(&calm, GOODBYE));
         }
         self.socket.close();
     }
@@ -504,448 +349,14 @@ impl fmt::Debug for Stream {
     }
 }
 
-/// The name to check a certificate for. A final dot and a zone mean something to the resolver only.
-fn server_name(host: &str) -> Result<ServerName<'static>, TlsError> {
-    let bare = host.strip_suffix('.').unwrap_or(host);
-    let bare = match bare.split_once('%') {
-        Some((ip, _zone)) if ip.contains(':') => ip,
-        _ => bare,
-    };
-    ServerName::try_from(bare.to_owned()).map_err(|_| TlsError::BadName {
-        host: host.to_owned(),
-    })
-}
-
-/// Why a step on the socket did not happen.
-#[derive(Debug)]
-enum Stop {
-    Ended(Ended),
-    Failed(io::Error),
-}
-
-impl Stop {
-    fn closed() -> Self {
-        Stop::Failed(io::ErrorKind::UnexpectedEof.into())
-    }
-
-    fn damaged(error: Damaged) -> Self {
-        Stop::Failed(io::Error::new(io::ErrorKind::InvalidData, error))
-    }
-
-    fn into_io_error(self, limit: Duration) -> IoError {
-        match self {
-            Stop::Ended(Ended::TimedOut) => IoError::TimedOut { after: limit },
-            Stop::Ended(Ended::Interrupted) => IoError::Interrupted,
-            Stop::Failed(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe
-                ) =>
-            {
-                IoError::Closed
-            }
-            Stop::Failed(error) => IoError::Broken(error),
-        }
-    }
-}
-
-impl From<TlsError> for Stop {
-    fn from(error: TlsError) -> Self {
-        Stop::Failed(io::Error::new(io::ErrorKind::InvalidData, error))
-    }
-}
-
-/// Why a handshake ended.
-enum Handshake {
-    Failed(TlsError),
-    Stopped(Stop),
-}
-
-impl From<Stop> for Handshake {
-    fn from(stop: Stop) -> Self {
-        Handshake::Stopped(stop)
-    }
-}
-
-/// How a peer that goes away in the middle shows.
-fn is_closing(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::UnexpectedEof
-            | io::ErrorKind::BrokenPipe
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionAborted
-    )
-}
-
-/// The bounds of the silence after which the system asks whether the other end is still there.
-const SHORTEST_SILENCE: Duration = Duration::from_secs(10);
-const LONGEST_SILENCE: Duration = Duration::from_secs(600);
-/// How often it asks before it takes the other end for gone.
-const PROBES: u32 = 5;
-
-/// The socket under a [`Stream`]. It blocks for a slice of time at most.
-pub(super) struct Socket {
-    kind: Kind,
-    peer: String,
-    /// Whether the bytes never leave the machine.
-    local: bool,
-    /// The time limit set on the socket.
-    slice: Duration,
-    /// Whether it does not block at all now, whatever that limit.
-    at_once: bool,
-}
-
-enum Kind {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
-impl Socket {
-    pub(super) fn tcp(stream: TcpStream) -> io::Result<Self> {
-        // Commands are small and each waits for its answer: holding them back only costs time.
-        stream.set_nodelay(true)?;
-        let peer = stream.peer_addr()?;
-        Self::new(Kind::Tcp(stream), peer.to_string(), is_loopback(peer.ip()))
-    }
-
-    pub(super) fn unix(stream: UnixStream, path: String) -> io::Result<Self> {
-        Self::new(Kind::Unix(stream), path, true)
-    }
-
-    fn new(kind: Kind, peer: String, local: bool) -> io::Result<Self> {
-        let mut socket = Socket {
-            kind,
-            peer,
-            local,
-            slice: Duration::ZERO,
-            at_once: false,
-        };
-        socket.set_slice(SLICE)?;
-        Ok(socket)
-    }
-
-    /// How long each step may block; zero is not at all.
-    fn set_slice(&mut self, slice: Duration) -> io::Result<()> {
-        self.at_once = slice.is_zero();
-        if !self.at_once && slice != self.slice {
-            let limit = Some(slice);
-            match &self.kind {
-                Kind::Tcp(stream) => {
-                    stream.set_read_timeout(limit)?;
-                    stream.set_write_timeout(limit)?;
-                }
-                Kind::Unix(stream) => {
-                    stream.set_read_timeout(limit)?;
-                    stream.set_write_timeout(limit)?;
-                }
-            }
-            self.slice = slice;
-        }
-        Ok(())
-    }
-
-    /// Does one step as soon as the socket is ready for it. It is tried once even if no time is left.
-    fn when_ready<T>(
-        &mut self,
-        wait: &Wait<'_>,
-        mut step: impl FnMut(&mut Socket) -> io::Result<T>,
-    ) -> Result<T, Stop> {
-        loop {
-            if wait.interrupt().raised() {
-                return Err(Stop::Ended(Ended::Interrupted));
-            }
-            self.set_slice(wait.slice()).map_err(Stop::Failed)?;
-            match step(self) {
-                Ok(done) => return Ok(done),
-                // A signal came, or a slice is over. «Timed out» is neither, but the network's own verdict on a
-                // dead connection.
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock
-                    ) =>
-                {
-                    wait.check().map_err(Stop::Ended)?;
-                }
-                Err(error) => return Err(Stop::Failed(error)),
-            }
-        }
-    }
-
-    fn write_within(&mut self, mut bytes: &[u8], wait: &mut Wait<'_>) -> Result<(), Stop> {
-        while !bytes.is_empty() {
-            match self.when_ready(wait, |socket| socket.write(bytes))? {
-                0 => return Err(Stop::Failed(io::ErrorKind::WriteZero.into())),
-                count => bytes = &bytes[count.min(bytes.len())..],
-            }
-            wait.restart();
-        }
-        Ok(())
-    }
-
-    /// Has the system acknowledge at once what has come and what comes next (TCP_QUICKACK), where it can be told so.
-    ///
-    /// A server that sends its words in small parts (Cyrus: two TLS session tickets, then the first answer) holds each
-    /// back until the one before is acknowledged, and Linux takes 40 ms for that on a connection that looks like a
-    /// dialogue. The system forgets what it was told with the next thing that is sent, and it does send an
-    /// acknowledgement that is due when told, hence before each read. Over STARTTLS this brought the time that a login
-    /// to Cyrus waits from 51 ms to 13 ms.
-    fn acknowledge_at_once(&self) {
-        #[cfg(target_os = "linux")]
-        if let Kind::Tcp(stream) = &self.kind {
-            // Without it everything works, only later.
-            let _ = rustix::net::sockopt::set_tcp_quickack(stream, true);
-        }
-    }
-
-    /// Has the system ask the other end, when nothing was said for `silence`, whether it is still there.
-    fn keep_alive(&self, silence: Duration) {
-        #[cfg(target_os = "linux")]
-        if let Kind::Tcp(stream) = &self.kind {
-            use rustix::net::sockopt;
-            let silence = silence.clamp(SHORTEST_SILENCE, LONGEST_SILENCE);
-            // Where the system can't do it, a dead connection is found out later: by the next thing that is sent.
-            let _ = sockopt::set_tcp_keepidle(stream, silence)
-                .and_then(|()| sockopt::set_tcp_keepintvl(stream, silence / PROBES))
-                .and_then(|()| sockopt::set_tcp_keepcnt(stream, PROBES))
-                .and_then(|()| sockopt::set_socket_keepalive(stream, true));
-            // What was sent and is never acknowledged; the double leaves our own limit on sending to come first.
-            let unacknowledged = u32::try_from(2 * silence.as_millis()).unwrap_or(u32::MAX);
-            let _ = sockopt::set_tcp_user_timeout(stream, unacknowledged);
-        }
-    }
-
-    fn close(&self) {
-        // A socket that is closed already is as good.
-        let _ = match &self.kind {
-            Kind::Tcp(stream) => stream.shutdown(Shutdown::Both),
-            Kind::Unix(stream) => stream.shutdown(Shutdown::Both),
-        };
-    }
-}
-
-impl AsFd for Socket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match &self.kind {
-            Kind::Tcp(stream) => stream.as_fd(),
-            Kind::Unix(stream) => stream.as_fd(),
-        }
-    }
-}
-
-/// A dead connection must not end the program by a signal. Apple's sockets are told so when Rust makes them.
-#[cfg(not(target_vendor = "apple"))]
-const AT_ONCE: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
-#[cfg(target_vendor = "apple")]
-const AT_ONCE: SendFlags = SendFlags::DONTWAIT;
-
-impl Read for Socket {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.acknowledge_at_once();
-        if self.at_once {
-            let (count, _) = recv(&*self, buf, RecvFlags::DONTWAIT)?;
-            return Ok(count);
-        }
-        match &mut self.kind {
-            Kind::Tcp(stream) => stream.read(buf),
-            Kind::Unix(stream) => stream.read(buf),
-        }
-    }
-}
-
-impl Write for Socket {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        if self.at_once {
-            return self.write_vectored(&[IoSlice::new(buf)]);
-        }
-        match &mut self.kind {
-            Kind::Tcp(stream) => stream.write(buf),
-            Kind::Unix(stream) => stream.write(buf),
-        }
-    }
-
-    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        if self.at_once {
-            let count = sendmsg(&*self, bufs, &mut SendAncillaryBuffer::default(), AT_ONCE)?;
-            return Ok(count);
-        }
-        match &mut self.kind {
-            Kind::Tcp(stream) => stream.write_vectored(bufs),
-            Kind::Unix(stream) => stream.write_vectored(bufs),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Reads from the socket and keeps the first bytes, which tell TLS from plain text.
-struct Noting<'a> {
-    socket: &'a mut Socket,
-    first: &'a mut Vec<u8>,
-}
-
-impl Read for Noting<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        const KEPT: usize = 60;
-        let count = self.socket.read(buf)?;
-        let room = KEPT.saturating_sub(self.first.len());
-        self.first.extend(buf.iter().take(count.min(room)));
-        Ok(count)
-    }
-}
-
-impl Tls {
-    /// Runs the handshake to its end. The limit is for all of it.
-    fn handshake(&mut self, socket: &mut Socket, wait: &mut Wait<'_>) -> Result<(), Handshake> {
-        let mut first = Vec::new();
-        while self.connection.is_handshaking() {
-            if let Err(stop) = self.send(socket, wait) {
-                // The server may have said why before it hung up.
-                if matches!(&stop, Stop::Failed(error) if is_closing(error)) {
-                    self.receive(socket, wait, &mut first)?;
-                }
-                return Err(stop.into());
-            }
-            if self.connection.is_handshaking() {
-                wait.check().map_err(Stop::Ended)?;
-                self.receive(socket, wait, &mut first)?;
-            }
-        }
-        Ok(self.send(socket, wait)?)
-    }
-
-    /// One read of the handshake.
-    fn receive(
-        &mut self,
-        socket: &mut Socket,
-        wait: &Wait<'_>,
-        first: &mut Vec<u8>,
-    ) -> Result<(), Handshake> {
-        let connection = &mut self.connection;
-        let count = socket.when_ready(wait, |socket| {
-            let mut noting = Noting {
-                socket,
-                first: &mut *first,
-            };
-            connection.read_tls(&mut noting)
-        })?;
-        if count == 0 {
-            return Err(Stop::closed().into());
-        }
-        if let Err(error) = self.connection.process_new_packets() {
-            // The alert tells the server's log why we leave. It goes out only if there is room for it now.
-            let _ = self.connection.write_tls(socket);
-            return Err(Handshake::Failed(TlsError::from_rustls(
-                &self.host,
-                error,
-                first,
-                self.identity.client(),
-            )));
-        }
-        Ok(())
-    }
-
-    /// Sends what rustls has to send, without giving more time for what moves.
-    fn send(&mut self, socket: &mut Socket, wait: &Wait<'_>) -> Result<(), Stop> {
-        while self.connection.wants_write() {
-            let connection = &mut self.connection;
-            if socket.when_ready(wait, |socket| connection.write_tls(socket))? == 0 {
-                return Err(Stop::Failed(io::ErrorKind::WriteZero.into()));
-            }
-        }
-        Ok(())
-    }
-
-    /// Sends what rustls has to send, with the limit anew for each part taken.
-    fn flush(&mut self, socket: &mut Socket, wait: &mut Wait<'_>) -> Result<(), Stop> {
-        while self.connection.wants_write() {
-            let connection = &mut self.connection;
-            if socket.when_ready(wait, |socket| connection.write_tls(socket))? == 0 {
-                return Err(Stop::Failed(io::ErrorKind::WriteZero.into()));
-            }
-            wait.restart();
-        }
-        Ok(())
-    }
-
-    fn read(
-        &mut self,
-        socket: &mut Socket,
-        buf: &mut [u8],
-        wait: &mut Wait<'_>,
-    ) -> Result<usize, Stop> {
-        loop {
-            let result = self.connection.reader().read(buf);
-            if !matches!(result, Ok(1..))
-                && let Some(error) = self.pending.take()
-            {
-                return Err(error.into());
-            }
-            match result {
-                Ok(0) => return Err(Stop::closed()),
-                Ok(count) => return Ok(count),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                // This includes an end without close_notify, as many servers close.
-                Err(error) => return Err(Stop::Failed(error)),
-            }
-            // An answer to a key update, say. What the system does not take at once must not keep from reading: it may be just that which the
-            // server waits for.
-            match self.flush(socket, wait) {
-                Err(Stop::Ended(Ended::TimedOut)) if wait.is_none() => {}
-                result => result?,
-            }
-            let connection = &mut self.connection;
-            socket.when_ready(wait, |socket| connection.read_tls(socket))?;
-            wait.restart();
-            if let Err(error) = self.connection.process_new_packets() {
-                let _ = self.connection.write_tls(socket);
-                // What came before the error, the server's last words perhaps, is handed out first.
-                self.pending = Some(TlsError::from_rustls(
-                    &self.host,
-                    error,
-                    b"",
-                    self.identity.client(),
-                ));
-            }
-        }
-    }
-
-    fn write(
-        &mut self,
-        socket: &mut Socket,
-        mut bytes: &[u8],
-        wait: &mut Wait<'_>,
-    ) -> Result<(), Stop> {
-        // Before anything is handed to rustls, so that a raised flag means that nothing was sent.
-        self.flush(socket, wait)?;
-        if wait.interrupt().raised() {
-            return Err(Stop::Ended(Ended::Interrupted));
-        }
-        while !bytes.is_empty() {
-            // rustls takes as much as its buffer holds.
-            let count = self
-                .connection
-                .writer()
-                .write(bytes)
-                .map_err(Stop::Failed)?;
-            if count == 0 {
-                return Err(Stop::Failed(io::ErrorKind::WriteZero.into()));
-            }
-            bytes = &bytes[count.min(bytes.len())..];
-            self.flush(socket, wait)?;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::TcpListener;
-    use std::os::unix::net::UnixListener;
+    use std::collections::VecDeque;
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::thread;
 
@@ -1167,25 +578,6 @@ mod tests {
     }
 
     #[test]
-    fn names_for_certificates() {
-        for good in [
-            "mail",
-            "mail.example.org.",
-            "192.0.2.1",
-            "::1",
-            "fe80::1%eth0",
-        ] {
-            assert!(server_name(good).is_ok(), "{good}");
-        }
-        for bad in ["", ".", "a b", "/run/sock"] {
-            assert!(
-                matches!(server_name(bad), Err(TlsError::BadName { .. })),
-                "{bad}"
-            );
-        }
-    }
-
-    #[test]
     fn errors_and_streams_can_be_sent_around() {
         fn check<T: Send + 'static>() {}
         fn check_both<T: Send + Sync + 'static>() {}
@@ -1196,12 +588,69 @@ mod tests {
         check_both::<super::super::FileError>();
     }
 
+    /// What a program might put under a session: it knows nothing of time limits.
+    #[derive(Default)]
+    struct Memory {
+        words: VecDeque<u8>,
+        held: Vec<u8>,
+        flushed: Arc<std::sync::Mutex<Vec<u8>>>,
+    }
+
+    impl Read for Memory {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            self.words.read(buf)
+        }
+    }
+    impl Write for Memory {
+        fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+            self.held.extend_from_slice(buf);
+            Ok(buf.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            self.flushed.lock().unwrap().append(&mut self.held);
+            Ok(())
+        }
+    }
+    impl Transport for Memory {}
+
     #[test]
-    fn words_have_no_numbers() {
-        assert_eq!(
-            words(&io::Error::from_raw_os_error(111)),
-            "Connection refused"
+    fn anything_that_reads_and_writes_carries_a_connection() {
+        let memory = Memory {
+            words: b"* OK\r\n".iter().copied().collect(),
+            ..Memory::default()
+        };
+        let sent = Arc::clone(&memory.flushed);
+        let mut stream = Stream::over(Box::new(memory), "memory");
+        let info = stream.info();
+        assert_eq!((info.peer.as_str(), info.private), ("memory", false));
+        let mut buf = [0; 8];
+        // A read that must not wait is not tried where nobody knows whether it would.
+        assert_eq!(stream.read_now(&mut buf).unwrap(), None);
+        assert_eq!(stream.read(&mut buf).unwrap(), 6);
+        assert!(matches!(stream.read(&mut buf), Err(IoError::Closed)));
+        stream.queue(b"a ").unwrap();
+        assert!(stream.push().unwrap());
+        stream.write_all(b"NOOP\r\n").unwrap();
+        assert_eq!(*sent.lock().unwrap(), b"a NOOP\r\n");
+        assert!(stream.wait_ready(ms(0)).unwrap());
+        stream.shutdown();
+    }
+
+    #[test]
+    fn sockets_made_elsewhere_are_transports() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut stream = Stream::over(Box::new(ours), "the other end");
+        assert!(stream.info().private);
+        let mut buf = [0; 8];
+        assert_eq!(stream.read_now(&mut buf).unwrap(), None);
+        let after = ms(20);
+        stream.set_read_limit(after);
+        assert!(
+            matches!(stream.read(&mut buf), Err(IoError::TimedOut { after: told }) if told == after)
         );
-        assert_eq!(words(&io::Error::other("x (os error")), "x (os error");
+        theirs.write_all(b"word").unwrap();
+        assert_eq!(stream.read_now(&mut buf).unwrap(), Some(4));
+        stream.shutdown();
+        assert_eq!(theirs.read(&mut buf).unwrap(), 0);
     }
 }

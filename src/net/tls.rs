@@ -1,29 +1,23 @@
-//! What to trust in TLS and who to be: the options, the files of certificates and keys they name, and the
-//! rustls configuration made of them.
+//! What to trust in TLS and who to be: the options, and the rustls configuration made of them.
 //!
-//! Not here: the handshake (`stream`), the check of the server's certificate (`verify`), and what goes wrong with
-//! either (`tls_error`).
+//! Not here: the files that they name (`pem`), the handshake (`tls_layer`), the check of the server's certificate (`verify`), and
+//! what goes wrong with either (`tls_error`).
 
-use std::fs;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustls::client::ResolvesClientCert;
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, SignatureScheme};
 use rustls_native_certs::{CertificateResult, ErrorKind, load_native_certs};
-use zeroize::Zeroizing;
 
 use super::certificate::{Fingerprint, Known};
+use super::pem::{FileError, pem_words, read_certificates, read_dir, read_key};
+use super::text::words;
 use super::tls_error::Client;
 use super::verify::{Accepted, Trust, Verifier, vouching};
-
-/// More than the bundle of all public authorities (some 200 KiB) by far; a device or a disk image is not read.
-const LARGEST_FILE: u64 = 16 * 1024 * 1024;
 
 /// What to trust, and who to be, in TLS. TLS 1.2 is the oldest version spoken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -212,11 +206,7 @@ fn add_system_roots(
     }
     let reason = match found.errors.first().map(|error| &error.kind) {
         Some(ErrorKind::Io { inner, path }) => {
-            format!(
-                "cannot read {}: {}",
-                path.display(),
-                super::stream::words(inner)
-            )
+            format!("cannot read {}: {}", path.display(), words(inner))
         }
         Some(ErrorKind::Pem(error)) => pem_words(error).to_owned(),
         Some(_) => "the system does not hand them out".to_owned(),
@@ -225,243 +215,12 @@ fn add_system_roots(
     Err(FileError::NoSystemRoots { reason })
 }
 
-/// A file of certificates or keys that can't be used; the user's to mend.
-#[derive(Debug, thiserror::Error)]
-pub enum FileError {
-    /// It can't be opened or read.
-    #[error("cannot read {}: {}; check the path and who may read it", file.display(), super::stream::words(source))]
-    Unreadable {
-        /// The file or folder.
-        file: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// It is larger than any file of certificates.
-    #[error("{} is too large to be a file of certificates; check the path", file.display())]
-    TooLarge {
-        /// The file.
-        file: PathBuf,
-    },
-    /// Its PEM armour or base64 is broken.
-    #[error("{} is damaged: {reason}; export it again in PEM form", file.display())]
-    BadPem {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// No certificate in it.
-    #[error(
-        "{} holds no certificate; it needs a PEM block `BEGIN CERTIFICATE`, and a DER file is converted with \
-         `openssl x509 -inform der`",
-        file.display()
-    )]
-    NoCertificate {
-        /// The file.
-        file: PathBuf,
-    },
-    /// A certificate that is none inside.
-    #[error("{} holds a certificate that can't be used: {reason}; export it again", file.display())]
-    BadCertificate {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// No certificate in the whole folder.
-    #[error(
-        "the folder {} holds no certificate that can be used in any *.pem, *.crt or *.0 file; check the path, \
-         or give one file with --cafile",
-        dir.display()
-    )]
-    EmptyDir {
-        /// The folder.
-        dir: PathBuf,
-    },
-    /// No authority that the system trusts.
-    #[error(
-        "no authority that this system trusts can be used ({reason}); install its bundle (on Debian the package \
-         ca-certificates), say where it is with SSL_CERT_FILE or SSL_CERT_DIR, or give a file with --cafile"
-    )]
-    NoSystemRoots {
-        /// What went wrong first.
-        reason: String,
-    },
-    /// No private key in it.
-    #[error("{} holds no private key; it needs a PEM block `BEGIN PRIVATE KEY`", file.display())]
-    NoKey {
-        /// The file.
-        file: PathBuf,
-    },
-    /// No private key beside the certificate, and no file of its own for it.
-    #[error(
-        "{} holds the certificate but not its private key; name the key's file as well, or put the key into \
-         the same file",
-        file.display()
-    )]
-    NoKeyBeside {
-        /// The file.
-        file: PathBuf,
-    },
-    /// The private key is encrypted.
-    #[error(
-        "the private key in {} is encrypted; decrypt it with `openssl pkey -in FILE -out NEWFILE` into a file \
-         that only you can read",
-        file.display()
-    )]
-    EncryptedKey {
-        /// The file.
-        file: PathBuf,
-    },
-    /// A private key of a kind that is not supported, or damaged.
-    #[error("the private key in {} can't be used: {reason}; give an RSA, ECDSA or Ed25519 key", file.display())]
-    BadKey {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// The key is not the certificate's.
-    #[error(
-        "the private key in {} does not belong to the first certificate in {}; give the pair that was made \
-         together, the client's own certificate first",
-        key.display(),
-        cert.display()
-    )]
-    KeyMismatch {
-        /// The certificate's file.
-        cert: PathBuf,
-        /// The key's file.
-        key: PathBuf,
-    },
-    /// A key alone.
-    #[error("the private key {} is given without a certificate; name the certificate's file too", key.display())]
-    KeyWithoutCert {
-        /// The key's file.
-        key: PathBuf,
-    },
-    /// TLS itself could not be set up: a fault of this program.
-    #[error("TLS could not be set up ({0}); this is a fault of imapadm, please report it")]
-    Setup(rustls::Error),
-}
-
-/// The file's bytes, wiped after use as a key may be among them.
-fn read(file: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
-    let unreadable = |source| FileError::Unreadable {
-        file: file.to_owned(),
-        source,
-    };
-    let opened = crate::open::to_read(file).map_err(unreadable)?;
-    let size = opened.metadata().map_err(unreadable)?.len();
-    // One allocation from the start: a vector that grows leaves unwiped copies behind.
-    let capacity = usize::try_from(size.min(LARGEST_FILE)).unwrap_or(0) + 1;
-    let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
-    opened
-        .take(LARGEST_FILE + 1)
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
-    if bytes.len() as u64 > LARGEST_FILE {
-        return Err(FileError::TooLarge {
-            file: file.to_owned(),
-        });
-    }
-    Ok(bytes)
-}
-
-fn bad_pem(file: &Path, error: &pem::Error) -> FileError {
-    FileError::BadPem {
-        file: file.to_owned(),
-        reason: pem_words(error).to_owned(),
-    }
-}
-
-/// What is wrong with a file. The library's own words may quote it, and it may be a key.
-fn pem_words(error: &pem::Error) -> &'static str {
-    match error {
-        pem::Error::MissingSectionEnd { .. } => "a block has no END line",
-        pem::Error::IllegalSectionStart { .. } => "a BEGIN line is malformed",
-        pem::Error::Base64Decode(_) => "the base64 in it does not decode",
-        _ => "it can't be read as PEM",
-    }
-}
-
-/// All certificates of a file, in its order; other blocks are passed over.
-fn certificates_in(file: &Path) -> Result<Vec<CertificateDer<'static>>, FileError> {
-    let bytes = read(file)?;
-    CertificateDer::pem_slice_iter(&bytes)
-        .collect::<Result<_, _>>()
-        .map_err(|error| bad_pem(file, &error))
-}
-
-fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, FileError> {
-    let certificates = certificates_in(file)?;
-    if certificates.is_empty() {
-        return Err(FileError::NoCertificate {
-            file: file.to_owned(),
-        });
-    }
-    Ok(certificates)
-}
-
-/// The certificates of a folder's files, each once: hashed names are links to files that are there too.
-fn read_dir(dir: &Path) -> Result<Vec<CertificateDer<'static>>, FileError> {
-    let unreadable = |source| FileError::Unreadable {
-        file: dir.to_owned(),
-        source,
-    };
-    let mut files = Vec::new();
-    for entry in fs::read_dir(dir).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        let fits = path.extension().is_some_and(|extension| {
-            ["pem", "crt", "0"]
-                .iter()
-                .any(|known| extension.eq_ignore_ascii_case(known))
-        });
-        if fits && !path.is_dir() {
-            files.push(path);
-        }
-    }
-    files.sort();
-    let mut seen = std::collections::HashSet::new();
-    let mut certificates = Vec::new();
-    for file in files {
-        // A file without any certificate (a key, say) is passed over; a damaged one is an error.
-        for certificate in certificates_in(&file)? {
-            if seen.insert(certificate.clone()) {
-                certificates.push(certificate);
-            }
-        }
-    }
-    Ok(certificates)
-}
-
-/// The first private key of a file. `beside`: the file is the certificate's, as none was named for the key.
-fn read_key(file: &Path, beside: bool) -> Result<PrivateKeyDer<'static>, FileError> {
-    let bytes = read(file)?;
-    let file = file.to_owned();
-    match PrivateKeyDer::from_pem_slice(&bytes) {
-        Ok(key) => {
-            // The old way to encrypt, still inside a block of the plain kind (RFC 1421 section 4.6.1.1).
-            if contains(&bytes, b"Proc-Type: 4,ENCRYPTED") {
-                return Err(FileError::EncryptedKey { file });
-            }
-            Ok(key)
-        }
-        Err(_) if contains(&bytes, b"ENCRYPTED") => Err(FileError::EncryptedKey { file }),
-        Err(pem::Error::NoItemsFound) if beside => Err(FileError::NoKeyBeside { file }),
-        Err(pem::Error::NoItemsFound) => Err(FileError::NoKey { file }),
-        Err(error) => Err(bad_pem(&file, &error)),
-    }
-}
-
-fn contains(bytes: &[u8], text: &[u8]) -> bool {
-    bytes.windows(text.len()).any(|window| window == text)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::pem::LARGEST_FILE;
     use super::*;
-    use std::fs::File;
+    use std::fs::{self, File};
+    use std::path::Path;
     use tempfile::TempDir;
 
     fn pair() -> (String, String) {

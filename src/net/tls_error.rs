@@ -6,9 +6,9 @@ use std::time::Duration;
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
 
 use super::certificate::{Authority, Certificate, Fingerprint, Known, date};
-use super::tls::FileError;
+use super::pem::FileError;
+use super::text::{seconds, words};
 use super::verify::Refusal;
-use super::wait::seconds;
 
 /// Why there is no TLS. `host` is the name that the certificate was checked for.
 #[derive(Debug, thiserror::Error)]
@@ -264,7 +264,7 @@ pub enum TlsError {
     /// The connection broke.
     #[error(
         "the connection to {host} broke during the TLS handshake: {}; try again",
-        super::stream::words(source)
+        words(source)
     )]
     Broken {
         /// The host.

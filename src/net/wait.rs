@@ -166,19 +166,6 @@ pub(super) fn in_background<T: Send + 'static>(
     }
 }
 
-/// A limit in words, for errors.
-pub(super) fn seconds(limit: &Duration) -> String {
-    let seconds = limit.as_secs_f64();
-    if limit.subsec_nanos() == 0 {
-        match limit.as_secs() {
-            1 => "1 second".to_owned(),
-            seconds => format!("{seconds} seconds"),
-        }
-    } else {
-        format!("{seconds:.1} seconds")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,12 +197,5 @@ mod tests {
         let raised = Interrupt::from(Arc::new(AtomicBool::new(true)));
         let wait = Wait::new(&raised, Duration::MAX);
         assert_eq!(in_background(&wait, || 7).unwrap(), Err(Ended::Interrupted));
-    }
-
-    #[test]
-    fn limits_in_words() {
-        assert_eq!(seconds(&Duration::from_secs(1)), "1 second");
-        assert_eq!(seconds(&Duration::from_secs(60)), "60 seconds");
-        assert_eq!(seconds(&Duration::from_millis(1500)), "1.5 seconds");
     }
 }
