@@ -1,7 +1,7 @@
 //! A request is a value: one IMAP command that knows how to write itself, which responses are its own, and its reply.
 //!
 //! Lives here: the trait [`Request`] and what it speaks of. Not here: any actual command (`admin` holds those, and the
-//! session's own are in `login`), nor how requests travel (`pipeline`).
+//! session's own are next to what needs them), nor how requests travel (`pipeline`).
 
 use crate::account::Outcome;
 use crate::error::{Error, Refusal};

@@ -1,6 +1,6 @@
 //! What a session knows: capabilities, namespaces, the hierarchy separator, the selected mailbox, who is logged in.
 //!
-//! Lives here: the state and how unsolicited responses change it. Not here: who asks for it (`login`, `admin::server`).
+//! Lives here: the state and how unsolicited responses change it. Not here: who asks for it (`capability`, `admin::server`).
 
 use std::collections::VecDeque;
 use std::fmt;

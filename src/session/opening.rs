@@ -1,0 +1,227 @@
+//! From nothing to a connection that somebody can log in on: connecting and the greeting.
+//!
+//! Not here: STARTTLS (`starttls`), the login (`login`), and sockets and TLS themselves (`net`).
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use crate::account::Outcome;
+use crate::error::Error;
+use crate::net::{IoError, Security, Stream, Timeouts};
+use crate::wire::response::{self, Condition, Response, Untagged, words};
+
+use super::link::{Link, LinkError, LoginTime, Trace};
+use super::login::code_of;
+use super::options::Options;
+use super::pipeline::Pipeline;
+use super::receive::learn;
+use super::state::{State, sample};
+use super::{Session, WINDOW};
+
+/// Lines that may stand before the greeting (a «motd») before what answers is taken for no IMAP server.
+const MOST_BANNER_LINES: usize = 200;
+
+/// The sessions that this process has opened.
+static SESSIONS: AtomicU64 = AtomicU64::new(0);
+
+impl Session {
+    /// Connects, reads the greeting and goes over to TLS as the options say; logs nobody in.
+    ///
+    /// After a PREAUTH greeting the session [is authenticated](State::is_authenticated) already.
+    ///
+    /// # Errors
+    /// No connection, no TLS, no IMAP server, or one that says BYE.
+    pub fn open(options: Options) -> Result<Self, Error> {
+        Self::open_traced(options, None)
+    }
+
+    /// The same, showing the protocol to `trace`, secrets masked.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_traced(options: Options, trace: Option<Trace>) -> Result<Self, Error> {
+        options.tls.check()?;
+        let start = Instant::now();
+        let mut stream = Stream::connect(&options.address, &options.timeouts, &options.interrupt)?;
+        if options.security == Security::Tls {
+            let limit = options.timeouts.connect;
+            stream = stream.start_tls(
+                options.address.host(),
+                &options.tls,
+                &Timeouts {
+                    connect: limit.saturating_sub(start.elapsed()),
+                    ..options.timeouts
+                },
+                &options.interrupt,
+            )?;
+        }
+        let state = State::new(
+            options.address.to_string(),
+            stream.info(),
+            options.separator,
+        );
+        let mut session = Self {
+            link: Link::new(stream, trace, options.timeouts.read),
+            asked_id: None,
+            watch: None,
+            time_to_login: options.timeouts.connect.saturating_sub(start.elapsed()),
+            pipeline: Pipeline::default(),
+            state,
+            options,
+            // Never grown while a secret is in it, or a copy of that would stay behind.
+            out: Vec::with_capacity(2 * WINDOW),
+            held_back: 0,
+            after_refusal: false,
+            over: None,
+            broken_tls: None,
+            number: SESSIONS.fetch_add(1, Ordering::Relaxed),
+        };
+        session.in_time_to_login(Self::begin)?;
+        Ok(session)
+    }
+
+    /// From the greeting to a connection on which somebody can log in.
+    fn begin(&mut self) -> Result<(), Error> {
+        self.greet()?;
+        let wants_tls = self.options.security == Security::StartTls;
+        let in_clear = !self.state.channel.private && !self.options.allow_cleartext;
+        if self.state.authenticated && (wants_tls || in_clear) {
+            // Whoever stands in between could greet so, and then answer for the server (RFC 9051 section 7.1.4).
+            return Err(self.insecure(
+                "it takes the login for done (PREAUTH) before anything is encrypted, and anybody on the way could say so; use --tls, or --notls \
+                 (and --allow-cleartext over a network) if you know the way",
+            ));
+        }
+        if wants_tls {
+            self.start_tls()?;
+        }
+        if self.state.authenticated {
+            self.compress_if_wanted()?;
+        }
+        Ok(())
+    }
+
+    /// Does a part of the way to the login in what is left of its time.
+    pub(super) fn in_time_to_login<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let start = Instant::now();
+        let until = start.checked_add(self.time_to_login);
+        // A part of such a part has no time of its own.
+        let Some(until) = until.filter(|_| self.link.login.is_none()) else {
+            return work(self);
+        };
+        self.link.login = Some(LoginTime {
+            until,
+            after: self.options.timeouts.connect,
+        });
+        let result = work(self);
+        self.link.login = None;
+        self.time_to_login = self.time_to_login.saturating_sub(start.elapsed());
+        // In TLS 1.3 a refused client certificate shows only with the first answer, or before the first command.
+        result.map_err(|error| self.broken_tls.take().map_or(error, Error::Tls))
+    }
+
+    /// Reads the greeting (RFC 3501 section 7.1), which lines of something else may precede.
+    fn greet(&mut self) -> Result<(), Error> {
+        let server = self.state.server.clone();
+        let mut before = String::new();
+        for _ in 0..MOST_BANNER_LINES {
+            let frame = match self.link.receive() {
+                Ok(frame) => frame,
+                Err(error) if error.is_interrupt() => {
+                    return Err(Error::Interrupted {
+                        verb: "the greeting",
+                        outcome: Outcome::NotSent,
+                    });
+                }
+                // In TLS 1.3 a refused client certificate shows only now.
+                Err(LinkError::Io(error)) if error.tls().is_some() => {
+                    return Err(error.into_tls().map_or_else(
+                        |error| Error::LoginLost {
+                            cause: error.to_string(),
+                        },
+                        Error::Tls,
+                    ));
+                }
+                Err(error) => {
+                    return Err(Error::NotImap {
+                        server,
+                        why: no_greeting(&error, &before, self.options.security),
+                    });
+                }
+            };
+            let bytes = self.link.framer.bytes(frame);
+            if let Ok(Response::Untagged(Untagged::Status(status))) = response::parse(bytes) {
+                match status.condition {
+                    Condition::Bye => {
+                        let (code, arguments) = code_of(&status);
+                        return Err(Error::TurnedAway {
+                            server,
+                            code,
+                            arguments,
+                            text: status.said(),
+                        });
+                    }
+                    Condition::Ok | Condition::PreAuth => {
+                        learn(&mut self.state, &status);
+                        self.state.authenticated = status.condition == Condition::PreAuth;
+                        self.state.greeting = words(status.text).into_owned();
+                        return Ok(());
+                    }
+                    Condition::No | Condition::Bad => {}
+                }
+            }
+            if before.is_empty() {
+                before = sample(bytes);
+                if let Some(protocol) = other_protocol(bytes) {
+                    return Err(Error::NotImap {
+                        server,
+                        why: format!("it greets as {protocol}: {before}"),
+                    });
+                }
+            }
+        }
+        Err(Error::NotImap {
+            server,
+            why: format!("it sends other lines without end, the first one: {before}"),
+        })
+    }
+}
+
+/// The words for a greeting that never came.
+fn no_greeting(error: &LinkError, before: &str, security: Security) -> String {
+    let mut why = match error {
+        LinkError::Io(IoError::TimedOut { after }) | LinkError::Late { after } => {
+            format!("no greeting within {} s", after.as_secs_f32())
+        }
+        LinkError::Io(IoError::Closed) => "it closed the connection without a greeting".into(),
+        other => other.to_string(),
+    };
+    if !before.is_empty() {
+        why.push_str(&format!("; it sent: {before}"));
+    } else if security != Security::Tls {
+        why.push_str("; if this port wants TLS from the start, add --tls");
+    }
+    why
+}
+
+/// Which protocol a first line belongs to, if it is a well-known other one, or TLS.
+fn other_protocol(line: &[u8]) -> Option<&'static str> {
+    if line.starts_with(b"+OK") {
+        Some("a POP3 server")
+    } else if line.starts_with(b"220") || line.starts_with(b"554") {
+        Some("an SMTP or FTP server")
+    } else if line.starts_with(b"SSH-") {
+        Some("an SSH server")
+    } else if line.starts_with(b"HTTP/") {
+        Some("a web server")
+    } else if line.starts_with(b"\"IMPLEMENTATION\"") {
+        Some("a ManageSieve server")
+    } else if line.starts_with(&[0x15, 0x03]) {
+        Some("a TLS server (add --tls)")
+    } else {
+        None
+    }
+}

@@ -1,0 +1,449 @@
+//! How answers arrive: the one loop that reads responses, hands each to whoever it belongs to, and ends when the connection does.
+//!
+//! Here: [`Session::wait`] and the loop behind it. Not here: which request a response belongs to (`pipeline`), how bytes become
+//! responses (`link`, `wire`), and what an unsolicited response changes (`state`).
+
+use std::time::Instant;
+
+use crate::account::Outcome;
+use crate::error::Error;
+use crate::net::IoError;
+use crate::wire::cursor::ParseError;
+use crate::wire::frame::Frame;
+use crate::wire::response::{self, Code, Condition, Data, Response, Status, Untagged};
+
+use super::link::LinkError;
+use super::pipeline::Ticket;
+use super::request::Request;
+use super::state::{Capabilities, Notice, State};
+use super::waiting::{Progress, Waiting};
+use super::{GRACE, Session, utf8};
+
+/// The bytes of responses that may stand in memory before anybody asks for the replies that they make up; see [`Session::is_full`].
+const MOST_HELD: usize = 4 * 1024 * 1024;
+
+/// What one response turned out to be.
+pub(super) enum Event {
+    /// A `+`: the server wants more of a command; its text.
+    Continuation(Vec<u8>),
+    /// A tagged response ended this request.
+    Completed(u64),
+    /// The sink has no room for more.
+    TooLong,
+    /// Anything else; it has been dealt with.
+    Other,
+}
+
+/// What a sink made of a streamed response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It was its own.
+    Yes,
+    /// It was not.
+    No,
+    /// It was, and no more fits. What is still to come may have no end, so the connection is of no more use.
+    TooLong,
+}
+
+/// Who takes a streamed response.
+pub(crate) type Sink<'s> = &'s mut dyn FnMut(&Data<'_>) -> Result<Taken, ParseError>;
+
+/// A sink that is lent to whoever reads responses.
+pub(super) struct Streaming<'s> {
+    /// The request whose responses it takes.
+    id: u64,
+    /// That request's name, which most of them have for a keyword.
+    verb: &'static str,
+    sink: Sink<'s>,
+}
+
+impl Session {
+    /// Sends a request and waits for its reply.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit) and [`wait`](Self::wait).
+    pub fn run<R: Request>(&mut self, request: R) -> Result<R::Reply, Error> {
+        let ticket = self.submit(request)?;
+        self.wait(ticket)
+    }
+
+    /// Whether so much of replies has come that nobody has asked for yet that more requests should wait until some of them are: a server
+    /// may answer each with megabytes, and they stand in memory until [`wait`](Self::wait) takes them.
+    pub fn is_full(&self) -> bool {
+        self.pipeline.is_full(MOST_HELD)
+    }
+
+    /// Waits for the reply to a request.
+    ///
+    /// # Errors
+    /// What the server refused, what could not be read, or how the connection was lost; see [`Error`].
+    pub fn wait<R: Request>(&mut self, ticket: Ticket<R>) -> Result<R::Reply, Error> {
+        if ticket.session != self.number {
+            return Err(Error::Usage(
+                "this ticket belongs to another session".into(),
+            ));
+        }
+        self.drive(ticket.id, None)?;
+        match self.pipeline.claim(ticket.id) {
+            Some(Ok(reply)) => match reply.downcast::<R::Reply>() {
+                Ok(reply) => Ok(*reply),
+                Err(_) => Err(Error::Usage(
+                    "this ticket belongs to another session".into(),
+                )),
+            },
+            Some(Err(error)) => Err(error),
+            None => Err(Error::Usage(
+                "this ticket belongs to another session".into(),
+            )),
+        }
+    }
+
+    /// Reads responses until a request is answered. Its reply stays with the ticket, also where nobody waits until it comes: whoever
+    /// gives up on [`wait`](Self::wait) forgoes the reply, and whoever gives up on this can come back for it.
+    ///
+    /// # Errors
+    /// The connection was lost, or the user has interrupted; under [`within`](Self::within) also that the limit was reached.
+    pub fn await_answer<R: Request>(&mut self, ticket: &Ticket<R>) -> Result<(), Error> {
+        while ticket.session == self.number && self.pipeline.describe(ticket.id).is_some() {
+            self.flush_to_wait()?;
+            self.pump(None)?;
+        }
+        Ok(())
+    }
+
+    /// Reads responses until no request of this name is in flight.
+    pub(crate) fn settle_all(&mut self, verb: &str) -> Result<(), Error> {
+        while self.pipeline.holds(verb) {
+            self.flush_to_wait()?;
+            self.pump(None)?;
+        }
+        Ok(())
+    }
+
+    /// Sends a request whose untagged responses go to `sink` as they come, so that none has to be kept.
+    pub(crate) fn stream<R: Request>(
+        &mut self,
+        request: R,
+        sink: Sink<'_>,
+    ) -> Result<R::Reply, Error> {
+        let ticket = self.write(request)?;
+        self.drive(ticket.id, Some(sink))?;
+        self.wait(ticket)
+    }
+
+    /// Waits until everything in flight is answered; the replies stay with their tickets.
+    ///
+    /// # Errors
+    /// The connection was lost.
+    pub fn settle(&mut self) -> Result<(), Error> {
+        self.flush()?;
+        while !self.pipeline.is_empty() {
+            self.pump(None)?;
+        }
+        Ok(())
+    }
+
+    /// Reads responses until request `id` is answered.
+    ///
+    /// After an interrupt an answer that is on its way is still taken, for as long as [`GRACE`].
+    pub(super) fn drive(&mut self, id: u64, mut sink: Option<Sink<'_>>) -> Result<(), Error> {
+        let interrupt = self.options.interrupt.clone();
+        let mut in_grace = false;
+        let mut result = Ok(());
+        while !self.pipeline.is_done(id) {
+            let Some((verb, outcome)) = self.pipeline.describe(id) else {
+                break;
+            };
+            // The sink is lent for one response at a time.
+            let lent = sink.as_mut().map(|sink| Streaming {
+                id,
+                verb,
+                sink: &mut **sink,
+            });
+            match self.flush_to_wait().and_then(|()| self.pump(lent)) {
+                Ok(Event::TooLong) => {
+                    self.end("its reply had no end".into());
+                    self.pipeline.abandon(id);
+                    result = Err(Error::TooLong { verb });
+                    break;
+                }
+                Ok(_) => {}
+                Err(Error::Interrupted { .. }) if !in_grace && self.link.deadline.is_none() => {
+                    in_grace = true;
+                    interrupt.clear();
+                    self.link.deadline = Some(Instant::now() + GRACE);
+                }
+                Err(Error::Interrupted { .. }) => {
+                    self.pipeline.abandon(id);
+                    result = Err(Error::Interrupted { verb, outcome });
+                    break;
+                }
+                // Its own outcome, which says whether it may have been done, is with its ticket.
+                Err(_) if self.pipeline.is_done(id) => {}
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
+            }
+        }
+        if in_grace {
+            self.link.deadline = None;
+            interrupt.raise();
+        }
+        result
+    }
+
+    /// Reads one response and deals with it; with a sink, also those that the sink takes before it.
+    pub(super) fn pump(&mut self, mut sink: Option<Streaming<'_>>) -> Result<Event, Error> {
+        let (mut taken, mut stopping) = (0_u32, None);
+        loop {
+            if let Some(event) = self.pump_one(&mut sink)? {
+                return Ok(event);
+            }
+            // Where there is always more to read, nothing ever waits, and so nothing would see that the user has had enough.
+            taken = taken.wrapping_add(1);
+            if taken.is_multiple_of(1024)
+                && self.options.interrupt.raised()
+                && stopping.get_or_insert_with(Instant::now).elapsed() > GRACE
+            {
+                return Err(Error::Interrupted {
+                    verb: "a command",
+                    outcome: Outcome::Unknown,
+                });
+            }
+        }
+    }
+
+    /// Reads one response and deals with it; `None` if the sink took it.
+    #[inline]
+    fn pump_one(&mut self, sink: &mut Option<Streaming<'_>>) -> Result<Option<Event>, Error> {
+        let frame = match self.link.receive() {
+            Ok(frame) => frame,
+            Err(error) if error.is_silence() && self.waits_on() => return Ok(Some(Event::Other)),
+            Err(error) if error.is_interrupt() => {
+                return Err(Error::Interrupted {
+                    verb: "a command",
+                    outcome: Outcome::Unknown,
+                });
+            }
+            Err(error) => return Err(self.lose(error)),
+        };
+        Ok(self.deal(frame, sink))
+    }
+
+    /// After a silence as long as the time limit: whether it goes on waiting, as a change may take as long as the connection lives. What
+    /// it has done when nobody waits for its answer any more would be unknown.
+    ///
+    /// The system finds out whether the other end is still there; see [`Stream::connect`](crate::net::Stream::connect).
+    fn waits_on(&mut self) -> bool {
+        let Some(verb) = self.pipeline.awaited_change() else {
+            return false;
+        };
+        if let Some(watch) = &mut self.watch {
+            watch(&Waiting {
+                verb,
+                silent: Some(self.link.heard.elapsed()),
+                done: None,
+                goal: None,
+            });
+        }
+        true
+    }
+
+    /// Deals with one response; `None` if the sink took it. A long listing goes through here a million times.
+    #[inline]
+    pub(super) fn deal(
+        &mut self,
+        frame: Frame,
+        streaming: &mut Option<Streaming<'_>>,
+    ) -> Option<Event> {
+        let mut bytes = self.link.framer.bytes(frame);
+        let converted;
+        if self.state.names_in_utf8
+            && let Some(response) = utf8::with_names_in_utf7(bytes)
+        {
+            converted = response;
+            bytes = &converted;
+        }
+        let mut taken = None;
+        if let Some(Streaming { verb, sink, .. }) = streaming
+            && let Some(data) = response::data_of(bytes, verb)
+        {
+            match sink(&data) {
+                Ok(Taken::Yes) => return None,
+                other => taken = Some(other),
+            }
+        }
+        if bytes.trim_ascii().is_empty() {
+            // An empty line between responses means nothing.
+            return Some(Event::Other);
+        }
+        let secrets = &self.link.secrets;
+        let mut response = match response::parse(bytes) {
+            Ok(response) => response,
+            Err(error) => {
+                self.pipeline.unreadable(&error, bytes, secrets);
+                self.state.stray(secrets.sample(bytes), Some(&error));
+                return Some(Event::Other);
+            }
+        };
+        let masked;
+        if is_for_people(&response) {
+            masked = secrets.mask(bytes);
+            response = response::parse(&masked).unwrap_or(response);
+        }
+        let event = match response {
+            Response::Continuation(text) => Event::Continuation(text.to_vec()),
+            Response::Tagged { status, .. } if status.condition == Condition::Bye => {
+                self.state.bye = Some(status.said());
+                self.fail(&IoError::Closed.into());
+                return Some(Event::Other);
+            }
+            Response::Tagged { tag, status } => {
+                learn(&mut self.state, &status);
+                match self.pipeline.complete(tag, &status, &mut self.state) {
+                    Some(id) => {
+                        self.after_refusal = status.condition != Condition::Ok;
+                        self.end_after_bye();
+                        Event::Completed(id)
+                    }
+                    None => {
+                        self.state.stray(secrets.sample(bytes), None);
+                        Event::Other
+                    }
+                }
+            }
+            Response::Untagged(Untagged::Status(status)) => {
+                learn(&mut self.state, &status);
+                if status.condition == Condition::Bye {
+                    self.state.bye = Some(status.said());
+                    self.link.bid_farewell();
+                    self.end_after_bye();
+                } else if let Some(progress) = Progress::read(&status) {
+                    let verb = self.pipeline.verb_of(&progress.tag);
+                    if let (Some(verb), Some(watch)) = (verb, &mut self.watch) {
+                        watch(&Waiting {
+                            verb,
+                            silent: None,
+                            done: progress.done,
+                            goal: progress.goal,
+                        });
+                    }
+                } else if status.condition == Condition::Bad && self.after_refusal {
+                    // Cyrus takes the rest of a line that it refused for another command.
+                    self.state.stray(secrets.sample(bytes), None);
+                } else if status.condition != Condition::Ok || !self.pipeline.offer_status(&status)
+                {
+                    heed(&mut self.state, &status);
+                }
+                Event::Other
+            }
+            Response::Untagged(Untagged::Data(data)) => {
+                self.after_refusal = false;
+                if let Some(Streaming { id, sink, .. }) = streaming {
+                    match taken.unwrap_or_else(|| sink(&data)) {
+                        Ok(Taken::Yes) => return None,
+                        Ok(Taken::No) => {}
+                        Ok(Taken::TooLong) => return Some(Event::TooLong),
+                        Err(error) => {
+                            self.pipeline.damage(*id, &error, bytes, secrets);
+                            self.state.stray(secrets.sample(bytes), Some(&error));
+                            return Some(Event::Other);
+                        }
+                    }
+                }
+                let observed = self.state.observe(&data);
+                match self.pipeline.offer(&data, bytes, &self.state, secrets) {
+                    Ok(false) if !observed => self.state.stray(secrets.sample(bytes), None),
+                    Ok(_) => {}
+                    Err(error) => self.state.stray(secrets.sample(bytes), Some(&error)),
+                }
+                Event::Other
+            }
+        };
+        Some(event)
+    }
+
+    /// A server that has said BYE answers what is in flight, and nothing else is said to it.
+    fn end_after_bye(&mut self) {
+        if self.state.bye.is_some() && self.pipeline.is_empty() && self.over.is_none() {
+            self.fail(&IoError::Closed.into());
+        }
+    }
+
+    /// [`fail`](Self::fail), keeping what TLS had to say.
+    pub(super) fn lose(&mut self, error: LinkError) -> Error {
+        let lost = self.fail(&error);
+        if let LinkError::Io(error) = error {
+            self.broken_tls = error.into_tls().ok();
+        }
+        lost
+    }
+
+    /// The connection is of no more use: ends everything that waits for it.
+    pub(super) fn fail(&mut self, error: &LinkError) -> Error {
+        let cause = match &self.state.bye {
+            Some(bye) if error.is_end() => closed_with(bye),
+            _ if error.is_silence() && self.pipeline.len() > 1 => format!(
+                "{error}; {} commands were sent ahead, which some servers can't take: try --no-pipeline",
+                self.pipeline.len()
+            ),
+            _ => error.to_string(),
+        };
+        self.end(cause)
+    }
+
+    /// Ends the connection, for a cause.
+    fn end(&mut self, cause: String) -> Error {
+        let verb = "a command";
+        let unsent = self.out.len() + self.link.unsent() + self.held_back;
+        self.pipeline.lose_all(&cause, unsent);
+        self.out.clear();
+        self.link.close();
+        self.state.selected = None;
+        self.over = Some(cause.clone());
+        Error::Lost {
+            verb,
+            cause,
+            outcome: Outcome::Unknown,
+        }
+    }
+}
+
+/// Whether the words of a response may be shown to people.
+fn is_for_people(response: &Response<'_>) -> bool {
+    match response {
+        Response::Tagged { status, .. } | Response::Untagged(Untagged::Status(status)) => {
+            // An OK says nothing but in some codes, and there are very many.
+            let quiet = |code: &Code<'_>| code.is("CAPABILITY");
+            status.condition != Condition::Ok || status.code.is_some_and(|code| !quiet(&code))
+        }
+        Response::Continuation(_) | Response::Untagged(Untagged::Data(_)) => false,
+    }
+}
+
+/// How a session ended whose server has said BYE.
+pub(super) fn closed_with(bye: &str) -> String {
+    format!("the server closed it, saying: {bye}")
+}
+
+/// What any status response may tell: capabilities (RFC 3501 section 7.1).
+pub(super) fn learn(state: &mut State, status: &Status<'_>) {
+    if let Some(code) = status.code
+        && code.is("CAPABILITY")
+    {
+        state.learn_capabilities(Capabilities::read(code.cursor()));
+    }
+}
+
+/// Keeps what a person should hear: alerts, and the NO and BAD that belong to no command.
+fn heed(state: &mut State, status: &Status<'_>) {
+    let alert = status.code.is_some_and(|code| code.is("ALERT"));
+    if alert || matches!(status.condition, Condition::No | Condition::Bad) {
+        state.notice(Notice::said(if alert {
+            format!("ALERT: {}", response::words(status.text))
+        } else {
+            format!("{}: {}", status.condition, status.said())
+        }));
+    }
+}

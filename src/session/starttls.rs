@@ -1,0 +1,98 @@
+//! STARTTLS (RFC 3501 section 6.2.1).
+//!
+//! Here: when it may be said, and what has to be distrusted around it. Not here: TLS itself (`net`).
+
+use std::time::Instant;
+
+use crate::error::{Error, sentence};
+use crate::net::{Timeouts, TlsError};
+
+use super::Session;
+use super::request::Bare;
+
+impl Session {
+    /// STARTTLS (RFC 3501 section 6.2.1): encrypts a connection that is in cleartext, before anybody has logged in.
+    ///
+    /// # Errors
+    /// [`Error::Insecure`] for a server that does not offer it, refuses it, or sends more in cleartext behind its OK; [`Error::Tls`] for
+    /// a handshake that fails. [`Error::Usage`] where there is TLS already, and after the login.
+    pub fn start_tls(&mut self) -> Result<(), Error> {
+        if self.state.channel.tls.is_some() {
+            return Err(Error::Usage("the connection is encrypted already".into()));
+        }
+        if self.state.authenticated {
+            return Err(Error::Usage(
+                "STARTTLS comes before the login; connect anew, without --notls".into(),
+            ));
+        }
+        if !self.first_capabilities()?.has("STARTTLS") {
+            return Err(self.insecure(
+                "it does not offer STARTTLS, or somebody on the way has taken the offer away; use --tls if it has a port for that (mostly 993), or \
+                 --notls if nobody can listen on the way",
+            ));
+        }
+        match self.run(Bare("STARTTLS")) {
+            Err(Error::Refused(refusal)) => {
+                let why = sentence(
+                    &format!("it offers STARTTLS but refuses it: {}", refusal.said()),
+                    "try --tls, or ask whoever runs it",
+                );
+                return Err(self.insecure(&why));
+            }
+            result => result?,
+        }
+        if !self.link.framer.pending().is_empty() {
+            // Whoever stands in between could have put it there, to be taken for the server's words inside of TLS.
+            self.give_up("it was tampered with");
+            return Err(self.insecure(
+                "more came in cleartext behind its OK to STARTTLS, as from somebody who tampers with the connection; find out who stands in between",
+            ));
+        }
+        let options = &self.options;
+        let limit = options.timeouts.connect;
+        let started = self.link.start_tls(
+            options.address.host(),
+            &options.tls,
+            &Timeouts {
+                connect: self.link.login.map_or(limit, |login| {
+                    login.until.saturating_duration_since(Instant::now())
+                }),
+                ..options.timeouts
+            },
+            &options.interrupt,
+        );
+        if let Err(error) = started {
+            self.give_up("there is no TLS on it");
+            if let TlsError::Plaintext { said, .. } = &error {
+                return Err(self.insecure(&format!(
+                    "it said OK to STARTTLS and then went on in cleartext{}: its TLS does not work, or somebody on the way answers for it; ask \
+                     whoever runs it, or use --tls if it has a port for that (mostly 993)",
+                    if said.is_empty() { String::new() } else { format!(" ({said:?})") }
+                )));
+            }
+            return Err(error.into());
+        }
+        self.state.forget_cleartext();
+        if let Some(stream) = self.link.stream() {
+            self.state.channel = stream.info();
+        }
+        // In TLS 1.3 a refused client certificate shows only with the first answer.
+        match self.first_capabilities() {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.broken_tls.take().map_or(error, Error::Tls)),
+        }
+    }
+
+    /// The connection can't be trusted any more: nothing is said on it.
+    fn give_up(&mut self, why: &str) {
+        self.link.close();
+        self.over.get_or_insert_with(|| why.to_owned());
+    }
+
+    pub(super) fn insecure(&self, why: &str) -> Error {
+        Error::Insecure {
+            server: self.state.server.clone(),
+            why: why.to_owned(),
+        }
+    }
+}
