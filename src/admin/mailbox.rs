@@ -356,6 +356,10 @@ pub(super) fn read_separator(body: &mut Cursor<'_>) -> Result<Option<u8>, ParseE
 
 /// The name, and what may stand behind it.
 fn read_name<'a>(body: &mut Cursor<'a>) -> Result<Cow<'a, [u8]>, ParseError> {
+    // Mostly nothing is quoted and nothing stands behind it.
+    if let Some(name) = body.bare_rest() {
+        return Ok(Cow::Borrowed(name));
+    }
     body.skip_spaces();
     let line = *body;
     let mailbox = body.expect_astring("a mailbox")?;

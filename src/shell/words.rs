@@ -124,6 +124,8 @@ impl Lexer {
             // Most of a script is letters that mean nothing but themselves: the rest of a word at once.
             let plain = self.plain_letters(rest);
             if !plain.is_empty() {
+                self.begin_word();
+                self.within = Within::Word;
                 self.word.push_str(plain);
                 (self.joined, self.complete) = (false, false);
                 self.at += plain.len();
@@ -143,9 +145,9 @@ impl Lexer {
         }
     }
 
-    /// The letters at the beginning of a text that only go on with the word that is being read.
+    /// The letters at the beginning of a text that only go on with a word, or begin one.
     fn plain_letters<'a>(&self, text: &'a str) -> &'a str {
-        if self.within != Within::Word || !self.in_word {
+        if !matches!(self.within, Within::Word | Within::Blank) {
             return "";
         }
         let is_plain = |byte: &u8| {

@@ -238,13 +238,18 @@ impl<'a> Cursor<'a> {
         {
             return Some(string);
         }
-        let rest = self.rest();
-        // Mostly nothing stands behind it, and that is seen faster than where it would end.
-        if !rest.is_empty() && !NOT_LOOSE.is_in(rest) {
-            self.at = self.bytes.len();
-            return Some(Cow::Borrowed(rest));
-        }
         self.run(LOOSE).map(Cow::Borrowed)
+    }
+
+    /// Reads all that is left, where it is one bare word as [`astring`](Self::astring) reads it. That is seen faster than where a word ends.
+    #[inline]
+    pub(crate) fn bare_rest(&mut self) -> Option<&'a [u8]> {
+        let rest = self.rest();
+        if matches!(rest.first(), None | Some(b'{' | b'~')) || NOT_LOOSE.is_in(rest) {
+            return None;
+        }
+        self.at = self.bytes.len();
+        Some(rest)
     }
 
     /// Whether the next word, as [`astring`](Self::astring) reads it, is bare: neither quoted nor a literal.
@@ -755,6 +760,17 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_bare_rest_is_the_astring_that_ends_the_line(line in "[ -~]{0,24}|[a-z{}\"~.]{0,12}|[^\0]{0,12}") {
+            let mut cursor = Cursor::new(line.as_bytes());
+            let mut slow = cursor;
+            if let Some(name) = cursor.bare_rest() {
+                let word = slow.astring();
+                prop_assert_eq!(word.as_deref(), Some(name));
+                prop_assert!(slow.is_end() && cursor.is_end());
+            }
+        }
+
         #[test]
         fn no_reader_panics_and_none_moves_in_vain(
             bytes in imapish(),
