@@ -905,7 +905,7 @@ fn a_slow_server_does_not_hold_up_the_keyboard() {
 
 #[test]
 fn what_tab_has_to_know_first_is_asked_for_once_however_late_it_comes() {
-    for first in ["NAMESPACE", "LIST \"\" \"\"", "LIST \"\" %"] {
+    for first in ["NAMESPACE", "LIST \"\" \"\"", "LIST \"\" \"%\""] {
         let released = Arc::new(AtomicBool::new(false));
         let theirs = Arc::clone(&released);
         let faulty = Faulty::script(move |conn| {
@@ -917,13 +917,13 @@ fn what_tab_has_to_know_first_is_asked_for_once_however_late_it_comes() {
                 }
                 let rows = match &*command {
                     // Nothing in it tells the separator, so LIST has to.
-                    "NAMESPACE" if first.ends_with("\"\"") => "* NAMESPACE NIL NIL NIL\r\n",
+                    "NAMESPACE" if first == "LIST \"\" \"\"" => "* NAMESPACE NIL NIL NIL\r\n",
                     "NAMESPACE" => "* NAMESPACE ((\"\" \".\")) NIL NIL\r\n",
                     "LIST \"\" \"\"" => "* LIST (\\Noselect) \".\" \"\"\r\n",
-                    "LIST \"\" %" => {
+                    "LIST \"\" \"%\"" => {
                         "* LIST (\\HasChildren \\Noselect) \".\" user\r\n* LIST () \".\" useful\r\n"
                     }
-                    "LIST \"\" user.%" => "* LIST () \".\" user.late\r\n",
+                    "LIST \"\" \"user.%\"" => "* LIST () \".\" user.late\r\n",
                     _ => "",
                 };
                 conn.send(format!("{rows}{tag} OK\r\n"));
