@@ -21,7 +21,7 @@ use imapadm::net::Interrupt;
 
 use cli::Cli;
 use config::{Config, FormatName, Stack};
-use report::{Format, Place, Report, Value, complain};
+use report::{Format, Output, Place, Value, complain};
 use shell::script::{Leftover, Policy, Runner, Script, exit_status, status};
 use shell::{Settings, Shell};
 
@@ -56,7 +56,7 @@ fn run(cli: &Cli, idle: &Arc<AtomicBool>, over: &mut Option<Arc<AtomicBool>>) ->
     let named = server.is_some();
     let stack = config::at_start(cli.profile(), server, &config);
     if cli.show_config() {
-        show(&stack, &mut report(cli, &stack))?;
+        show(&stack, &output(cli, &stack))?;
         return Ok(status::OK);
     }
     if cli.shows_password() {
@@ -101,27 +101,27 @@ fn run(cli: &Cli, idle: &Arc<AtomicBool>, over: &mut Option<Arc<AtomicBool>>) ->
         yes: cli.yes(),
         pipeline: cli.pipeline(),
     };
-    let mut report = report(cli, &stack);
+    let output = output(cli, &stack);
     let mut shell = Shell::new(settings);
     if named {
         shell.connect(stack, true)?;
     }
     if scripts.is_empty() {
-        return Ok(shell::editor::interact(shell, &mut report));
+        return Ok(shell::editor::interact(shell, &output));
     }
     if let Some(leftover) = &mut leftover {
         leftover.begin()?;
     }
     // A listing that nobody reads is not read to its end.
     let interrupt = shell.settings.interrupt.clone();
-    report.when_broken(move || interrupt.raise());
+    output.when_broken(move || interrupt.raise());
     let policy = Policy {
         keep_going: cli.keep_going(),
         strict: cli.strict(),
         idle: Arc::clone(idle),
         leftover,
     };
-    let status = Runner::new(&mut shell, &mut report, policy).run(scripts);
+    let status = Runner::new(&mut shell, &output, policy).run(scripts);
     shell.disconnect();
     Ok(status)
 }
@@ -150,19 +150,19 @@ fn tell_mistakes(scripts: &[Script], yes: bool) -> bool {
 }
 
 /// Where results go.
-fn report(cli: &Cli, stack: &Stack) -> Report {
+fn output(cli: &Cli, stack: &Stack) -> Output {
     let format = match stack.format() {
         FormatName::Text => Format::Text,
         FormatName::Json => Format::Json,
     };
     let out: Box<dyn Write> = Box::new(BufWriter::with_capacity(64 * 1024, io::stdout()));
-    Report::new(format, out, io::stdout().is_terminal(), cli.colour())
+    Output::new(format, out, io::stdout().is_terminal(), cli.colour())
 }
 
 /// Shows what a connection would be made with.
-fn show(stack: &Stack, report: &mut Report) -> Result<(), Error> {
+fn show(stack: &Stack, output: &Output) -> Result<(), Error> {
     let settings = stack.show()?;
-    report.begin("show-config", &Place::default());
+    let mut report = output.report("show-config", &Place::default(), false);
     for setting in settings {
         let value = setting.value.map_or(Value::Absent("-"), Value::str);
         report.row(&[
@@ -172,7 +172,7 @@ fn show(stack: &Stack, report: &mut Report) -> Result<(), Error> {
         ]);
     }
     report.end(None);
-    report
+    output
         .flush()
         .map_err(|error| Error::Usage(format!("cannot write the settings: {error}")))
 }

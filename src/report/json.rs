@@ -18,8 +18,6 @@ pub(super) struct Lines {
 
 impl Render for Lines {
     fn begin(&mut self, out: &mut dyn Write, command: &str, place: &Place) -> io::Result<()> {
-        self.rows = false;
-        self.account = None;
         out.write_all(b"{\"command\":")?;
         string(out, command)?;
         if let Some(file) = &place.file {
@@ -87,12 +85,13 @@ impl Render for Lines {
             }
         }
     }
+}
 
-    fn sum(&mut self, out: &mut dyn Write, account: &Account, status: u8) -> io::Result<()> {
-        out.write_all(b"{\"summary\":")?;
-        counts(out, account)?;
-        writeln!(out, ",\"exit\":{status}}}")
-    }
+/// The last line of a run that did not go well.
+pub(super) fn sum(out: &mut dyn Write, account: &Account, status: u8) -> io::Result<()> {
+    out.write_all(b"{\"summary\":")?;
+    counts(out, account)?;
+    writeln!(out, ",\"exit\":{status}}}")
 }
 
 fn counts(out: &mut dyn Write, account: &Account) -> io::Result<()> {

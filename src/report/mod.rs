@@ -3,7 +3,7 @@
 //! Lives here: rows and their cells, the renderers, how far a long command is (`progress`), and what is safe to print on a terminal (`escape`). Not here: IMAP,
 //! and which command gives which rows (the shell's commands do).
 //!
-//! A command never prints: it hands [`Cell`]s to a [`Report`], which renders them as they come.
+//! A command never prints: it hands [`Cell`]s to its own [`Report`], which renders them as they come.
 
 pub mod escape;
 mod json;
@@ -11,7 +11,9 @@ pub mod progress;
 mod text;
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::io::{self, Write};
+use std::rc::Rc;
 
 use imapadm::{Account, Error};
 
@@ -88,10 +90,10 @@ pub fn complain(text: &str) {
 
 /// Renders one command's rows and its verdict.
 trait Render {
-    fn begin(&mut self, out: &mut dyn Write, command: &str, place: &Place) -> io::Result<()>;
+    fn begin(&mut self, _: &mut dyn Write, _: &str, _: &Place) -> io::Result<()> {
+        Ok(())
+    }
     fn row(&mut self, out: &mut dyn Write, cells: &[Cell<'_>]) -> io::Result<()>;
-    /// This command is asked for its rows.
-    fn lists(&mut self) {}
     /// The rows of this command may be sorted, where that costs nobody anything.
     fn sort(&mut self) {}
     /// The command was for many things, and this became of them.
@@ -99,15 +101,78 @@ trait Render {
         let _ = account;
     }
     fn end(&mut self, out: &mut dyn Write, error: Option<&Error>) -> io::Result<()>;
-    /// What became of all commands of a run that did not go well; people are told on stderr.
-    fn sum(&mut self, _: &mut dyn Write, _: &Account, _: u8) -> io::Result<()> {
-        Ok(())
+}
+
+/// How results look and where they go. It makes the [`Report`] of each command.
+#[derive(Clone)]
+pub struct Output {
+    format: Format,
+    terminal: bool,
+    colour: bool,
+    sink: Rc<RefCell<Sink>>,
+}
+
+impl Output {
+    /// Output in `format` to `out`; `terminal` is whether that is one, `colour` whether it may be coloured.
+    pub fn new(format: Format, out: Box<dyn Write>, terminal: bool, colour: bool) -> Self {
+        Self {
+            format,
+            terminal,
+            colour,
+            sink: Rc::new(RefCell::new(Sink {
+                out,
+                broken: None,
+                dead: false,
+                when_broken: Box::new(|| {}),
+            })),
+        }
+    }
+
+    /// The report of one command, which begins here. `lists` is whether people are told where there are no rows.
+    pub fn report(&self, command: &str, place: &Place, lists: bool) -> Report {
+        let render: Box<dyn Render> = match (self.format, self.terminal) {
+            (Format::Json, _) => Box::new(json::Lines::default()),
+            (Format::Text, true) => Box::new(text::Table::new(self.colour, lists)),
+            (Format::Text, false) => Box::new(text::Tabs::default()),
+        };
+        let mut report = Report {
+            render,
+            sink: Rc::clone(&self.sink),
+        };
+        report.keep(|render, out| render.begin(out, command, place));
+        report
+    }
+
+    /// What became of all commands of a run that did not go well, and its exit status; people are told on stderr.
+    pub fn sum(&self, account: &Account, status: u8) {
+        if self.format == Format::Json {
+            self.sink
+                .borrow_mut()
+                .keep(|out| json::sum(out, account, status));
+        }
+    }
+
+    /// What is done, once, as soon as results can no longer be written.
+    pub fn when_broken(&self, act: impl Fn() + 'static) {
+        self.sink.borrow_mut().when_broken = Box::new(act);
+    }
+
+    /// Whether nothing more can be written.
+    pub fn is_broken(&self) -> bool {
+        self.sink.borrow().dead
+    }
+
+    /// Sends on what has been written.
+    ///
+    /// # Errors
+    /// The first error of any write since the last call, such as a reader that is gone.
+    pub fn flush(&self) -> io::Result<()> {
+        self.sink.borrow_mut().flush()
     }
 }
 
-/// Where the rows of commands go.
-pub struct Report {
-    render: Box<dyn Render>,
+/// Where results are written to.
+struct Sink {
     out: Box<dyn Write>,
     /// The first thing that went wrong while writing; a report does not stop a command that changes things half way.
     broken: Option<io::Error>,
@@ -117,43 +182,38 @@ pub struct Report {
     when_broken: Box<dyn Fn()>,
 }
 
-impl Report {
-    /// A report in `format` to `out`; `terminal` is whether that is one, `colour` whether it may be coloured.
-    pub fn new(format: Format, out: Box<dyn Write>, terminal: bool, colour: bool) -> Self {
-        let render: Box<dyn Render> = match (format, terminal) {
-            (Format::Json, _) => Box::new(json::Lines::default()),
-            (Format::Text, true) => Box::new(text::Table::new(colour)),
-            (Format::Text, false) => Box::new(text::Tabs::default()),
-        };
-        Self {
-            render,
-            out,
-            broken: None,
-            dead: false,
-            when_broken: Box::new(|| {}),
+impl Sink {
+    fn flush(&mut self) -> io::Result<()> {
+        match self.broken.take() {
+            Some(error) => Err(error),
+            None if self.dead => Ok(()),
+            None => {
+                let flushed = self.out.flush();
+                self.dead = flushed.is_err();
+                flushed
+            }
         }
     }
 
-    /// What is to be done, once, as soon as it shows that results can no longer be written.
-    pub fn when_broken(&mut self, act: impl Fn() + 'static) {
-        self.when_broken = Box::new(act);
+    fn keep(&mut self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
+        if self.dead {
+            return;
+        }
+        if let Err(error) = write(self.out.as_mut()) {
+            self.broken = Some(error);
+            self.dead = true;
+            (self.when_broken)();
+        }
     }
+}
 
-    /// What became of all commands of a run that did not go well, and its exit status.
-    pub fn sum(&mut self, account: &Account, status: u8) {
-        self.keep(|render, out| render.sum(out, account, status));
-    }
+/// The result of one command: its rows, and how it ended.
+pub struct Report {
+    render: Box<dyn Render>,
+    sink: Rc<RefCell<Sink>>,
+}
 
-    /// A command begins.
-    pub fn begin(&mut self, command: &str, place: &Place) {
-        self.keep(|render, out| render.begin(out, command, place));
-    }
-
-    /// The command is asked for its rows: people are told where there are none.
-    pub fn lists(&mut self) {
-        self.render.lists();
-    }
-
+impl Report {
     /// The order of the rows to come means nothing: people see them sorted.
     pub fn sort(&mut self) {
         self.render.sort();
@@ -166,7 +226,7 @@ impl Report {
 
     /// Whether nothing more can be written.
     pub fn is_broken(&self) -> bool {
-        self.dead
+        self.sink.borrow().dead
     }
 
     /// One row of its result.
@@ -175,34 +235,12 @@ impl Report {
     }
 
     /// The command is over, with its verdict.
-    pub fn end(&mut self, error: Option<&Error>) {
+    pub fn end(mut self, error: Option<&Error>) {
         self.keep(|render, out| render.end(out, error));
     }
 
-    /// Sends on what has been written.
-    ///
-    /// # Errors
-    /// The first error of any write since the last call, such as a reader that is gone.
-    pub fn flush(&mut self) -> io::Result<()> {
-        match self.broken.take() {
-            Some(error) => Err(error),
-            None if self.dead => Ok(()),
-            None => {
-                let flushed = self.out.flush();
-                self.dead = flushed.is_err();
-                flushed
-            }
-        }
-    }
-
     fn keep(&mut self, write: impl FnOnce(&mut dyn Render, &mut dyn Write) -> io::Result<()>) {
-        if self.dead {
-            return;
-        }
-        if let Err(error) = write(self.render.as_mut(), self.out.as_mut()) {
-            self.broken = Some(error);
-            self.dead = true;
-            (self.when_broken)();
-        }
+        let Self { render, sink } = self;
+        sink.borrow_mut().keep(|out| write(render.as_mut(), out));
     }
 }

@@ -9,7 +9,7 @@ use imapadm::visible::is_plain;
 use nu_ansi_term::Style;
 
 use super::escape::escape;
-use super::{Cell, Place, Render, Value};
+use super::{Cell, Render, Value};
 
 /// A cell as people read it, safe to print.
 fn show<'a>(key: &'static str, value: &'a Value<'a>) -> Cow<'a, str> {
@@ -34,10 +34,6 @@ pub(super) struct Tabs {
 }
 
 impl Render for Tabs {
-    fn begin(&mut self, _: &mut dyn Write, _: &str, _: &Place) -> io::Result<()> {
-        Ok(())
-    }
-
     fn row(&mut self, out: &mut dyn Write, cells: &[Cell<'_>]) -> io::Result<()> {
         self.line.clear();
         for (at, (key, value)) in cells.iter().enumerate() {
@@ -78,13 +74,14 @@ pub(super) struct Table {
 const TOGETHER: usize = 20_000;
 
 impl Table {
-    pub(super) fn new(colour: bool) -> Self {
+    /// `lists` is whether people are told where there are no rows.
+    pub(super) fn new(colour: bool, lists: bool) -> Self {
         Self {
             colour,
             keys: Vec::new(),
             rows: Vec::new(),
             sorted: false,
-            waits: false,
+            waits: lists,
         }
     }
 
@@ -134,14 +131,6 @@ impl Table {
 }
 
 impl Render for Table {
-    fn begin(&mut self, _: &mut dyn Write, _: &str, _: &Place) -> io::Result<()> {
-        self.rows.clear();
-        self.keys.clear();
-        self.sorted = false;
-        self.waits = false;
-        Ok(())
-    }
-
     fn row(&mut self, out: &mut dyn Write, cells: &[Cell<'_>]) -> io::Result<()> {
         // A flag is its own heading: the word in the row says it all.
         let heading = |(key, value): &Cell<'_>| {
@@ -166,10 +155,6 @@ impl Render for Table {
         Ok(())
     }
 
-    fn lists(&mut self) {
-        self.waits = true;
-    }
-
     fn sort(&mut self) {
         self.sorted = true;
     }
@@ -189,9 +174,6 @@ mod tests {
 
     fn rows(render: &mut dyn Render) -> String {
         let mut out = Vec::new();
-        render
-            .begin(&mut out, "listacl", &Place::default())
-            .unwrap();
         for (mailbox, rights) in [("user.bob", "lrs"), ("user.bob.a\tb", "")] {
             render
                 .row(
@@ -227,11 +209,7 @@ mod tests {
     #[test]
     fn only_who_waits_for_rows_is_told_that_there_are_none() {
         for (lists, expected) in [(true, "nothing to show\n"), (false, "")] {
-            let (mut out, mut table) = (Vec::new(), Table::new(false));
-            table.begin(&mut out, "any", &Place::default()).unwrap();
-            if lists {
-                table.lists();
-            }
+            let (mut out, mut table) = (Vec::new(), Table::new(false, lists));
             table.end(&mut out, None).unwrap();
             assert_eq!(String::from_utf8(out).unwrap(), expected);
         }
@@ -239,8 +217,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_one_column_with_the_others() {
-        let (mut out, mut table) = (Vec::new(), Table::new(false));
-        table.begin(&mut out, "session", &Place::default()).unwrap();
+        let (mut out, mut table) = (Vec::new(), Table::new(false, false));
         for value in [Value::str("x"), Value::Answer(false), Value::Answer(true)] {
             table
                 .row(&mut out, &[("item", Value::str("i")), ("value", value)])
@@ -254,7 +231,7 @@ mod tests {
     #[test]
     fn a_terminal_gets_columns() {
         assert_eq!(
-            rows(&mut Table::new(false)),
+            rows(&mut Table::new(false, false)),
             "mailbox        rights\nuser.bob       lrs\nuser.bob.a\\tb\n北京  created\n"
         );
     }

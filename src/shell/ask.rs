@@ -230,8 +230,8 @@ pub fn size(bytes: u64) -> String {
     if unit == 0 || whole >= 10 {
         format!("{whole} {}", units[unit])
     } else {
-        let tenths = (bytes % part) / (part / 10);
-        format!("{whole}.{} {}", tenths.min(9), units[unit])
+        let tenths = (bytes % part) * 10 / part;
+        format!("{whole}.{tenths} {}", units[unit])
     }
 }
 

@@ -8,7 +8,7 @@ use imapadm::session::{Capabilities, MailboxName, RAW};
 
 use super::commands::check_entry;
 use super::{Shell, find, no_command};
-use crate::report::Report;
+use crate::report::{Output, Place, Report};
 
 /// What an argument is, for completion and help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -225,6 +225,11 @@ impl Command {
             usage.push_str(&format!(" [{}]...", names.join(" ")));
         }
         usage
+    }
+
+    /// The report of one run of it, which begins here.
+    pub fn report(&self, output: &Output, place: &Place) -> Report {
+        output.report(self.name, place, self.lists)
     }
 
     /// The arguments at the end that are repeated as a group.

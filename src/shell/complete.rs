@@ -104,6 +104,9 @@ impl Cache {
 /// The words that the text before the cursor can become, and the byte from which they replace it.
 pub fn complete(shell: &mut Shell, before: &str) -> (usize, Vec<Candidate>) {
     let at = partial(before);
+    if at.redirects {
+        return (at.start, Vec::new());
+    }
     let Some((command, words)) = at.before.split_first() else {
         let names = with_prefix(commands::ALL.iter().map(|command| command.name), &at.text);
         // Aliases would only get in the way of what can be typed out.

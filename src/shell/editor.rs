@@ -18,7 +18,7 @@ use super::complete::{Candidate, complete};
 use super::script::{run_typed, status};
 use super::{Shell, words};
 use crate::files;
-use crate::report::{Report, complain};
+use crate::report::{Output, complain};
 
 /// Lines that the history keeps.
 const HISTORY: usize = 10_000;
@@ -67,9 +67,9 @@ impl Validator for Completions {
 impl Helper for Completions {}
 
 /// Runs the interactive shell until the user leaves; returns the exit status.
-pub fn interact(shell: Shell, report: &mut Report) -> u8 {
+pub fn interact(shell: Shell, output: &Output) -> u8 {
     let shell = Rc::new(RefCell::new(shell));
-    let status = match dialogue(&shell, report) {
+    let status = match dialogue(&shell, output) {
         Ok(status) => status,
         Err(error) => {
             complain(&format!(
@@ -82,7 +82,7 @@ pub fn interact(shell: Shell, report: &mut Report) -> u8 {
     status
 }
 
-fn dialogue(shell: &Rc<RefCell<Shell>>, report: &mut Report) -> rustyline::Result<u8> {
+fn dialogue(shell: &Rc<RefCell<Shell>>, output: &Output) -> rustyline::Result<u8> {
     let config = Config::builder()
         .max_history_size(HISTORY)?
         .history_ignore_space(true)
@@ -128,7 +128,7 @@ fn dialogue(shell: &Rc<RefCell<Shell>>, report: &mut Report) -> rustyline::Resul
                 let _ = editor.append_history(path);
             }
             let mut shell = shell.borrow_mut();
-            let go_on = run_typed(&mut shell, report, commands);
+            let go_on = run_typed(&mut shell, output, commands);
             // Down before the next key: completion asks the server too.
             shell.settings.interrupt.clear();
             if let Some(named) = shell.quit {

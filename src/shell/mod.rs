@@ -236,15 +236,15 @@ mod tests {
     use super::*;
 
     fn error(line: &str) -> String {
-        let words = words::split(line).unwrap().remove(0);
-        read(&words)
+        let parsed = words::split(line).unwrap().remove(0);
+        read(&parsed.words)
             .map(|input| input.command.name)
             .unwrap_err()
             .to_string()
     }
 
     fn input(line: &str) -> Input {
-        read(&words::split(line).unwrap().remove(0))
+        read(&words::split(line).unwrap().remove(0).words)
             .unwrap_or_else(|error| panic!("{line}: {error}"))
     }
 

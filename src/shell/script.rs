@@ -19,10 +19,10 @@ use imapadm::{Account, Error, Outcome, Session, open};
 
 use super::command::{Collect, Command, Flow, Input, Step};
 use super::secret::may_hold_secret;
-use super::words::{self, Commands, Lexer};
+use super::words::{self, Commands, Lexer, Parsed};
 use super::{Shell, find, read};
 use crate::report::escape::escape;
-use crate::report::{Place, Report, complain};
+use crate::report::{Output, Place, Report, complain};
 
 /// Exit statuses, as the README lists them.
 pub mod status {
@@ -110,7 +110,7 @@ enum Text {
 struct Statement {
     /// Its first line.
     place: Place,
-    /// Its commands, each as its words.
+    /// Its commands.
     commands: Result<Commands, Error>,
     /// It is the end of standard input, and has no line end: whatever wrote it may not have come to the end of it.
     cut: bool,
@@ -214,8 +214,8 @@ impl Script {
                     place, commands, ..
                 }) => match commands {
                     Ok(commands) => {
-                        for words in commands {
-                            if let Err(error) = read_for_script(&words, yes) {
+                        for command in commands {
+                            if let Err(error) = read_for_script(&command, yes) {
                                 mistake(place.clone(), error);
                             }
                         }
@@ -420,8 +420,8 @@ fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
 
 /// Reads a command of a script, which nobody is asked about: what destroys many mailboxes has to be meant, and says so with `--yes`.
 /// (`dm "user.$X*"` with nothing in X is every user.)
-fn read_for_script(words: &[String], yes: bool) -> Result<Input, Error> {
-    let input = read(words)?;
+fn read_for_script(command: &Parsed, yes: bool) -> Result<Input, Error> {
+    let input = read(&command.words)?;
     let name = input.command.name;
     if input.command.destroys && input.is_many() && !yes && !input.has("yes") {
         return Err(Error::Usage(format!(
@@ -541,13 +541,30 @@ struct Started {
     place: Place,
     /// The command as it was typed.
     typed: String,
-    /// Its name in the output.
-    name: String,
-    /// Whether it is asked for its rows.
-    lists: bool,
-    /// Whether it may change anything.
-    changes: bool,
+    /// Which one it is, where it could be read.
+    command: Option<&'static Command>,
     collect: Result<Collect, Error>,
+}
+
+impl Started {
+    /// Whether it may change anything.
+    fn changes(&self) -> bool {
+        self.command
+            .is_some_and(|command| command.flow == Flow::Changes)
+    }
+
+    /// Its report, which begins here.
+    fn report(&self, output: &Output) -> Report {
+        match self.command {
+            Some(command) => command.report(output, &self.place),
+            // It has the name that was typed; whether it is a command at all is not known.
+            None => {
+                let typed = words::split(&self.typed).unwrap_or_default();
+                let name = typed.first().and_then(|command| command.words.first());
+                output.report(name.map_or("", String::as_str), &self.place, false)
+            }
+        }
+    }
 }
 
 /// Commands that may be sent ahead before the oldest is collected; the session bounds their bytes, and those of their replies, besides.
@@ -565,7 +582,7 @@ const READ_ALONG: Duration = Duration::from_millis(250);
 /// Runs scripts.
 pub struct Runner<'a> {
     shell: &'a mut Shell,
-    report: &'a mut Report,
+    output: &'a Output,
     policy: Policy,
     ahead: VecDeque<Started>,
     /// What became of each command.
@@ -594,10 +611,10 @@ pub struct Runner<'a> {
 
 impl<'a> Runner<'a> {
     /// A runner that has run nothing.
-    pub fn new(shell: &'a mut Shell, report: &'a mut Report, policy: Policy) -> Self {
+    pub fn new(shell: &'a mut Shell, output: &'a Output, policy: Policy) -> Self {
         Self {
             shell,
-            report,
+            output,
             policy,
             ahead: VecDeque::new(),
             account: Account::default(),
@@ -649,8 +666,8 @@ impl<'a> Runner<'a> {
                     place, commands, ..
                 }) => {
                     // What is wrong with it is for another time.
-                    for words in commands.unwrap_or_default() {
-                        self.skip(&place, &words);
+                    for command in commands.unwrap_or_default() {
+                        self.skip(&place, &command);
                     }
                 }
                 // Nobody knows how long a pipe stays open; whoever wants the rest kept waits for it.
@@ -676,12 +693,12 @@ impl<'a> Runner<'a> {
     }
 
     /// Accounts for a command that is not sent.
-    fn skip(&mut self, place: &Place, words: &[String]) {
+    fn skip(&mut self, place: &Place, parsed: &Parsed) {
         self.account.count(Outcome::NotSent);
         self.not_sent.push_all_up_to(place);
-        let command = words.first().and_then(|name| find(name));
+        let command = parsed.words.first().and_then(|name| find(name));
         self.left_changes |= command.is_some_and(|command| command.flow == Flow::Changes);
-        self.keep(place, &shell_words::join(words), "not sent", false);
+        self.keep(place, &parsed.to_string(), "not sent", false);
     }
 
     /// Keeps a command that is still to be done.
@@ -722,11 +739,11 @@ impl<'a> Runner<'a> {
         } = statement;
         match commands {
             Ok(commands) => {
-                for words in commands {
+                for command in commands {
                     if self.stop.is_some() {
-                        self.skip(&place, &words);
+                        self.skip(&place, &command);
                     } else {
-                        self.start(&place, &words, cut);
+                        self.start(&place, &command, cut);
                     }
                 }
             }
@@ -742,9 +759,9 @@ impl<'a> Runner<'a> {
     }
 
     /// Starts one command, first waiting for those before it where it has to; `cut` is whether its line has no end.
-    fn start(&mut self, place: &Place, words: &[String], cut: bool) {
-        let typed = shell_words::join(words);
-        let input = match read_for_script(words, self.shell.settings.yes) {
+    fn start(&mut self, place: &Place, parsed: &Parsed, cut: bool) {
+        let typed = parsed.to_string();
+        let input = match read_for_script(parsed, self.shell.settings.yes) {
             Ok(input) => input,
             Err(error) => return self.take(place, typed, Err(error), None),
         };
@@ -767,14 +784,14 @@ impl<'a> Runner<'a> {
             self.collect_all();
         }
         if self.stop.is_some() {
-            return self.skip(place, words);
+            return self.skip(place, parsed);
         }
         match (command.start)(self.shell, &input) {
             Ok(Step::Sent(collect)) => self.take(place, typed, Ok(collect), Some(command)),
             Ok(Step::Work(collect)) => {
                 self.collect_all();
                 if self.stop.is_some() {
-                    return self.skip(place, words);
+                    return self.skip(place, parsed);
                 }
                 self.take(place, typed, Ok(collect), Some(command));
                 self.collect_all();
@@ -799,20 +816,10 @@ impl<'a> Runner<'a> {
         // Where a command can't even be sent for a grave reason, none behind it can.
         let over = |error: &Error| !self.policy.keep_going || error.is_grave();
         let failed = collect.as_ref().is_err_and(over);
-        let name = match command {
-            Some(command) => command.name.to_owned(),
-            // As it was typed; that it is a command at all is not known.
-            None => {
-                let words = words::split(&typed).unwrap_or_default();
-                words.into_iter().flatten().next().unwrap_or_default()
-            }
-        };
         self.ahead.push_back(Started {
             place: place.clone(),
             typed,
-            name,
-            lists: command.is_some_and(|command| command.lists),
-            changes: command.is_some_and(|command| command.flow == Flow::Changes),
+            command,
             collect,
         });
         if failed {
@@ -837,7 +844,8 @@ impl<'a> Runner<'a> {
         let Some(started) = self.ahead.pop_front() else {
             return;
         };
-        let unheard = self.lost.is_some() && !started.changes;
+        let changes = started.changes();
+        let unheard = self.lost.is_some() && !changes;
         if self.stop.is_some() && (unheard || !self.tell_all) {
             // A command that only reads, sent ahead behind one that failed: as if it had never been there.
             self.account.count(Outcome::NotSent);
@@ -845,25 +853,20 @@ impl<'a> Runner<'a> {
             self.keep(&started.place, &started.typed, "not run", false);
             return;
         }
+        let mut report = started.report(self.output);
         let Started {
             place,
             typed,
-            name,
-            lists,
-            changes,
             collect,
+            ..
         } = started;
         self.unwritten.get_or_insert_with(|| place.clone());
-        self.report.begin(&name, &place);
-        if lists {
-            self.report.lists();
-        }
-        let result = collect.and_then(|collect| collect(self.shell, self.report));
-        self.report.end(result.as_ref().err());
+        let result = collect.and_then(|collect| collect(self.shell, &mut report));
+        report.end(result.as_ref().err());
         self.lost_changes |=
             changes && !matches!(&result, Err(error) if error.outcome() == Outcome::NotSent);
         self.shell.pass_on_notices();
-        if self.report.is_broken() {
+        if self.output.is_broken() {
             self.flush();
         }
         if self.lost.is_some() && !changes {
@@ -960,7 +963,7 @@ impl<'a> Runner<'a> {
 
     fn flush(&mut self) {
         self.flushed = Instant::now();
-        match self.report.flush() {
+        match self.output.flush() {
             Ok(()) => {
                 if self.lost.is_none() {
                     self.unwritten = None;
@@ -1024,9 +1027,9 @@ impl<'a> Runner<'a> {
             ));
         }
         if self.lost.is_none() {
-            self.report.sum(&self.account, status);
+            self.output.sum(&self.account, status);
             // It says no more than stderr did.
-            let _ = self.report.flush();
+            let _ = self.output.flush();
         }
         status
     }
@@ -1181,7 +1184,7 @@ fn shown(typed: &str) -> String {
 /// Runs commands that a person typed together, and reports each; the session outlives failures.
 ///
 /// Returns whether what was typed after them may run too.
-pub fn run_typed(shell: &mut Shell, report: &mut Report, typed: Result<Commands, Error>) -> bool {
+pub fn run_typed(shell: &mut Shell, output: &Output, typed: Result<Commands, Error>) -> bool {
     let commands = match typed {
         Ok(commands) => commands,
         Err(error) => {
@@ -1189,28 +1192,26 @@ pub fn run_typed(shell: &mut Shell, report: &mut Report, typed: Result<Commands,
             return true;
         }
     };
-    for words in commands {
-        let name = words.first().map_or("", String::as_str);
-        report.begin(
-            name,
-            &Place {
-                file: None,
-                line: 1,
-            },
-        );
-        let result = read(&words).and_then(|input: Input| {
-            if input.command.lists {
-                report.lists();
-            }
+    let place = Place {
+        file: None,
+        line: 1,
+    };
+    for Parsed { words, .. } in commands {
+        let read = read(&words);
+        let mut report = match &read {
+            Ok(input) => input.command.report(output, &place),
+            Err(_) => output.report(words.first().map_or("", String::as_str), &place, false),
+        };
+        let result = read.and_then(|input: Input| {
             let (Step::Sent(collect) | Step::Work(collect)) = (input.command.start)(shell, &input)?;
             if input.command.flow == Flow::Changes {
                 shell.cache.clear();
             }
-            collect(shell, report)
+            collect(shell, &mut report)
         });
         report.end(result.as_ref().err());
         // A terminal that is gone ends the line editor too.
-        let _ = report.flush();
+        let _ = output.flush();
         shell.pass_on_notices();
         shell.let_go();
         if let Err(error) = result {

@@ -9,9 +9,15 @@ use super::{commands, find, nearest, words};
 /// Whether a text may hold a secret: a server with `user:password@` in front, an option that takes one, a word too many behind a login.
 pub fn may_hold_secret(text: &str) -> bool {
     // A quote that is open is the user's mistake; the words are near enough.
-    let commands = words::split(text)
-        .unwrap_or_else(|_| vec![text.split_whitespace().map(str::to_owned).collect()]);
-    commands.iter().any(|words| is_secret(words))
+    match words::split(text) {
+        Ok(commands) => commands.iter().any(|command| is_secret(&command.words)),
+        Err(_) => is_secret(
+            &text
+                .split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>(),
+        ),
+    }
 }
 
 fn is_secret(words: &[String]) -> bool {
