@@ -170,6 +170,16 @@ pub enum Error {
         /// The name that was asked for.
         mailbox: String,
     },
+    /// The server said OK to a change and made something else of it.
+    #[error("the server said OK to {verb}, but {found}; {advice}")]
+    NotAsAsked {
+        /// The command.
+        verb: &'static str,
+        /// What is there now.
+        found: String,
+        /// What to do next.
+        advice: &'static str,
+    },
     /// What answered does not speak IMAP.
     #[error("{server} does not answer as an IMAP server ({why}); check the host and the port")]
     NotImap {
@@ -467,6 +477,7 @@ impl Error {
             | Error::BelowStayed
             | Error::TooLong { .. }
             | Error::NotMade { .. }
+            | Error::NotAsAsked { .. }
             | Error::NotImap { .. }
             | Error::Login { .. }
             | Error::Incomplete { .. }
@@ -515,6 +526,7 @@ impl Error {
             Error::Connect(_) => "connect",
             Error::Tls(_) => "tls",
             Error::Insecure { .. } => "insecure",
+            Error::NotAsAsked { .. } => "not-as-asked",
             Error::NotListed { .. } | Error::NotMade { .. } => "not-listed",
             Error::ChildrenUnlisted { .. } => "incomplete",
             Error::BelowStayed => "not-tried",

@@ -4,7 +4,8 @@
 use serde_json::{Value, json};
 
 use super::support::faulty::Faulty;
-use super::support::place::{Place, exists, objects, word};
+use super::support::place::{Place, exists, limits, objects, rights_of, word};
+use super::support::raw::message;
 use super::support::run::{Imapadm, Run};
 
 const CAPABILITIES: &str = "ACL QUOTA NAMESPACE RIGHTS=kxte METADATA UNSELECT";
@@ -388,4 +389,367 @@ fn a_dot_in_a_user_name_is_pointed_out_on_cyrus() {
         .fails(1);
     run.complains("Permission denied")
         .never_says("does not exist");
+}
+
+/// Each run of a single command, with whether the answers come one by one.
+fn both_ways(server: &Faulty, script: &str) -> [(Run, Vec<Value>); 2] {
+    [&[][..], &["--no-pipeline"][..]].map(|options| {
+        let run = Imapadm::on_port(server.port)
+            .args(options)
+            .args(["--format", "json"])
+            .stdin(script)
+            .run();
+        let objects = objects(&run);
+        (run, objects)
+    })
+}
+
+#[test]
+fn who_was_not_on_the_list_is_not_said_to_be_deleted() {
+    let server = server(|command| (command == "GETACL x").then_some("* ACL x joe lrs"));
+    for (run, objects) in both_ways(&server, "dam x nobody") {
+        let run = run.ok();
+        assert_eq!(
+            objects[0]["rows"],
+            json!([{"mailbox": "x", "identifier": "nobody", "deleted": false, "reason": "was not listed"}]),
+            "{run}"
+        );
+        assert_eq!(objects[0]["ok"], true, "{run}");
+    }
+    text_of(&server, "dam x nobody")
+        .ok()
+        .says("x\tnobody\tnot deleted\twas not listed\n");
+    assert!(
+        server
+            .received()
+            .iter()
+            .any(|line| line.contains("DELETEACL x nobody"))
+    );
+}
+
+#[test]
+fn where_the_list_can_not_be_had_the_servers_ok_counts() {
+    let server = server(|command| command.starts_with("GETACL").then_some("T NO not for you"));
+    for (run, objects) in both_ways(&server, "dam x nobody") {
+        let run = run.ok();
+        assert_eq!(
+            objects[0]["rows"],
+            json!([{"mailbox": "x", "identifier": "nobody", "deleted": true}]),
+            "{run}"
+        );
+    }
+}
+
+#[test]
+fn both_servers_tell_who_was_on_the_list() {
+    for place in Place::both() {
+        let root = &place.root;
+        place.raw().ok(&format!("SETACL {root} bob lrs"));
+        let rows = place.rows(&format!("deleteacl {root} bob alice"));
+        assert_eq!(
+            rows,
+            json!([
+                {"mailbox": root, "identifier": "bob", "deleted": true},
+                {"mailbox": root, "identifier": "alice", "deleted": false, "reason": "was not listed"},
+            ])
+        );
+        assert_eq!(rights_of(&mut place.raw(), root, "bob"), None);
+    }
+}
+
+#[test]
+fn what_cyrus_leaves_an_owner_is_told() {
+    let place = Place::cyrus();
+    let (root, owner) = (&place.root, place.root.trim_start_matches("user."));
+    let rows = place.rows(&format!("deleteacl {root} {owner}"));
+    let left = rights_of(&mut place.raw(), root, owner).expect("rights");
+    assert_eq!(rows[0]["deleted"], false, "{rows}");
+    let reason = rows[0]["reason"].as_str().expect("a reason");
+    assert!(
+        reason.starts_with("the server leaves it the rights"),
+        "{reason}"
+    );
+    assert!(
+        left.chars().all(|right| reason.contains(right)),
+        "{left}: {reason}"
+    );
+    // Cyrus takes the capitals away.
+    place.raw().ok(&format!("SETACL {root} bob lrs"));
+    let rows = place.rows(&format!("deleteacl {root} BOB"));
+    assert_eq!(
+        rows,
+        json!([{"mailbox": root, "identifier": "BOB", "deleted": true}])
+    );
+}
+
+/// The commands that a server got, but for those of the login.
+fn commands(server: &Faulty, verb: &str) -> Vec<String> {
+    let lines = server.received();
+    let commands = lines.iter().filter_map(|line| line.split_once(' '));
+    commands
+        .map(|(_, command)| command.to_owned())
+        .filter(|command| command.starts_with(verb))
+        .collect()
+}
+
+#[test]
+fn the_limit_that_the_server_set_is_told() {
+    let server = server(|command| {
+        command
+            .starts_with("SETQUOTA a")
+            .then_some("* QUOTA a (STORAGE 0 1500000)")
+    });
+    for typed in ["sq a 2G", "sq --only a 2G"] {
+        let (run, objects) = json_of(&server, typed);
+        let run = run
+            .ok()
+            .complains("the server set the limit of a for STORAGE to 1500000, not to 2097152");
+        assert_eq!(
+            objects[0]["rows"],
+            json!([{"root": "a", "resource": "STORAGE", "limit": 1_500_000, "set": true}]),
+            "{run}"
+        );
+    }
+    // A limit that is not there is not set, and what another root has is not this one's.
+    let (run, objects) = json_of(&server, "sq a MESSAGE 5\nsq b 7");
+    let run = run.ok().complains("a has no limit for MESSAGE");
+    assert_eq!(
+        objects[0]["rows"],
+        json!([{"root": "a", "resource": "MESSAGE", "limit": null, "set": false}]),
+        "{run}"
+    );
+    assert_eq!(objects[1]["rows"][0]["limit"], 7, "{run}");
+}
+
+#[test]
+fn an_answer_about_another_root_is_said_to_be_that() {
+    let server = server(|command| {
+        command
+            .starts_with("GETQUOTA")
+            .then_some("* QUOTA \"\" (STORAGE 0 111)")
+    });
+    text_of(&server, "lq whatever")
+        .fails(1)
+        .complains("about \"\" instead of \"whatever\"")
+        .never_says("111\n");
+}
+
+#[test]
+fn limits_that_are_none_are_refused_with_what_would_be_one() {
+    let server = server(|_| None);
+    for (typed, words) in [
+        ("sq i unlimited", "invalid limit \"unlimited\""),
+        ("sq i 5X", "invalid limit \"5X\""),
+        ("sq i STORAGE lots", "invalid limit \"lots\""),
+        ("sq i MESSAGE 5M", "invalid limit \"5M\" for MESSAGE"),
+        ("sq i 1,5G", "invalid limit \"1,5G\""),
+        ("sq i STORAGE", "STORAGE lacks its limit"),
+        ("sq i 99999999999999T", "larger than any"),
+        ("sq --only i +1G", "--only"),
+    ] {
+        text_of(&server, typed).fails(2).complains(words);
+    }
+    text_of(&server, "sq i unlimited")
+        .fails(2)
+        .complains("2.5G")
+        .complains("none");
+    assert_eq!(commands(&server, "SETQUOTA"), [""; 0]);
+}
+
+#[test]
+fn limits_are_changed_by_so_much_and_the_others_stay() {
+    for place in Place::both() {
+        let root = place.quota_root();
+        let quoted = word(root);
+        let set = |typed: &str, expected: u64| {
+            let rows = place.rows(&format!("setquota {quoted} {typed}"));
+            assert_eq!(rows[0]["limit"], expected, "{typed}");
+            let both = [("MESSAGE".to_owned(), 50), ("STORAGE".to_owned(), expected)];
+            assert_eq!(limits(&mut place.raw(), root), both, "{typed}");
+        };
+        place.rows(&format!("setquota {quoted} STORAGE 1G MESSAGE 50"));
+        set("2.5G", 2_621_440);
+        set("+1G", 3_670_016);
+        set("-500M", 3_158_016);
+        set("STORAGE -0.5M", 3_157_504);
+        set("1T", 1_073_741_824);
+        let rows = place.rows(&format!("setquota {quoted} MESSAGE +5"));
+        assert_eq!(rows[0]["limit"], 55);
+        for (typed, words) in [
+            ("-2T", "is more than the limit"),
+            ("MESSAGE -56", "is more than the limit"),
+            ("X-NUM-FOLDERS +1", "no limit for X-NUM-FOLDERS"),
+        ] {
+            let failure = place.fails(2, &format!("setquota {quoted} {typed}"));
+            failure.is("usage", None).says(words);
+        }
+        let both = [
+            ("MESSAGE".to_owned(), 55),
+            ("STORAGE".to_owned(), 1_073_741_824),
+        ];
+        assert_eq!(limits(&mut place.raw(), root), both);
+    }
+}
+
+#[test]
+fn a_limit_below_what_is_used_is_warned_of() {
+    for place in Place::both() {
+        let root = place.quota_root();
+        place.rows(&format!("setquota {} 1G", word(root)));
+        let large = format!("{}{}", message("large"), "x\r\n".repeat(10_000));
+        place.raw().append(&place.root, &large);
+        let (run, objects) = place.json(&format!("setquota {} 5", word(root)));
+        let run = run
+            .ok()
+            .complains(&format!("the new limit of {root} for STORAGE is 5, but"));
+        assert_eq!(objects[0]["rows"][0]["set"], true, "{run}");
+        let (run, _) = place.json(&format!("setquota {} 1G", word(root)));
+        assert_eq!(run.ok().stderr, "");
+    }
+}
+
+#[test]
+fn a_mailbox_that_becomes_a_quota_root_of_its_own_is_warned_of() {
+    let place = Place::cyrus();
+    let (root, below) = (&place.root, place.at("below"));
+    place.raw().ok(&format!("CREATE {below}"));
+    // The first root above which there is none is what everybody sets.
+    let (run, _) = place.json(&format!("setquota {root} 1G"));
+    assert_eq!(run.ok().stderr, "");
+    let (run, _) = place.json(&format!("setquota {below} 1G"));
+    let run = run
+        .ok()
+        .complains(&format!("{below} is now a quota root of its own"));
+    run.complains(&format!("the limits of {root}"));
+    // Now it is one, and nothing of it changes any more.
+    let (run, _) = place.json(&format!("setquota {below} 2G\nsetquota {below} none"));
+    assert_eq!(run.ok().stderr, "");
+}
+
+#[test]
+fn limits_of_many_roots_are_kept_each_its_own() {
+    let place = Place::cyrus();
+    let boxes: Vec<String> = ["a", "b", "c"].map(|name| place.at(name)).into();
+    for (at, name) in boxes.iter().enumerate() {
+        place.raw().ok(&format!("CREATE {name}"));
+        place.raw().ok(&format!(
+            "SETQUOTA {name} (STORAGE 1000 MESSAGE {})",
+            at + 10
+        ));
+    }
+    place
+        .raw()
+        .ok(&format!("SETQUOTA {} (MESSAGE 5)", boxes[2]));
+    let (run, objects) = place.json(&format!("setquota {} +1M", word(&place.at("%"))));
+    let run = run.fails(1).complains("1 of 3 failed");
+    let rows = objects[0]["rows"].as_array().expect("rows");
+    assert_eq!(rows.len(), 3, "{run}");
+    assert_eq!(rows[2]["set"], false, "{run}");
+    for (at, name) in boxes[..2].iter().enumerate() {
+        let both = [
+            ("MESSAGE".to_owned(), at as u64 + 10),
+            ("STORAGE".to_owned(), 2024),
+        ];
+        assert_eq!(limits(&mut place.raw(), name), both);
+    }
+    assert_eq!(
+        limits(&mut place.raw(), &boxes[2]),
+        [("MESSAGE".to_owned(), 5)]
+    );
+}
+
+#[test]
+fn limits_that_can_not_be_read_are_not_removed_on_cyrus() {
+    let cyrus = Faulty::script(|conn| {
+        conn.let_in(&format!("{CAPABILITIES} X-CREATEDMODSEQ"));
+        conn.answer(|tag, command| {
+            if command.starts_with("GETQUOTA odd") {
+                format!("{tag} OK nothing to see\r\n")
+            } else if command.starts_with("GETQUOTA ") {
+                format!("{tag} NO not for you\r\n")
+            } else {
+                format!("{tag} OK done\r\n")
+            }
+        });
+    });
+    text_of(&cyrus, "sq a 2G").fails(1).complains("--only");
+    text_of(&cyrus, "sq odd 2G")
+        .fails(1)
+        .complains("sent no QUOTA");
+    assert_eq!(commands(&cyrus, "SETQUOTA"), [""; 0]);
+    text_of(&cyrus, "sq --only a 2G").ok();
+    assert_eq!(
+        commands(&cyrus, "SETQUOTA"),
+        ["SETQUOTA a (STORAGE 2097152)"]
+    );
+}
+
+#[test]
+fn rights_that_the_server_left_out_are_not_said_to_be_set() {
+    let server = server(|command| match command {
+        "GETACL a" => Some("* ACL a joe lrswipcda bob lrs"),
+        "GETACL b" => Some("T NO not for you"),
+        "GETACL c" => Some("* ACL c joe lrswipcda"),
+        _ => None,
+    });
+    for (run, objects) in both_ways(&server, "sam a bob lrsx") {
+        let run = run.fails(1).complains("bob now has lrs on a");
+        assert_eq!(objects[0]["error"]["kind"], "not-as-asked", "{run}");
+        assert_eq!(objects[0]["rows"], json!([]), "{run}");
+    }
+    // What cannot be seen is told as the server's OK; case and the rights c and d mean nothing.
+    for typed in [
+        "sam b bob lrsx",
+        "sam a BOB lrs",
+        "sam a bob lrsc",
+        "sam a bob -x",
+        "sam c user=bob lrs",
+    ] {
+        for (run, objects) in both_ways(&server, typed) {
+            let run = run.ok();
+            assert_eq!(objects[0]["rows"][0]["set"], true, "{typed}: {run}");
+        }
+    }
+    for typed in ["sam a bob -s", "sam a bob +t", "sam c bob x"] {
+        text_of(&server, typed)
+            .fails(1)
+            .complains("the server said OK to SETACL");
+    }
+    let (run, objects) = json_of(&server, "sam a joe lr bob +x bob lrs");
+    let run = run.ok();
+    assert_eq!(
+        objects[0]["rows"].as_array().expect("rows").len(),
+        3,
+        "{run}"
+    );
+    let (run, objects) = json_of(&server, "sam a joe lr bob x");
+    let run = run.fails(1).complains("1 of 2 failed");
+    assert_eq!(objects[0]["rows"][1]["set"], false, "{run}");
+}
+
+#[test]
+fn both_servers_set_what_they_are_asked_for() {
+    for place in Place::both() {
+        let root = &place.root;
+        for rights in [
+            "lrs", "all", "write", "-w", "+x", "none", "lrswipcd", "post",
+        ] {
+            let rows = place.rows(&format!("setacl {root} bob {rights}"));
+            assert_eq!(rows[0]["set"], true, "{rights}: {rows}");
+        }
+    }
+}
+
+#[test]
+fn a_root_of_which_the_server_tells_nothing_is_not_said_to_have_no_limits() {
+    let server = server(|_| None);
+    text_of(&server, "lq a").fails(1).complains("sent no QUOTA");
+    text_of(&server, "lqr a")
+        .fails(1)
+        .complains("sent no QUOTAROOT");
+    // What is not known can't be kept, and what is asked for is set all the same.
+    text_of(&server, "sq a 5").ok().says("a\tSTORAGE\t5\tset\n");
+    text_of(&server, "sq a +5")
+        .fails(1)
+        .complains("sent no QUOTA");
 }

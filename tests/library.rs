@@ -567,7 +567,7 @@ fn what_a_server_lacks_is_refused_with_its_name_and_never_sent() {
     lacking(imap.delete_acl("x", ["bob"]), "ACL");
     lacking(imap.my_rights("x").map(drop), "ACL");
     lacking(imap.get_quota("x").map(drop), "QUOTA");
-    lacking(imap.set_quota("x", &[]), "QUOTA");
+    lacking(imap.set_quota("x", &[]).map(drop), "QUOTA");
     lacking(imap.id().map(drop), "ID");
     lacking(imap.namespaces().map(drop), "NAMESPACE");
     let sent = server.received();
@@ -656,7 +656,7 @@ fn perls_imap_admin_and_this_library_give_the_same_results() {
     }
     results.push(verdict(imap.create(&at("fast"), Some("fast")).map(drop)));
     let limit = Limit::parse("STORAGE", "10000").expect("a limit");
-    results.push(verdict(imap.set_quota(&name, &[limit])));
+    results.push(verdict(imap.set_quota(&name, &[limit]).map(drop)));
     results.push(verdict(imap.set_acl(
         &name,
         [("cyrus", "lrswipkxtea"), ("anyone", "lrs"), ("bob", "lr")],
@@ -671,7 +671,7 @@ fn perls_imap_admin_and_this_library_give_the_same_results() {
     let quota = imap.get_quota(&name).expect("get_quota");
     let roots = imap.get_quota_root(&at("Sent")).expect("get_quota_root");
     let acl = imap.get_acl(&name).expect("get_acl");
-    results.push(verdict(imap.set_quota(&name, &[])));
+    results.push(verdict(imap.set_quota(&name, &[]).map(drop)));
     let none = imap.get_quota(&name).expect("get_quota");
     assert!(none.resources.is_empty());
 

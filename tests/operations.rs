@@ -796,15 +796,15 @@ fn several_resources_are_limited_at_once() {
             of("MESSAGE"),
             Some(json!({"root": root, "resource": "MESSAGE", "usage": 0, "limit": 1000}))
         );
-        // The limit that is not named goes on Cyrus and stays on Dovecot, as the help says.
+        // The limit that is not named stays; with --only it goes on Cyrus.
         place.rows(&format!("setquota {} MESSAGE 7", word(root)));
-        let expected = place.differs(
-            vec![("MESSAGE".to_owned(), 7)],
-            vec![
-                ("MESSAGE".to_owned(), 7),
-                ("STORAGE".to_owned(), 10_485_760),
-            ],
-        );
+        let both = vec![
+            ("MESSAGE".to_owned(), 7),
+            ("STORAGE".to_owned(), 10_485_760),
+        ];
+        assert_eq!(limits(&mut place.raw(), root), both);
+        place.rows(&format!("setquota --only {} MESSAGE 7", word(root)));
+        let expected = place.differs(vec![("MESSAGE".to_owned(), 7)], both);
         assert_eq!(limits(&mut place.raw(), root), expected);
     }
 }

@@ -439,10 +439,10 @@ fn a_limit_that_is_none_is_refused_before_sending() {
     for place in Place::both() {
         let root = place.quota_root();
         for (typed, words) in [
-            ("-5", "is no limit"),
-            ("1.5G", "is no limit"),
-            ("lots", "ROOT|PATTERN LIMIT"),
-            ("MESSAGE 10M", "no limit for MESSAGE"),
+            ("-5", "has no limit for STORAGE"),
+            ("1.5", "invalid limit \"1.5\""),
+            ("lots", "invalid limit \"lots\""),
+            ("MESSAGE 10M", "invalid limit \"10M\" for MESSAGE"),
             ("STORAGE 10 MESSAGE", "lacks its limit"),
             ("STORAGE 10 storage 20", "named twice"),
             ("99999999999999999999", "larger than any limit"),

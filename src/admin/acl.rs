@@ -4,17 +4,17 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::ops::ControlFlow;
 
-use crate::account::Account;
+use crate::account::{Account, Outcome};
 use crate::error::{Error, Refusal};
 use crate::session::{
     Capabilities, Effect, Extension, Fit, IntoMailbox, MailboxName, Pace, Request, Session,
-    Software, State,
+    Software, State, Ticket,
 };
 use crate::wire::cursor::{Cursor, ParseError};
 use crate::wire::encode::Encoder;
 use crate::wire::response::{Data, Status};
 
-use super::many::Targets;
+use super::many::{Tally, Targets};
 use super::{Answer, MISSING, has, is_denied, is_missing, name_asked_for};
 
 /// Lists that are asked for together before they are emptied.
@@ -42,6 +42,14 @@ pub struct Acl {
     pub mailbox: MailboxName,
     /// Its entries, in the server's order.
     pub entries: Vec<AclEntry>,
+}
+
+impl Acl {
+    /// The entry of an identifier. Case does not count: Cyrus removes `bob` when it is told to remove `Bob`.
+    pub fn entry(&self, identifier: &str) -> Option<&AclEntry> {
+        let mut entries = self.entries.iter();
+        entries.find(|entry| entry.identifier.eq_ignore_ascii_case(identifier))
+    }
 }
 
 /// What SETACL does with the rights it names (RFC 4314 section 3.1).
@@ -272,6 +280,39 @@ impl Request for SetAcl {
     }
 }
 
+impl SetAcl {
+    /// That a list, read afterwards, has the rights that were asked for. More of them is no failure: servers give some rights only together.
+    ///
+    /// # Errors
+    /// [`Error::NotAsAsked`].
+    fn shows_in(&self, list: &Acl) -> Result<(), Error> {
+        // The rights c and d stand for others (RFC 4314 section 2.1.1), and a server may show either.
+        let asked = self.change.letters.chars().filter(|c| !"cd".contains(*c));
+        let entry = list.entry(&self.identifier);
+        let there = entry.map_or("", |entry| entry.rights.as_str());
+        // Under another name, such as `bob` for `user=bob`, it may be there all the same.
+        if entry.is_none() && self.identifier.contains(['=', ':', '@']) {
+            return Ok(());
+        }
+        let differs: String = match self.change.mode {
+            Mode::Replace | Mode::Add => asked.filter(|c| !there.contains(*c)).collect(),
+            Mode::Remove => asked.filter(|c| there.contains(*c)).collect(),
+        };
+        if differs.is_empty() {
+            return Ok(());
+        }
+        let who = &self.identifier;
+        Err(Error::NotAsAsked {
+            verb: "SETACL",
+            found: match entry {
+                Some(_) => format!("{who} now has {there} on {}", self.mailbox),
+                None => format!("{who} is not on the list of {}", self.mailbox),
+            },
+            advice: "see with listrights what it can be given",
+        })
+    }
+}
+
 /// DELETEACL (RFC 4314 section 3.2).
 #[derive(Debug, Clone)]
 pub struct DeleteAcl {
@@ -305,6 +346,86 @@ impl Request for DeleteAcl {
     }
     fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<String> {
         acl_advice(refusal, &self.mailbox, state)
+    }
+}
+
+/// Changes of one mailbox's list that were sent, and the looks at the list around them; see [`Session::start_set_acl`] and
+/// [`Session::start_delete_acl`].
+#[derive(Debug)]
+#[must_use = "the commands were sent, but their outcome is in Session::finish_set_acl or finish_delete_acl"]
+pub struct Editing<R: Request> {
+    mailbox: MailboxName,
+    before: Option<Ticket<GetAcl>>,
+    sent: Vec<(Result<Ticket<R>, Error>, R)>,
+    after: Option<Ticket<GetAcl>>,
+    /// How many were not sent, and why.
+    stopped: (u64, Option<Error>),
+}
+
+/// The same once it was answered.
+struct Edited<R> {
+    mailbox: MailboxName,
+    /// The lists, where they could be had.
+    before: Option<Acl>,
+    after: Option<Acl>,
+    results: Vec<(R, Result<(), Error>)>,
+    stopped: (u64, Option<Error>),
+}
+
+/// What became of an entry that was to be removed from a list, where the server said OK.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Removed {
+    /// It is not on the list any more.
+    Gone,
+    /// It was not on the list.
+    WasNotListed,
+    /// It is still on the list, with these rights: Cyrus leaves an owner some.
+    Left {
+        /// The rights that it has now.
+        rights: String,
+        /// Whether it had others before, as far as is known.
+        changed: bool,
+    },
+}
+
+impl Removed {
+    /// [`Outcome::Unchanged`] where the list is as it was.
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Removed::Gone | Removed::Left { changed: true, .. } => Outcome::Done,
+            Removed::WasNotListed | Removed::Left { changed: false, .. } => Outcome::Unchanged,
+        }
+    }
+}
+
+/// What became of the entry of `identifier`, one of those `typed`, as far as the lists before and after tell.
+fn removed(
+    identifier: &str,
+    typed: &[String],
+    before: Option<&Acl>,
+    after: Option<&Acl>,
+) -> Removed {
+    let had = before.map(|before| before.entry(identifier));
+    if let Some(left) = after.and_then(|after| after.entry(identifier)) {
+        return Removed::Left {
+            rights: left.rights.clone(),
+            changed: !matches!(had, Some(Some(had)) if had.rights == left.rights),
+        };
+    }
+    // Under another name, such as one without its domain, it may have been there all the same.
+    let went_under_another = || {
+        let entries = before.into_iter().flat_map(|before| &before.entries);
+        let mut others = entries.filter(|entry| {
+            !typed
+                .iter()
+                .any(|typed| entry.identifier.eq_ignore_ascii_case(typed))
+        });
+        others.any(|entry| after.is_some_and(|after| after.entry(&entry.identifier).is_none()))
+    };
+    match had {
+        Some(None) if !went_under_another() => Removed::WasNotListed,
+        _ => Removed::Gone,
     }
 }
 
@@ -567,6 +688,115 @@ impl Session {
         Ok(())
     }
 
+    /// Sends the requests of [`set_acl_requests`](Self::set_acl_requests) and, behind them, a look at the list; does not wait for the replies.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit).
+    pub fn start_set_acl(
+        &mut self,
+        mailbox: MailboxName,
+        requests: Vec<SetAcl>,
+    ) -> Result<Editing<SetAcl>, Error> {
+        self.start_editing(mailbox, requests, false)
+    }
+
+    /// Waits for the outcome of [`start_set_acl`](Self::start_set_acl) and tells what became of each change. Of a lone failure `tell` does not
+    /// hear.
+    ///
+    /// # Errors
+    /// As [`Tally::finish`]; [`Error::NotAsAsked`] is among the failures where the server said OK and the list shows otherwise.
+    pub fn finish_set_acl(
+        &mut self,
+        editing: Editing<SetAcl>,
+        mut tell: impl FnMut(&SetAcl, Result<(), &Error>),
+    ) -> Result<Account, Error> {
+        let edited = self.finish_editing(editing);
+        // Of two changes of one entry only the last one has to show.
+        let identifiers: Vec<String> = edited
+            .results
+            .iter()
+            .map(|(request, _)| request.identifier.clone())
+            .collect();
+        let mut tally = Tally::default();
+        let mut tell = |_: &MailboxName, request: SetAcl, result: Result<(), &Error>| {
+            tell(&request, result);
+        };
+        for (at, (request, result)) in edited.results.into_iter().enumerate() {
+            let is_last = !identifiers[at + 1..].contains(&request.identifier);
+            let result = result.and_then(|()| match &edited.after {
+                Some(list) if is_last => request.shows_in(list),
+                _ => Ok(()),
+            });
+            let mailbox = edited.mailbox.clone();
+            tally.count(mailbox, request, result, SetAcl::outcome, &mut tell);
+        }
+        let (left, cause) = edited.stopped;
+        tally.leave(left, cause, &mut tell);
+        tally.finish()
+    }
+
+    /// Sends changes of a mailbox's list and looks at the list behind them, and before them if that matters.
+    fn start_editing<R: Request + Clone>(
+        &mut self,
+        mailbox: MailboxName,
+        requests: Vec<R>,
+        look_before: bool,
+    ) -> Result<Editing<R>, Error> {
+        let look = GetAcl::new(mailbox.clone());
+        let before = match look_before {
+            true => Some(self.submit_next(look.clone())?),
+            false => None,
+        };
+        let all = requests.len();
+        let mut sent = Vec::new();
+        let mut stopped = None;
+        for request in requests {
+            match self.submit_next(request.clone()) {
+                Err(error) if error.is_grave() => {
+                    stopped = Some(error);
+                    break;
+                }
+                ticket => sent.push((ticket, request)),
+            }
+        }
+        // What was sent is told of whether or not this look can be had.
+        let after = self.submit_next(look).ok();
+        let left = u64::try_from(all - sent.len()).unwrap_or(u64::MAX);
+        Ok(Editing {
+            mailbox,
+            before,
+            sent,
+            after,
+            stopped: (left, stopped),
+        })
+    }
+
+    /// Waits for all that was sent.
+    fn finish_editing<R: Request<Reply = ()>>(&mut self, editing: Editing<R>) -> Edited<R> {
+        let before = editing.before.and_then(|look| self.wait(look).ok());
+        let mut results = Vec::new();
+        for (ticket, request) in editing.sent {
+            let result = ticket.and_then(|ticket| self.wait(ticket));
+            results.push((request, result));
+        }
+        let after = editing.after.and_then(|look| self.wait(look).ok());
+        Edited {
+            mailbox: editing.mailbox,
+            before,
+            after,
+            results,
+            stopped: editing.stopped,
+        }
+    }
+
+    /// Sends a request before those before it are answered, unless the session is not to do that.
+    fn submit_next<R: Request>(&mut self, request: R) -> Result<Ticket<R>, Error> {
+        if !self.options().pipeline {
+            self.settle()?;
+        }
+        self.submit(request)
+    }
+
     /// The requests of [`set_acl`](Self::set_acl), after the checks that need no answer.
     pub fn set_acl_requests(
         &mut self,
@@ -591,6 +821,8 @@ impl Session {
 
     /// Removes the entries of one or more identifiers from a mailbox's list (RFC 4314 section 3.2).
     ///
+    /// The server says OK also for an identifier that is not on the list; [`start_delete_acl`](Self::start_delete_acl) tells those apart.
+    ///
     /// # Errors
     /// The server has no ACL, or the first refusal; those before it are gone.
     pub fn delete_acl<'a>(
@@ -607,6 +839,57 @@ impl Session {
             })?;
         }
         Ok(())
+    }
+
+    /// Sends what removes entries from a mailbox's list, between two looks at the list; does not wait for the replies.
+    ///
+    /// # Errors
+    /// As [`check_identifier`](Self::check_identifier) and [`submit`](Self::submit).
+    pub fn start_delete_acl(
+        &mut self,
+        mailbox: MailboxName,
+        identifiers: Vec<String>,
+    ) -> Result<Editing<DeleteAcl>, Error> {
+        for identifier in &identifiers {
+            self.check_identifier(identifier)?;
+        }
+        let requests = identifiers.into_iter().map(|identifier| DeleteAcl {
+            mailbox: mailbox.clone(),
+            identifier,
+        });
+        let requests = requests.collect();
+        self.start_editing(mailbox, requests, true)
+    }
+
+    /// Waits for the outcome of [`start_delete_acl`](Self::start_delete_acl) and tells what became of each entry. Of a lone failure `tell` does
+    /// not hear.
+    ///
+    /// # Errors
+    /// As [`Tally::finish`].
+    pub fn finish_delete_acl(
+        &mut self,
+        editing: Editing<DeleteAcl>,
+        mut tell: impl FnMut(&DeleteAcl, Result<&Removed, &Error>),
+    ) -> Result<Account, Error> {
+        let edited = self.finish_editing(editing);
+        let typed: Vec<String> = edited
+            .results
+            .iter()
+            .map(|(request, _)| request.identifier.clone())
+            .collect();
+        let (before, after) = (edited.before.as_ref(), edited.after.as_ref());
+        let mut tally = Tally::default();
+        let mut tell = |_: &MailboxName, request: DeleteAcl, result: Result<Removed, &Error>| {
+            tell(&request, result.as_ref().map_err(|error| *error));
+        };
+        for (request, result) in edited.results {
+            let removed = result.map(|()| removed(&request.identifier, &typed, before, after));
+            let mailbox = edited.mailbox.clone();
+            tally.count(mailbox, request, removed, Removed::outcome, &mut tell);
+        }
+        let (left, cause) = edited.stopped;
+        tally.leave(left, cause, &mut tell);
+        tally.finish()
     }
 
     /// Takes every entry off the lists of many mailboxes, the logged-in user's own last: whoever takes away its own rights first may not take

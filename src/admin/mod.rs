@@ -6,6 +6,7 @@
 
 pub mod acl;
 pub mod holdings;
+mod limit;
 pub mod made;
 pub mod mailbox;
 pub mod mailboxes;

@@ -1,4 +1,5 @@
-//! Quotas (RFC 2087, RFC 9208): GETQUOTA, GETQUOTAROOT, SETQUOTA, and limits as people write them.
+//! Quotas (RFC 2087, RFC 9208): GETQUOTA, GETQUOTAROOT, SETQUOTA. Not here: limits as people write them, and how those that are not named
+//! are kept (`limit`).
 
 use crate::error::{Error, Refusal};
 use crate::session::{
@@ -9,6 +10,8 @@ use crate::wire::encode::Encoder;
 use crate::wire::response::{Data, Status};
 
 use super::{Answer, about_another, has, is_denied, is_missing, name_asked_for, name_before_list};
+
+pub use super::limit::{Asked, Limit, LimitChange, QuotaWarning};
 
 const QUOTA: Extension = Extension {
     name: "QUOTA",
@@ -72,72 +75,8 @@ impl Quota {
     }
 }
 
-/// A limit for one resource (RFC 9208 section 4.1.3).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limit {
-    /// The resource's name, in capitals.
-    pub resource: String,
-    /// The limit, in the resource's own unit: KiB for storage.
-    pub amount: u64,
-}
-
 /// The largest limit that Cyrus 3.6 can read.
 const CYRUS_MOST: u64 = i32::MAX as u64;
-
-/// Numbers are 63 bits wide (RFC 9208 section 7).
-const MOST: u64 = i64::MAX as u64;
-
-impl Limit {
-    /// Reads a resource and its limit as typed. Storage may have a unit (`500M`, `10G`); without one it is KiB.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] for what is no number, or too large.
-    pub fn parse(resource: &str, typed: &str) -> Result<Self, Error> {
-        let resource = resource.to_ascii_uppercase();
-        let storage = resource.ends_with("STORAGE");
-        let digits = typed
-            .find(|c: char| !c.is_ascii_digit())
-            .unwrap_or(typed.len());
-        let (number, unit) = typed.split_at(digits);
-        let unit = unit.to_ascii_uppercase();
-        let unit = unit
-            .strip_suffix("IB")
-            .or(unit.strip_suffix('B'))
-            .unwrap_or(&unit);
-        let shift = match unit {
-            // Not `10B`: bytes are too fine for any limit.
-            "" if typed.len() == digits => 0,
-            "K" if storage => 0,
-            "M" if storage => 10,
-            "G" if storage => 20,
-            "T" if storage => 30,
-            _ if storage => {
-                return Err(Error::Usage(format!(
-                    "{typed:?} is no limit; write a whole number of KiB, one with a unit such as 500M, 10G or 2T, or none"
-                )));
-            }
-            _ => {
-                return Err(Error::Usage(format!(
-                    "{typed:?} is no limit for {resource}; write a whole number"
-                )));
-            }
-        };
-        let amount = number
-            .parse::<u64>()
-            .ok()
-            .and_then(|amount| amount.checked_mul(1 << shift))
-            .filter(|a| *a <= MOST);
-        match amount {
-            Some(amount) => Ok(Self { resource, amount }),
-            None if number.is_empty() => Err(Error::Usage(format!(
-                "{typed:?} is no limit; write a whole number, such as 500M, or none"
-            ))),
-            None => Err(Error::Usage(format!(
-                "{typed} is larger than any limit IMAP can set; write none for no limit"
-            ))),
-        }
-    }
-}
 
 /// GETQUOTA (RFC 9208 section 4.1.1).
 #[derive(Debug, Clone)]
@@ -194,14 +133,20 @@ impl Request for GetQuota {
         self.reply.take(quota, fit);
         Ok(true)
     }
-    fn finish(self, _: &Status<'_>, _: &mut State) -> Result<Quota, Error> {
+    fn finish(self, _: &Status<'_>, state: &mut State) -> Result<Quota, Error> {
         match (self.reply.told, self.reply.other) {
             (Some(quota), _) => Ok(quota),
             (None, Some(other)) => Err(about_another("GETQUOTA", &self.root, &other)),
             // Dovecot 2.3 sends no QUOTA line for a root without limits.
-            (None, None) => Ok(Quota {
+            (None, None) if may_tell_nothing(state) => Ok(Quota {
                 root: self.root,
                 resources: Vec::new(),
+            }),
+            // Without one nobody knows its limits, and they must not be taken for none.
+            (None, None) => Err(Error::Missing {
+                verb: "GETQUOTA",
+                missing: "QUOTA",
+                advice: "look for the root's name with listquotaroot",
             }),
         }
     }
@@ -299,13 +244,13 @@ impl Request for GetQuotaRoot {
             Ok(false)
         }
     }
-    fn finish(mut self, _: &Status<'_>, _: &mut State) -> Result<Vec<Quota>, Error> {
+    fn finish(mut self, _: &Status<'_>, state: &mut State) -> Result<Vec<Quota>, Error> {
         let roots = match (self.roots.told, self.roots.other) {
             (Some(roots), _) => roots,
             (None, Some(other)) => {
                 return Err(about_another("GETQUOTAROOT", &self.mailbox, &other));
             }
-            (None, None) if !self.quotas.is_empty() => {
+            (None, None) if !self.quotas.is_empty() || !may_tell_nothing(state) => {
                 return Err(Error::Missing {
                     verb: "GETQUOTAROOT",
                     missing: "QUOTAROOT",
@@ -344,10 +289,13 @@ pub struct SetQuota {
     pub root: MailboxName,
     /// The new limits; none removes them all (on Cyrus; Dovecot changes only what is named).
     pub limits: Vec<Limit>,
+    /// What the server says that it set.
+    told: Option<Quota>,
 }
 
 impl Request for SetQuota {
-    type Reply = ();
+    /// The limits that the root has now, where the server says (RFC 2087 section 4.1).
+    type Reply = Option<Quota>;
     fn verb(&self) -> &'static str {
         "SETQUOTA"
     }
@@ -379,11 +327,22 @@ impl Request for SetQuota {
         command.close();
     }
     fn take(&mut self, data: &Data<'_>, fit: Fit<'_>) -> Result<bool, ParseError> {
-        // RFC 2087 section 4.1 lets a server answer with the new state.
-        Ok(data.is("QUOTA") && fit.is_about(Quota::read(data.body)?.root.wire(), self.root.wire()))
+        if !data.is("QUOTA") {
+            return Ok(false);
+        }
+        let root = name_before_list(&mut data.body.clone(), "a quota root")?;
+        if !fit.is_about(&root, self.root.wire()) {
+            return Ok(false);
+        }
+        let quota = Quota::read(data.body)?;
+        self.told = Some(match self.told.take() {
+            Some(before) => before.and(quota, data.body)?,
+            None => quota,
+        });
+        Ok(true)
     }
-    fn finish(self, _: &Status<'_>, _: &mut State) -> Result<(), Error> {
-        Ok(())
+    fn finish(self, _: &Status<'_>, _: &mut State) -> Result<Option<Quota>, Error> {
+        Ok(self.told)
     }
     fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<String> {
         if is_denied(refusal) || has(refusal, "", &["only by admin"]) {
@@ -396,14 +355,23 @@ impl Request for SetQuota {
     }
 }
 
-fn quota_advice(refusal: &Refusal) -> Option<String> {
-    if is_missing(refusal)
+/// Whether the server is, or may be, one that tells nothing where there is no limit.
+fn may_tell_nothing(state: &State) -> bool {
+    state.is_dovecot() || state.wants_id()
+}
+
+/// Whether a refusal says that there is no such quota root.
+pub(super) fn is_no_root(refusal: &Refusal) -> bool {
+    is_missing(refusal)
         || has(
             refusal,
             "",
             &["quota root does not exist", "quota root doesn't exist"],
         )
-    {
+}
+
+fn quota_advice(refusal: &Refusal) -> Option<String> {
+    if is_no_root(refusal) {
         Some("See the quota roots of a mailbox with listquotaroot".into())
     } else if is_denied(refusal) {
         Some("Log in as an administrator, or as the mailbox's owner".into())
@@ -429,14 +397,18 @@ impl Session {
         self.run(GetQuotaRoot::new(mailbox.into_mailbox()?))
     }
 
-    /// Sets the limits of a quota root (RFC 9208 section 4.1.3).
+    /// Sets the limits of a quota root (RFC 9208 section 4.1.3); returns what the server says that it set.
     ///
-    /// Limits that are not named are removed by Cyrus and kept by Dovecot. None at all means no limit; Dovecot would ignore it, so it is
+    /// Limits that are not named are removed by Cyrus and kept by Dovecot; [`change_quota`](Self::change_quota) keeps them. None at all means no limit; Dovecot would ignore it, so it is
     /// refused there.
     ///
     /// # Errors
     /// The server has no QUOTA, a number that it would choke on, or its refusal.
-    pub fn set_quota(&mut self, root: impl IntoMailbox, limits: &[Limit]) -> Result<(), Error> {
+    pub fn set_quota(
+        &mut self,
+        root: impl IntoMailbox,
+        limits: &[Limit],
+    ) -> Result<Option<Quota>, Error> {
         let request = self.set_quota_request(root.into_mailbox()?, limits.to_vec())?;
         self.run(request)
     }
@@ -462,7 +434,11 @@ impl Session {
                 limit.amount, limit.resource, CYRUS_MOST
             )));
         }
-        Ok(SetQuota { root, limits })
+        Ok(SetQuota {
+            root,
+            limits,
+            told: None,
+        })
     }
 }
 
@@ -470,54 +446,6 @@ impl Session {
 mod tests {
     use super::*;
     use crate::wire::response::{Response, Untagged, parse};
-
-    #[test]
-    fn limits_as_people_write_them() {
-        for (resource, typed, amount) in [
-            ("STORAGE", "100", 100),
-            ("storage", "500M", 500 * 1024),
-            ("STORAGE", "10G", 10 * 1024 * 1024),
-            ("STORAGE", "10gib", 10 * 1024 * 1024),
-            ("STORAGE", "2TB", 2 * 1024 * 1024 * 1024),
-            ("STORAGE", "5k", 5),
-            ("MESSAGE", "1000", 1000),
-            ("X-ANNOTATION-STORAGE", "1M", 1024),
-            ("STORAGE", "0", 0),
-        ] {
-            let limit = Limit::parse(resource, typed).unwrap();
-            assert_eq!(
-                limit,
-                Limit {
-                    resource: resource.to_uppercase(),
-                    amount
-                },
-                "{typed}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_is_no_limit_is_refused() {
-        for (resource, typed) in [
-            ("STORAGE", ""),
-            ("STORAGE", "-1"),
-            ("STORAGE", "1.5G"),
-            ("STORAGE", "10X"),
-            ("STORAGE", "B"),
-            ("STORAGE", "10B"),
-            ("STORAGE", "99999999999999999999"),
-            ("STORAGE", "9223372036854775807G"),
-            ("STORAGE", "９"),
-            ("MESSAGE", "10M"),
-            ("MESSAGE", "all"),
-        ] {
-            assert_eq!(
-                Limit::parse(resource, typed).unwrap_err().kind(),
-                "usage",
-                "{resource} {typed}"
-            );
-        }
-    }
 
     #[test]
     fn every_form_of_a_quota_line() {

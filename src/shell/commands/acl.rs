@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use imapadm::Error;
-use imapadm::admin::acl::{Acl, DeleteAcl, GetAcl, ListRights, MyRights, SetAcl};
+use imapadm::admin::acl::{Acl, DeleteAcl, GetAcl, ListRights, MyRights, Removed, SetAcl};
 use imapadm::admin::many::{Purpose, Targets};
 use imapadm::session::{MailboxName, Pace};
 
@@ -11,9 +11,7 @@ use super::super::Shell;
 use super::super::ask::{Question, confirm, counted};
 use super::super::command::{Argument, Command, Count, Flow, Input, Kind, Step};
 use super::many::{RECURSIVE, Scope, YES, change_each, each, name_row, over, scope};
-use super::{
-    MAILBOX, MAILBOX_OR_SELECTED, MAILBOXES, MAILBOXES_OR_SELECTED, alone, submit, submit_all,
-};
+use super::{MAILBOX, MAILBOX_OR_SELECTED, MAILBOXES, MAILBOXES_OR_SELECTED, alone, submit};
 use crate::report::{Cell, Report, Value};
 
 const IDENTIFIERS: Argument = Argument {
@@ -95,7 +93,16 @@ fn setacl(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     match scope(input, 0, shell)? {
         Scope::One(mailbox) => {
             let requests = shell.session()?.set_acl_requests(&mailbox, &changes)?;
-            submit_all(shell, mailbox, requests, change, "set")
+            let setting = shell.session()?.start_set_acl(mailbox, requests)?;
+            Ok(Step::Sent(Box::new(move |shell, out| {
+                let tell = |request: &SetAcl, result: Result<(), &Error>| {
+                    let mut cells = change(request);
+                    cells.push(("set", Value::Flag(result.is_ok())));
+                    cells.extend(result.err().map(|error| ("reason", Value::text(error))));
+                    out.row(&cells);
+                };
+                shell.session()?.finish_set_acl(setting, tell).map(drop)
+            })))
         }
         Scope::Many(reach) => {
             // What is wrong with the words is wrong with them for every mailbox.
@@ -128,7 +135,8 @@ pub static DELETEACL: Command = Command {
     flags: &[RECURSIVE, YES],
     arguments: &[MAILBOXES, IDENTIFIERS],
     summary: "take identifiers off mailboxes' lists",
-    details: "The identifier * stands for every one on the mailbox's own list, yours last.",
+    details: "The identifier * stands for every one on the mailbox's own list, yours last. Of one mailbox it says who was not on the list, and \
+              what rights the server leaves somebody.",
     flow: Flow::Changes,
     start: deleteacl,
     ..Command::BASE
@@ -140,20 +148,8 @@ fn deleteacl(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
         shell.session()?.check_identifier(identifier)?;
     }
     let every = identifiers.iter().any(|identifier| identifier == "*");
-    let requests = move |mailbox: &MailboxName| -> Vec<DeleteAcl> {
-        let of_this = |identifier: &String| DeleteAcl {
-            mailbox: mailbox.clone(),
-            identifier: identifier.clone(),
-        };
-        identifiers.iter().map(of_this).collect()
-    };
     let (command, yes) = (input.command, input.has("yes"));
-    let scope = scope(input, 0, shell)?;
-    if let Scope::Many(reach) = &scope {
-        let session = shell.session()?;
-        session.check_extension(&GetAcl::new(reach.name().clone()))?;
-    }
-    match scope {
+    match scope(input, 0, shell)? {
         Scope::One(mailbox) if every => alone(move |shell, out| {
             if shell.settings.interactive && !yes {
                 permit_all(shell, command, &mailbox)?;
@@ -172,21 +168,40 @@ fn deleteacl(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
                 .map(drop)
         }),
         Scope::One(mailbox) => {
-            let requests = requests(&mailbox);
-            submit_all(shell, mailbox, requests, entry, "deleted")
+            let removal = shell.session()?.start_delete_acl(mailbox, identifiers)?;
+            Ok(Step::Sent(Box::new(move |shell, out| {
+                let tell = |request: &DeleteAcl, result: Result<&Removed, &Error>| {
+                    row_of(request, result, out);
+                };
+                shell.session()?.finish_delete_acl(removal, tell).map(drop)
+            })))
         }
-        Scope::Many(reach) if every => over(
-            input,
-            reach,
-            Purpose::Use,
-            |session, targets, pace, teller| {
-                session.delete_all_entries(targets, pace, |mailbox, request, result| {
-                    gone(mailbox, request, result, teller.out);
-                    teller.told(mailbox)
-                })
-            },
-        ),
-        Scope::Many(reach) => change_each(input, reach, requests, entry, "deleted"),
+        Scope::Many(reach) => {
+            let session = shell.session()?;
+            session.check_extension(&GetAcl::new(reach.name().clone()))?;
+            if !every {
+                // To read all the lists too would take twice as long.
+                let requests = move |mailbox: &MailboxName| -> Vec<DeleteAcl> {
+                    let of_this = |identifier: &String| DeleteAcl {
+                        mailbox: mailbox.clone(),
+                        identifier: identifier.clone(),
+                    };
+                    identifiers.iter().map(of_this).collect()
+                };
+                return change_each(input, reach, requests, entry, "deleted");
+            }
+            over(
+                input,
+                reach,
+                Purpose::Use,
+                |session, targets, pace, teller| {
+                    session.delete_all_entries(targets, pace, |mailbox, request, result| {
+                        gone(mailbox, request, result, teller.out);
+                        teller.told(mailbox)
+                    })
+                },
+            )
+        }
     }
 }
 
@@ -212,6 +227,24 @@ fn permit_all(shell: &mut Shell, command: &Command, mailbox: &MailboxName) -> Re
         names: &names,
     };
     confirm(&question, &shell.settings.interrupt)
+}
+
+/// Reports what became of one entry.
+fn row_of(request: &DeleteAcl, result: Result<&Removed, &Error>, out: &mut Report) {
+    let reason = match result {
+        Ok(Removed::Gone) => None,
+        Ok(Removed::WasNotListed) => Some("was not listed".into()),
+        Ok(Removed::Left { rights, .. }) => {
+            Some(format!("the server leaves it the rights {rights}"))
+        }
+        // What may still come.
+        Ok(_) => None,
+        Err(error) => Some(error.to_string()),
+    };
+    let mut cells = entry(request);
+    cells.push(("deleted", Value::Flag(reason.is_none())));
+    cells.extend(reason.map(|reason| ("reason", Value::str(reason))));
+    out.row(&cells);
 }
 
 /// Reports an entry that went or stayed, or a list that could not be had.

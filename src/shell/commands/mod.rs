@@ -13,14 +13,13 @@ mod server;
 mod shell;
 
 use imapadm::Error;
-use imapadm::admin::many::Tally;
-use imapadm::session::{MailboxName, Request, Ticket};
+use imapadm::session::Request;
 
 pub use metadata::{check_entry, entry_names};
 
 use super::Shell;
 use super::command::{Argument, Command, Count, Flag, Input, Kind, Step};
-use crate::report::{Cell, Report, Value};
+use crate::report::Report;
 
 /// Every command, in the order of `help`.
 pub static ALL: &[&Command] = &[
@@ -113,51 +112,6 @@ fn submit<R: Request>(
     Ok(Step::Sent(Box::new(move |shell, out| {
         let reply = shell.session()?.wait(ticket)?;
         report(reply, out);
-        Ok(())
-    })))
-}
-
-/// Sends several requests of one command, all about one mailbox, and reports each with what became of it; a failure does not hide the others,
-/// but nothing is sent behind one that is grave.
-fn submit_all<R: Request<Reply = ()> + Clone>(
-    shell: &mut Shell,
-    mailbox: MailboxName,
-    requests: Vec<R>,
-    row: fn(&R) -> Vec<Cell<'_>>,
-    done: &'static str,
-) -> Result<Step, Error> {
-    let session = shell.session()?;
-    let all = requests.len();
-    let mut sent: Vec<(Result<Ticket<R>, Error>, R)> = Vec::new();
-    let mut stopped = None;
-    for request in requests {
-        match session.submit(request.clone()) {
-            Err(error) if error.is_grave() => {
-                stopped = Some(error);
-                break;
-            }
-            ticket => sent.push((ticket, request)),
-        }
-    }
-    Ok(Step::Sent(Box::new(move |shell, out| {
-        let left = u64::try_from(all - sent.len()).unwrap_or(u64::MAX);
-        let mut tally = Tally::default();
-        let mut tell = |_: &MailboxName, request: R, result: Result<(), &Error>| {
-            let mut cells = row(&request);
-            cells.push((done, Value::Flag(result.is_ok())));
-            cells.extend(result.err().map(|error| ("reason", Value::text(error))));
-            out.row(&cells);
-        };
-        for (ticket, request) in sent {
-            let session = shell.session()?;
-            let result = ticket.and_then(|ticket| session.wait(ticket));
-            tally.count(mailbox.clone(), request, result, R::outcome, &mut tell);
-        }
-        tally.leave(left, stopped, &mut tell);
-        let account = tally.finish()?;
-        if all > 1 {
-            out.account(account);
-        }
         Ok(())
     })))
 }

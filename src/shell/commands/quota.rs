@@ -3,14 +3,15 @@
 use std::collections::HashSet;
 
 use imapadm::Error;
-use imapadm::admin::quota::{GetQuota, GetQuotaRoot, Limit, Quota, SetQuota};
+use imapadm::admin::many::{Purpose, Reach};
+use imapadm::admin::quota::{GetQuota, GetQuotaRoot, Limit, LimitChange, Quota, QuotaWarning};
 use imapadm::session::MailboxName;
 
 use super::super::Shell;
-use super::super::command::{Argument, Command, Count, Flow, Input, Kind, Step};
-use super::many::{RECURSIVE, Scope, YES, each, name_row, scope};
-use super::{MAILBOX_OR_SELECTED, submit};
-use crate::report::{Cell, Report, Value};
+use super::super::command::{Argument, Command, Count, Flag, Flow, Input, Kind, Step};
+use super::many::{RECURSIVE, Scope, YES, each, name_row, over, scope};
+use super::{MAILBOX_OR_SELECTED, alone, submit};
+use crate::report::{Cell, Report, Value, complain};
 
 const ROOTS: Argument = Argument {
     name: "ROOT|PATTERN",
@@ -162,10 +163,18 @@ fn rows(mailbox: Option<&MailboxName>, quota: &Quota, out: &mut Report) {
     }
 }
 
+const ONLY: Flag = Flag {
+    name: "only",
+    short: None,
+    value: None,
+    help: "set these limits alone, without reading those there are: Cyrus removes the others",
+    secret: false,
+};
+
 pub static SETQUOTA: Command = Command {
     name: "setquota",
     aliases: &["sq"],
-    flags: &[RECURSIVE, YES],
+    flags: &[RECURSIVE, YES, ONLY],
     arguments: &[
         ROOTS,
         Argument {
@@ -175,8 +184,10 @@ pub static SETQUOTA: Command = Command {
         },
     ],
     summary: "set the limits of quota roots",
-    details: "LIMIT alone is for STORAGE: KiB, or with a unit as in 500M, 10G, 2T. Several resources: setquota ROOT STORAGE 10G MESSAGE \
-              100000. Cyrus removes the limits that are not named, Dovecot keeps them; none removes all. On Dovecot, 0 removes one, and new limits show from the next session on.",
+    details: "LIMIT alone is for STORAGE: KiB, or with a unit as in 500M, 2.5G, 1T; +1G and -500M change the limit there is. Several resources: \
+              setquota ROOT STORAGE 10G MESSAGE 100000. Limits that are not named stay: they are read first and set again, where the server \
+              would remove them (Cyrus); --only spares that. none removes all. On Dovecot, 0 removes one, and new limits show from the next \
+              session on.",
     flow: Flow::Changes,
     check: |input| limits(input).map(drop),
     start: setquota,
@@ -184,94 +195,218 @@ pub static SETQUOTA: Command = Command {
 };
 
 /// The limits that the words behind the root ask for; none of them takes all limits away.
-fn limits(input: &Input) -> Result<Vec<Limit>, Error> {
-    Ok(match input.words_from(1) {
+fn limits(input: &Input) -> Result<Vec<LimitChange>, Error> {
+    let misuse = |why: &str| Err(input.command.misuse(why));
+    let changes = match input.words_from(1) {
         [none] if none.eq_ignore_ascii_case("none") => Vec::new(),
-        [name] if name.starts_with(|c: char| c.is_ascii_alphabetic()) => {
-            return Err(input
-                .command
-                .misuse(&format!("{name:?} lacks its limit, and is none itself")));
-        }
-        [amount] => vec![Limit::parse("STORAGE", amount)?],
+        [name] if is_resource(name) => return misuse(&format!("{name} lacks its limit")),
+        [amount] => vec![LimitChange::parse("STORAGE", amount)?],
         pairs => {
-            let mut limits: Vec<Limit> = Vec::new();
+            let mut changes: Vec<LimitChange> = Vec::new();
             for pair in pairs.chunks(2) {
                 let [resource, amount] = pair else {
-                    return Err(input
-                        .command
-                        .misuse(&format!("{:?} lacks its limit", pair.concat())));
+                    return misuse(&format!("{:?} lacks its limit", pair.concat()));
                 };
                 if !resource.starts_with(|c: char| c.is_ascii_alphabetic()) {
-                    return Err(input.command.misuse(&format!(
+                    return misuse(&format!(
                         "{resource:?} is no resource; several limits each need theirs"
-                    )));
+                    ));
                 }
                 if amount.eq_ignore_ascii_case("none") {
-                    return Err(input
-                        .command
-                        .misuse("none stands alone and is for all resources"));
+                    return misuse("none stands alone and is for all resources");
                 }
-                let limit = Limit::parse(resource, amount)?;
-                if limits.iter().any(|have| have.resource == limit.resource) {
-                    return Err(input
-                        .command
-                        .misuse(&format!("{} is named twice", limit.resource)));
+                let change = LimitChange::parse(resource, amount)?;
+                if changes
+                    .iter()
+                    .any(|have| have.resource() == change.resource())
+                {
+                    return misuse(&format!("{} is named twice", change.resource()));
                 }
-                limits.push(limit);
+                changes.push(change);
             }
-            limits
+            changes
         }
-    })
+    };
+    if input.has("only")
+        && let Some(change) = changes.iter().find(|change| change.is_relative())
+    {
+        return misuse(&format!(
+            "--only does not read the limit that {change} would change; give the new limit itself"
+        ));
+    }
+    Ok(changes)
+}
+
+/// Whether a word that stands alone is a resource without its limit, and no mistyped limit.
+fn is_resource(word: &str) -> bool {
+    let word = word.to_ascii_uppercase();
+    word.starts_with("X-")
+        || ["STORAGE", "MESSAGE", "MAILBOX", "ANNOTATION-STORAGE"].contains(&word.as_str())
 }
 
 fn setquota(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
-    let limits = limits(input)?;
-    match root_scope(input, shell)? {
+    let changes = limits(input)?;
+    let scope = root_scope(input, shell)?;
+    if input.has("only") {
+        return set_only(shell, input, scope, &changes);
+    }
+    // What is wrong with the limits is wrong with them for every root.
+    let (Scope::One(model) | Scope::Many(Reach::Pattern(model) | Reach::Subtree(model))) = &scope;
+    let absolute = changes.iter().filter(|change| !change.is_relative());
+    let absolute: Vec<Limit> = absolute
+        .map_while(|change| change.limit(model, None).ok())
+        .collect();
+    let session = shell.session()?;
+    session.check_extension(&GetQuota::new(model.clone()))?;
+    if changes.is_empty() || !absolute.is_empty() {
+        session.set_quota_request(model.clone(), absolute)?;
+    }
+    match scope {
+        Scope::One(root) => alone(move |shell, out| {
+            let (asked, told) = shell.session()?.change_quota(root.clone(), &changes)?;
+            set(&root, &asked.limits, told.as_ref(), out);
+            for warning in &asked.warnings {
+                complain(&warning.to_string());
+            }
+            Ok(())
+        }),
+        Scope::Many(reach) => over(
+            input,
+            reach,
+            Purpose::Use,
+            move |session, targets, pace, teller| {
+                let mut warned = Warned::default();
+                let result =
+                    session.change_quotas(targets, &changes, pace, |root, asked, result| {
+                        match (asked, result) {
+                            (Some(asked), Ok(told)) => {
+                                set(root, &asked.limits, told.as_ref(), teller.out);
+                                warned.count(&asked.warnings);
+                            }
+                            (_, Err(error)) => teller.failed(
+                                vec![("root", Value::text(root)), ("set", Value::Flag(false))],
+                                error,
+                            ),
+                            (None, Ok(_)) => {}
+                        }
+                        teller.told(root)
+                    });
+                warned.tell();
+                result
+            },
+        ),
+    }
+}
+
+/// The warnings of many roots: the first one, and how many there were.
+#[derive(Default)]
+struct Warned {
+    first: Option<String>,
+    more: u64,
+}
+
+impl Warned {
+    fn count(&mut self, warnings: &[QuotaWarning]) {
+        for warning in warnings {
+            match self.first {
+                Some(_) => self.more += 1,
+                None => self.first = Some(warning.to_string()),
+            }
+        }
+    }
+
+    fn tell(&self) {
+        match (&self.first, self.more) {
+            (None, _) => {}
+            (Some(first), 0) => complain(first),
+            (Some(first), 1) => complain(&format!("{first}; likewise 1 other root")),
+            (Some(first), more) => complain(&format!("{first}; likewise {more} other roots")),
+        }
+    }
+}
+
+/// Sets the limits as they are, whatever was there before.
+fn set_only(
+    shell: &mut Shell,
+    input: &Input,
+    scope: Scope,
+    changes: &[LimitChange],
+) -> Result<Step, Error> {
+    let session = shell.session()?;
+    match scope {
         Scope::One(root) => {
-            let request = shell
-                .session()?
-                .set_quota_request(root.clone(), limits.clone())?;
-            submit(shell, request, move |(), out| set(&root, &limits, out))
+            let limits = absolute(&root, changes)?;
+            let request = session.set_quota_request(root.clone(), limits.clone())?;
+            submit(shell, request, move |told, out| {
+                set(&root, &limits, told.as_ref(), out);
+            })
         }
         Scope::Many(reach) => {
+            let limits = absolute(reach.name(), changes)?;
             // What is wrong with the limits is wrong with them for every root.
-            let model = shell
-                .session()?
-                .set_quota_request(reach.name().clone(), limits.clone())?;
+            let model = session.set_quota_request(reach.name().clone(), limits.clone())?;
             each(
                 input,
                 reach,
                 move |_, mailbox| {
-                    let request = SetQuota {
-                        root: mailbox.clone(),
-                        ..model.clone()
-                    };
+                    let mut request = model.clone();
+                    request.root = mailbox.clone();
                     Ok([(request, ())])
                 },
                 |mailbox, _| vec![("root", Value::text(mailbox))],
                 Some(("set", false)),
-                move |root, (), (), out| set(root, &limits, out),
+                move |root, (), told, out| set(root, &limits, told.as_ref(), out),
             )
         }
     }
 }
 
-/// The rows of the limits that were set.
-fn set(root: &MailboxName, limits: &[Limit], out: &mut Report) {
+fn absolute(root: &MailboxName, changes: &[LimitChange]) -> Result<Vec<Limit>, Error> {
+    let changes = changes.iter();
+    changes.map(|change| change.limit(root, None)).collect()
+}
+
+/// The rows of the limits that were set: as the server told them, else as they were asked for.
+fn set(root: &MailboxName, limits: &[Limit], told: Option<&Quota>, out: &mut Report) {
     for limit in limits {
+        let name = limit.resource.as_str();
+        let now = told.map(|quota| {
+            let mut resources = quota.resources.iter();
+            let now = resources.find(|now| now.name.eq_ignore_ascii_case(name));
+            now.map(|now| now.limit)
+        });
+        let (value, set) = match now {
+            None => (Value::Number(limit.amount), true),
+            Some(Some(now)) => (Value::Number(now), true),
+            Some(None) => (Value::Absent("none"), false),
+        };
         out.row(&[
             ("root", Value::text(root)),
-            ("resource", Value::str(limit.resource.as_str())),
-            ("limit", Value::Number(limit.amount)),
-            ("set", Value::Flag(true)),
+            ("resource", Value::str(name)),
+            ("limit", value),
+            ("set", Value::Flag(set)),
         ]);
+        match now {
+            Some(Some(now)) if now != limit.amount => complain(&format!(
+                "the server set the limit of {root} for {name} to {now}, not to {}",
+                limit.amount
+            )),
+            Some(None) => complain(&format!(
+                "the server said OK, but {root} has no limit for {name}"
+            )),
+            _ => {}
+        }
     }
     if limits.is_empty() {
+        let left = told.is_some_and(|quota| !quota.resources.is_empty());
         out.row(&[
             ("root", Value::text(root)),
             ("resource", Value::Absent("all")),
             UNLIMITED,
-            ("set", Value::Flag(true)),
+            ("set", Value::Flag(!left)),
         ]);
+        if left {
+            complain(&format!("the server said OK, but {root} still has limits"));
+        }
     }
 }
