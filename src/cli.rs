@@ -1,18 +1,20 @@
-//! The command line: its options, and what they mean for connections and scripts. No IMAP here.
+//! The command line: the options about scripts and output, and those of the table (`config::table`). No IMAP here.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{
+    Arg, ArgAction, ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum,
+};
 
 use imapadm::Error;
-use imapadm::auth::{Method, SecretSource};
-use imapadm::net::{Fingerprint, Security};
+use imapadm::auth::SecretSource;
 use imapadm::visible::all_visible;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::config::{FormatName, Profile, read_seconds, read_separator};
+use crate::config::Profile;
+use crate::config::table::{self, Opt, Reader, Scope, Setting};
 use crate::report::escape::escape;
 use crate::shell::script::Source;
 
@@ -26,108 +28,9 @@ pub struct Cli {
     /// A server named in the configuration, a host, host:port, [v6]:port, imap://user@host, imaps://user@host, or a Unix socket's
     /// path. Left out, the shell starts unconnected
     server: Option<String>,
-    /// The port's number or name [default: 143, with --tls 993]
+    /// The port's number, or imap or imaps [default: 143, with --tls 993]
     #[arg(id = "port_word", value_name = "PORT")]
     port_word: Option<String>,
-    /// The same as the word PORT
-    #[arg(
-        short = 'p',
-        long = "port",
-        value_name = "PORT",
-        conflicts_with = "port_word"
-    )]
-    port: Option<String>,
-
-    /// Who logs in [default: the user on this machine]
-    #[arg(short, long)]
-    user: Option<String>,
-    /// Whom to act as, where the server allows it (authorization identity)
-    #[arg(short = 'z', long)]
-    authz: Option<String>,
-    /// How to log in: one mechanism or several, the best first, such as SCRAM-SHA-256,PLAIN [default: the strongest that the server
-    /// offers]
-    #[arg(short, long, visible_alias = "mechanisms", value_name = "LIST", value_parser = methods)]
-    auth: Option<Methods>,
-    /// Take the password from the first line of a file that only you can read
-    #[arg(long, value_name = "FILE", group = "password_source")]
-    password_file: Option<PathBuf>,
-    /// Take the password from the first line that a file descriptor gives
-    #[arg(long, value_name = "N", group = "password_source")]
-    password_fd: Option<u32>,
-    /// Take the password from the first line that a command prints
-    #[arg(long, value_name = "COMMAND", group = "password_source")]
-    password_command: Option<String>,
-    /// The password itself; everybody on this machine can see it in `ps`
-    #[arg(short = 'w', long, value_name = "PASSWORD", group = "password_source", value_parser = conceal)]
-    password: Option<SecretString>,
-    /// Log in with the bearer token in the first line of a file (OAUTHBEARER, XOAUTH2)
-    #[arg(
-        long,
-        value_name = "FILE",
-        group = "token_source",
-        conflicts_with = "password_source"
-    )]
-    token_file: Option<PathBuf>,
-    /// Log in with the bearer token in the first line that a command prints
-    #[arg(
-        long,
-        value_name = "COMMAND",
-        group = "token_source",
-        conflicts_with = "password_source"
-    )]
-    token_command: Option<String>,
-
-    /// TLS from the start [default on port 993]
-    #[arg(long, group = "security")]
-    tls: bool,
-    /// STARTTLS, and no session without it [default on other ports]
-    #[arg(long, group = "security")]
-    starttls: bool,
-    /// No TLS at all
-    #[arg(long, group = "security")]
-    notls: bool,
-    /// Trust the system's certificate authorities beside those that come with imapadm
-    #[arg(long)]
-    system_roots: bool,
-    /// Trust the certificate authorities in this PEM file instead of the public ones
-    #[arg(long, value_name = "FILE")]
-    cafile: Option<PathBuf>,
-    /// Trust the certificate authorities in the PEM files of this folder instead of the public ones
-    #[arg(long, visible_alias = "capath", value_name = "DIR")]
-    cadir: Option<PathBuf>,
-    /// The client's own certificate, PEM
-    #[arg(long, value_name = "FILE")]
-    cert: Option<PathBuf>,
-    /// The key of --cert, PEM [default: in the same file]
-    #[arg(short = 't', long, value_name = "FILE", requires = "cert")]
-    tlskey: Option<PathBuf>,
-    /// The name that the server's certificate must have [default: the host]
-    #[arg(long, value_name = "NAME")]
-    tls_server_name: Option<String>,
-    /// Accept this one certificate only, whoever signed it: sha256:HEX
-    #[arg(long, value_name = "FINGERPRINT")]
-    pin: Option<Fingerprint>,
-    /// Accept any certificate; warns at each connect
-    #[arg(long, conflicts_with = "pin")]
-    no_verify: bool,
-    /// Let a password cross the network without TLS
-    #[arg(long)]
-    allow_cleartext: bool,
-
-    /// How long connecting and logging in may take together, and how long the server may be
-    /// silent [default: 30]
-    #[arg(long, value_name = "SECONDS", value_parser = read_seconds)]
-    timeout: Option<Duration>,
-    /// How long a whole run of scripts may take; exits with 7 when that is over
-    /// [default: no limit]
-    #[arg(long, value_name = "SECONDS", value_parser = read_seconds)]
-    max_time: Option<Duration>,
-    /// Compress what is sent and what comes, where the server can (COMPRESS=DEFLATE)
-    #[arg(long)]
-    compress: bool,
-    /// The hierarchy separator, for a server that won't say
-    #[arg(long, value_name = "CHARACTER", value_parser = read_separator)]
-    separator: Option<u8>,
 
     /// Run the commands in a file; may stand several times
     #[arg(short, long = "file", value_name = "FILE")]
@@ -157,9 +60,6 @@ pub struct Cli {
     /// Write what is said to the server and by it, with passwords masked, to a file or with - to stderr
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
-    /// How results look [default: text]
-    #[arg(long, value_enum)]
-    format: Option<FormatName>,
     /// Whether results may be coloured
     #[arg(long, value_enum, default_value = "auto", value_name = "WHEN")]
     color: Colour,
@@ -168,9 +68,15 @@ pub struct Cli {
     #[arg(long)]
     show_config: bool,
 
-    /// The scripts, in the order they stand on the command line.
+    /// The scripts, in their order on the command line.
     #[arg(skip)]
     sources: Vec<Source>,
+    /// What the options of the table say of a connection.
+    #[arg(skip)]
+    profile: Profile,
+    /// The value of --port, which belongs to the server's notation.
+    #[arg(skip)]
+    port: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -181,22 +87,90 @@ enum Colour {
     Never,
 }
 
-/// A list of mechanisms; clap would take a bare `Vec` for an option that may be repeated.
-type Methods = Vec<Method>;
-
-/// From here on it is not shown.
-fn conceal(text: &str) -> Result<SecretString, std::convert::Infallible> {
-    Ok(text.into())
+/// The command line as clap knows it: the options declared here, and those of the table.
+fn command() -> clap::Command {
+    let options = table::options(table::COMMAND_LINE);
+    Cli::command().args(options.map(|(setting, option)| argument(setting, option)))
 }
 
-fn methods(text: &str) -> Result<Methods, String> {
-    Method::parse_list(text).map_err(|error| error.to_string())
+/// An option of the table.
+fn argument(setting: &'static Setting, option: &'static Opt) -> Arg {
+    let others = setting.options.iter().map(|other| other.name);
+    let others = others.chain(option.excludes.iter().copied());
+    let on_line = |name: &&str| {
+        *name != option.name
+            && table::options(table::COMMAND_LINE).any(|(_, option)| option.name == *name)
+    };
+    let argument = Arg::new(option.name)
+        .long(option.name)
+        .short(option.short)
+        .visible_aliases(option.alias.map(|(name, _)| name))
+        .help(capitalized(option.help))
+        .help_heading(match setting.scope {
+            Scope::Login | Scope::Secret => Some("Login"),
+            Scope::Tls | Scope::Trust | Scope::OwnCertificate => Some("TLS"),
+            Scope::Server | Scope::Connection => Some("Connection"),
+            Scope::Program => None,
+        })
+        .conflicts_with_all(others.filter(on_line));
+    let argument = match option.requires {
+        Some(other) => argument.requires(other),
+        None => argument,
+    };
+    match option.reader {
+        Reader::Switch(_) => argument.action(ArgAction::SetTrue),
+        Reader::Path(_) => argument
+            .value_name(option.value)
+            .value_parser(clap::value_parser!(PathBuf)),
+        Reader::Text(_) | Reader::Number(_) | Reader::List(_) => {
+            // Read here, so that clap words the error; from then on the value is not shown.
+            let check = |text: &str| {
+                option.read(&mut Profile::default(), text)?;
+                Ok::<_, String>(SecretString::from(text))
+            };
+            argument.value_name(option.value).value_parser(check)
+        }
+    }
+}
+
+/// What the options of the table say.
+fn profile(matches: &ArgMatches) -> Result<Profile, Error> {
+    let mut profile = Profile::default();
+    for (_, option) in table::options(table::COMMAND_LINE) {
+        if matches.value_source(option.name) != Some(ValueSource::CommandLine) {
+            continue;
+        }
+        match option.reader {
+            Reader::Switch(set) => set(&mut profile, true),
+            Reader::Path(set) => {
+                if let Some(path) = matches.get_one::<PathBuf>(option.name) {
+                    set(&mut profile, path.clone());
+                }
+            }
+            _ => {
+                if let Some(text) = matches.get_one::<SecretString>(option.name) {
+                    let read = option.read(&mut profile, text.expose_secret());
+                    read.map_err(|why| Error::Usage(format!("--{}: {why}", option.name)))?;
+                }
+            }
+        }
+    }
+    Ok(profile)
+}
+
+/// Help of the command line begins with a capital letter.
+fn capitalized(text: &str) -> String {
+    let (first, rest) = text.split_at(text.len().min(1));
+    first.to_uppercase() + rest
 }
 
 impl Cli {
     /// Reads the command line; on help, version and misuse it prints and ends the program (0 or 2).
-    pub fn read() -> Self {
-        let matches = Self::command()
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for options that do not go together.
+    pub fn read() -> Result<Self, Error> {
+        let matches = command()
             .try_get_matches()
             .unwrap_or_else(|error| leave(&error));
         let mut cli = Self::from_arg_matches(&matches).unwrap_or_else(|error| leave(&error));
@@ -222,7 +196,12 @@ impl Cli {
         let mut sources: Vec<_> = files.chain(commands).collect();
         sources.sort_by_key(|(place, _)| *place);
         cli.sources = sources.into_iter().map(|(_, source)| source).collect();
-        cli
+        cli.profile = profile(&matches)?;
+        cli.profile.port = None;
+        cli.port = matches
+            .get_one::<SecretString>("port")
+            .map(|port| port.expose_secret().to_owned());
+        Ok(cli)
     }
 
     /// The scripts to run; none means the interactive shell.
@@ -285,6 +264,9 @@ impl Cli {
     /// # Errors
     /// [`Error::Usage`] for a port without a server.
     pub fn server(&self) -> Result<Option<(&str, Option<&str>)>, Error> {
+        if self.port.is_some() && self.port_word.is_some() {
+            return Err(Error::Usage("the port is given twice; keep one".into()));
+        }
         let port = self.port.as_deref().or(self.port_word.as_deref());
         match &self.server {
             Some(server) => Ok(Some((server, port))),
@@ -297,40 +279,7 @@ impl Cli {
 
     /// What the options say of every connection.
     pub fn profile(&self) -> Profile {
-        let yes = |flag: bool| flag.then_some(true);
-        let password_file = self.password_file.clone().map(SecretSource::File);
-        let token_file = self.token_file.clone().map(SecretSource::File);
-        Profile {
-            security: match (self.tls, self.starttls, self.notls) {
-                (true, ..) => Some(Security::Tls),
-                (_, true, _) => Some(Security::StartTls),
-                (.., true) => Some(Security::None),
-                _ => None,
-            },
-            user: self.user.clone(),
-            authz: self.authz.clone(),
-            auth: self.auth.clone(),
-            cafile: self.cafile.clone(),
-            cadir: self.cadir.clone(),
-            system_roots: yes(self.system_roots),
-            cert: self.cert.clone(),
-            tlskey: self.tlskey.clone(),
-            tls_server_name: self.tls_server_name.clone(),
-            pin: self.pin,
-            verify: self.no_verify.then_some(false),
-            password: password_file
-                .or(self.password_fd.map(SecretSource::Descriptor))
-                .or(self.password_command.clone().map(SecretSource::Command))
-                .or(self.password.clone().map(SecretSource::Given)),
-            token: token_file.or(self.token_command.clone().map(SecretSource::Command)),
-            separator: self.separator,
-            timeout: self.timeout,
-            max_time: self.max_time,
-            format: self.format,
-            allow_cleartext: yes(self.allow_cleartext),
-            compress: yes(self.compress),
-            ..Profile::default()
-        }
+        self.profile.clone()
     }
 
     /// Whether commands are sent before those before them are answered.
@@ -340,7 +289,7 @@ impl Cli {
 
     /// Whether the password stands on the command line, for all to see.
     pub fn shows_password(&self) -> bool {
-        self.password.is_some()
+        matches!(self.profile.password, Some(SecretSource::Given(_)))
     }
 
     /// Whether to show the settings, and do nothing else.
@@ -373,6 +322,43 @@ mod tests {
 
     #[test]
     fn the_command_line_is_sound() {
-        Cli::command().debug_assert();
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_of_the_table_is_read() {
+        for (setting, option) in table::options(table::COMMAND_LINE) {
+            let needed = option.requires.map(|name| format!("--{name}=word"));
+            for name in [Some(option.name), option.alias.map(|(name, _)| name)]
+                .into_iter()
+                .flatten()
+            {
+                let mut words = vec!["imapadm".to_owned()];
+                words.extend(needed.clone());
+                words.push(format!("--{name}"));
+                if !option.value.is_empty() {
+                    words.push(table::sample(option).to_owned());
+                }
+                let matches = command().try_get_matches_from(words).unwrap();
+                assert!(setting.is_said(&profile(&matches).unwrap()), "--{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn options_that_contradict_each_other() {
+        for (words, fits) in [
+            ("--tls --notls", false),
+            ("--password-fd 3 --password-file x", false),
+            ("--token-file x --password-fd 3", false),
+            ("--no-verify --pin sha256:00", false),
+            ("--cafile x --cadir y", true),
+            ("--tls --no-verify", true),
+            ("--tlskey x", false),
+            ("--tlskey x --cert y", true),
+        ] {
+            let words = ["imapadm"].into_iter().chain(words.split(' '));
+            assert_eq!(command().try_get_matches_from(words).is_ok(), fits);
+        }
     }
 }

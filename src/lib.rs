@@ -5,7 +5,7 @@
 //!
 //! ```no_run
 //! use imapadm::admin::quota::Limit;
-//! use imapadm::auth::{Credentials, Kind, SecretSource};
+//! use imapadm::auth::{Credentials, SecretKind, SecretSource};
 //! use imapadm::net::Address;
 //! use imapadm::{Error, Options, Session};
 //!
@@ -14,7 +14,7 @@
 //! // STARTTLS, a verified certificate, a time limit on every wait; the separator comes from the server.
 //! let address = Address::Tcp { host: "name.of.server".into(), port: 143 };
 //! let mut imap = Session::open(Options::new(address))?;
-//! let password = SecretSource::File("/etc/imapadm/password".into()).fetch(Kind::Password, "")?;
+//! let password = SecretSource::File("/etc/imapadm/password".into()).fetch(SecretKind::Password, "")?;
 //! imap.login(&Credentials::password("cyrus", password), &[])?;
 //!
 //! // $err = $imap->create("user.bob"); $imap->create("user.bob.old", "slow");

@@ -26,10 +26,9 @@ use shell::script::{Leftover, Policy, Runner, Script, exit_status, status};
 use shell::{Settings, Shell};
 
 fn main() -> ExitCode {
-    let cli = Cli::read();
     let idle = Arc::new(AtomicBool::new(false));
     let mut over = None;
-    let ended = match run(&cli, &idle, &mut over) {
+    let ended = match Cli::read().and_then(|cli| run(&cli, &idle, &mut over)) {
         Ok(ended) => ended,
         Err(error) => {
             complain(&error.to_string());

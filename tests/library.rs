@@ -9,7 +9,7 @@ use std::time::Duration;
 use imapadm::admin::acl::{GetAcl, MyRights, RightsChange, SetAcl};
 use imapadm::admin::mailbox::Listing;
 use imapadm::admin::quota::{Limit, Resource};
-use imapadm::auth::{Credentials, Kind, SecretSource};
+use imapadm::auth::{Credentials, SecretKind, SecretSource};
 use imapadm::net::{Address, Security};
 use imapadm::{Error, Fault, MailboxName, Options, Outcome, Session};
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ fn credentials(server: &Server, user: &str) -> Credentials {
     std::fs::write(&file, format!("{}\nnot this line\n", server.password)).expect("a file");
     std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).expect("a private file");
     let password = SecretSource::File(file)
-        .fetch(Kind::Password, "")
+        .fetch(SecretKind::Password, "")
         .expect("a password");
     Credentials::password(user, password)
 }

@@ -16,7 +16,7 @@ pub use choice::{Circumstances, Method, Needs, Offer, choose};
 pub use credentials::{Credentials, Secret};
 pub use mechanisms::{Mechanism, SecretBytes, Surroundings, check, mechanism};
 pub use netrc::netrc;
-pub use source::{Kind, Origin, SecretError, SecretSource};
+pub use source::{Origin, SecretError, SecretKind, SecretSource};
 
 /// Why one cannot log in with what there is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

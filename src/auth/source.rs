@@ -23,19 +23,19 @@ use crate::open;
 
 /// What kind of secret is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum SecretKind {
     /// A password.
     Password,
     /// A bearer token (RFC 6750), for OAUTHBEARER and XOAUTH2.
     Token,
 }
 
-impl Kind {
+impl SecretKind {
     /// The environment variable that may hold it: `IMAPADM_PASSWORD` or `IMAPADM_TOKEN`.
     pub fn variable(self) -> &'static str {
         match self {
-            Kind::Password => "IMAPADM_PASSWORD",
-            Kind::Token => "IMAPADM_TOKEN",
+            SecretKind::Password => "IMAPADM_PASSWORD",
+            SecretKind::Token => "IMAPADM_TOKEN",
         }
     }
 
@@ -46,11 +46,11 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for SecretKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Kind::Password => "password",
-            Kind::Token => "token",
+            SecretKind::Password => "password",
+            SecretKind::Token => "token",
         })
     }
 }
@@ -70,7 +70,7 @@ pub enum SecretSource {
     Descriptor(u32),
     /// The first line that a shell command prints.
     Command(String),
-    /// The variable [`Kind::variable`].
+    /// The variable [`SecretKind::variable`].
     Environment,
     /// The terminal, even when standard input is a script.
     Prompt,
@@ -85,7 +85,7 @@ impl SecretSource {
     ///
     /// # Errors
     /// A [`SecretError`]; an empty secret is one too.
-    pub fn fetch(&self, kind: Kind, prompt: &str) -> Result<SecretString, SecretError> {
+    pub fn fetch(&self, kind: SecretKind, prompt: &str) -> Result<SecretString, SecretError> {
         let origin = |place| Origin { kind, place };
         match self {
             SecretSource::File(path) => from_file(path, origin(Place::File(path.clone()))),
@@ -213,7 +213,7 @@ pub enum SecretError {
 /// Where a secret was to come from, as errors name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
-    kind: Kind,
+    kind: SecretKind,
     place: Place,
 }
 
@@ -491,13 +491,13 @@ mod tests {
         fs::write(&path, content).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         SecretSource::File(path)
-            .fetch(Kind::Password, "")
+            .fetch(SecretKind::Password, "")
             .map(|password| password.expose_secret().to_owned())
     }
 
     fn of_command(command: &str) -> Result<String, SecretError> {
         SecretSource::Command(command.to_owned())
-            .fetch(Kind::Password, "")
+            .fetch(SecretKind::Password, "")
             .map(|password| password.expose_secret().to_owned())
     }
 
@@ -525,15 +525,15 @@ mod tests {
         assert!(!format!("{error} {error:?}").contains("hunter2"));
         let long = vec![b'x'; LONGEST_LINE + 1];
         assert!(matches!(of_file(&long), Err(SecretError::TooLong { .. })));
-        let endless = SecretSource::File("/dev/zero".into()).fetch(Kind::Password, "");
+        let endless = SecretSource::File("/dev/zero".into()).fetch(SecretKind::Password, "");
         assert!(matches!(endless, Err(SecretError::Unreadable { .. })));
-        let missing = SecretSource::File("/nowhere/secret".into()).fetch(Kind::Password, "");
+        let missing = SecretSource::File("/nowhere/secret".into()).fetch(SecretKind::Password, "");
         let words = missing.unwrap_err().to_string();
         assert!(
             words.contains("/nowhere/secret") && !words.contains("os error"),
             "{words}"
         );
-        let folder = SecretSource::File("/".into()).fetch(Kind::Password, "");
+        let folder = SecretSource::File("/".into()).fetch(SecretKind::Password, "");
         assert!(matches!(folder, Err(SecretError::Unreadable { .. })));
     }
 
@@ -569,7 +569,7 @@ mod tests {
         for command in slow {
             let start = Instant::now();
             let origin = Origin {
-                kind: Kind::Password,
+                kind: SecretKind::Password,
                 place: Place::Command(command.to_owned()),
             };
             let error = from_command(command, Duration::from_millis(200), origin).unwrap_err();
@@ -584,7 +584,7 @@ mod tests {
     #[test]
     fn the_environment() {
         let origin = || Origin {
-            kind: Kind::Password,
+            kind: SecretKind::Password,
             place: Place::Environment,
         };
         let fetch = |value: Option<&str>| from_environment(value.map(OsString::from), origin());
@@ -607,7 +607,7 @@ mod tests {
         fs::write(&path, "hunter2\n").unwrap();
         for (mode, fine) in [(0o600, true), (0o400, true), (0o640, false), (0o604, false)] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            let result = SecretSource::File(path.clone()).fetch(Kind::Password, "");
+            let result = SecretSource::File(path.clone()).fetch(SecretKind::Password, "");
             assert_eq!(result.is_ok(), fine, "{mode:o}");
             if let Err(error) = result {
                 let words = error.to_string();
@@ -627,12 +627,12 @@ mod tests {
         drop(writer);
         let number = u32::try_from(reader.as_raw_fd()).unwrap();
         let secret = SecretSource::Descriptor(number)
-            .fetch(Kind::Token, "")
+            .fetch(SecretKind::Token, "")
             .unwrap();
         assert_eq!(secret.expose_secret(), "hunter2");
         assert_eq!(io::read_to_string(reader).unwrap(), "lm\n");
         let error = SecretSource::Descriptor(999)
-            .fetch(Kind::Token, "")
+            .fetch(SecretKind::Token, "")
             .unwrap_err();
         assert!(error.to_string().contains("file descriptor 999"), "{error}");
     }
@@ -641,7 +641,10 @@ mod tests {
     fn a_given_one_is_not_shown() {
         let source = SecretSource::Given("hunter2".into());
         assert_eq!(
-            source.fetch(Kind::Password, "").unwrap().expose_secret(),
+            source
+                .fetch(SecretKind::Password, "")
+                .unwrap()
+                .expose_secret(),
             "hunter2"
         );
         assert!(!format!("{source:?}").contains("hunter2"));

@@ -8,7 +8,9 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use imapadm::auth::{Credentials, Kind, Method, Needs, Secret, SecretError, SecretSource, netrc};
+use imapadm::auth::{
+    Credentials, Method, Needs, Secret, SecretError, SecretKind, SecretSource, netrc,
+};
 use imapadm::net::{Certificate, Interrupt, Known, Security, TlsError};
 use imapadm::session::{State, Waiting, Watch};
 use imapadm::wire::response::Condition;
@@ -17,6 +19,7 @@ use secrecy::SecretString;
 
 use super::ask::ask;
 use super::{Shell, trace};
+use crate::config::table::Scope;
 use crate::config::{Origin, Plan, Profile, Stack, local_user};
 use crate::files::known::KnownServers;
 use crate::report::complain;
@@ -114,7 +117,7 @@ impl Shell {
         if user.is_some() && user != before {
             // Neither whom another one acted as nor his secret is meant for this one.
             options.authz.get_or_insert_default();
-            if self.settings.interactive && !options.has_secret() {
+            if self.settings.interactive && !options.says(Scope::Secret) {
                 options.password = Some(SecretSource::Prompt);
             }
         }
@@ -243,7 +246,7 @@ impl Shell {
         if self.recipient.is_none() {
             self.recipient.clone_from(&plan.recipient);
         }
-        let token = matches!(plan.secret, Some((Kind::Token, _)));
+        let token = matches!(plan.secret, Some((SecretKind::Token, _)));
         let methods = session.login_methods(&plan.auth, plan.authz.is_some(), token)?;
         let bare = |method: &Method| method.needs() == Needs::Nothing;
         let mut refused = None;
@@ -283,9 +286,9 @@ impl Shell {
             None => match in_netrc(name, user.as_deref()) {
                 Some((login, password)) => {
                     user = user.or(login);
-                    (Kind::Password, SecretSource::Given(password))
+                    (SecretKind::Password, SecretSource::Given(password))
                 }
-                None => (Kind::Password, SecretSource::Prompt),
+                None => (SecretKind::Password, SecretSource::Prompt),
             },
         };
         if matches!(source, SecretSource::Prompt)
@@ -316,8 +319,8 @@ impl Shell {
                 user: user.clone(),
                 authz: plan.authz.clone(),
                 secret: match kind {
-                    Kind::Password => Secret::Password(secret),
-                    Kind::Token => Secret::Token(secret),
+                    SecretKind::Password => Secret::Password(secret),
+                    SecretKind::Token => Secret::Token(secret),
                 },
             };
             match session.login(&credentials, methods) {
@@ -335,7 +338,7 @@ impl Shell {
 /// Fetches a secret, unless the user puts an end to the wait for it.
 fn fetch(
     source: &SecretSource,
-    kind: Kind,
+    kind: SecretKind,
     prompt: &str,
     interrupt: &Interrupt,
 ) -> Result<SecretString, Error> {

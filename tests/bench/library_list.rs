@@ -9,7 +9,7 @@ use std::error::Error;
 use std::time::Instant;
 
 use imapadm::admin::mailbox::Listing;
-use imapadm::auth::{Credentials, Kind, SecretSource};
+use imapadm::auth::{Credentials, SecretKind, SecretSource};
 use imapadm::net::{Address, Security};
 use imapadm::{MailboxName, Options, Session};
 
@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut options = Options::new(address);
     options.security = Security::None;
     let mut session = Session::open(options)?;
-    let password = SecretSource::Environment.fetch(Kind::Password, "")?;
+    let password = SecretSource::Environment.fetch(SecretKind::Password, "")?;
     session.login(&Credentials::password("cyrus", password), &[])?;
 
     let start = Instant::now();

@@ -1,18 +1,16 @@
 //! The connection and the server: connect, authenticate, starttls, disconnect, session, capability, namespace, id, noop.
 
-use std::path::PathBuf;
-
 use imapadm::Error;
 use imapadm::admin::server::Id;
-use imapadm::auth::{Method, SecretSource};
-use imapadm::net::{Address, Known, Security};
+use imapadm::net::{Address, Known};
 use imapadm::session::State;
 
 use super::super::Shell;
 use super::super::command::{Argument, Command, Count, Flag, Flow, Input, Kind, Step};
 use super::message::access;
 use super::{alone, submit};
-use crate::config::{Origin, Profile, read_seconds, read_separator, security_word};
+use crate::config::table::{self, Opt, Reader, SETTINGS};
+use crate::config::{Origin, Profile, security_word};
 use crate::files::known::KnownServers;
 use crate::report::{Report, Value};
 
@@ -54,85 +52,6 @@ const fn option(name: &'static str, value: &'static str, help: &'static str) -> 
     }
 }
 
-/// An option whose value is, or may hold, a secret.
-const fn secret(name: &'static str, value: &'static str, help: &'static str) -> Flag {
-    Flag {
-        secret: true,
-        ..option(name, value, help)
-    }
-}
-
-const USER: Flag = Flag {
-    short: Some('u'),
-    ..option("user", "USER", "who logs in")
-};
-const AUTHZ: Flag = Flag {
-    short: Some('z'),
-    ..option("authz", "USER", "whom to act as")
-};
-const MECHANISMS: Flag = option(
-    "mechanisms",
-    "LIST",
-    "the mechanisms that will do, the best first",
-);
-const AUTH: Flag = Flag {
-    short: Some('a'),
-    ..option("auth", "LIST", "the same as --mechanisms")
-};
-const PASSWORD: Flag = Flag {
-    short: Some('w'),
-    ..secret(
-        "password",
-        "PASSWORD",
-        "the password itself, for all to see who look on",
-    )
-};
-const PASSWORD_FD: Flag = option(
-    "password-fd",
-    "N",
-    "the file descriptor N gives the password",
-);
-const TOKEN_FILE: Flag = option("token-file", "FILE", "a bearer token is its first line");
-const TOKEN_COMMAND: Flag = secret("token-command", "COMMAND", "it prints a bearer token");
-const SYSTEM_ROOTS: Flag = switch("system-roots", "trust the system's authorities too");
-const TLS_SERVER_NAME: Flag = option("tls-server-name", "NAME", "the name in the certificate");
-const NO_VERIFY: Flag = switch("no-verify", "accept any certificate");
-const ALLOW_CLEARTEXT: Flag = switch("allow-cleartext", "a password may cross a network so");
-const PASSWORD_FILE: Flag = option("password-file", "FILE", "the password is its first line");
-const PASSWORD_COMMAND: Flag = secret("password-command", "COMMAND", "it prints the password");
-const TLS: Flag = switch("tls", "TLS from the start");
-const STARTTLS_FLAG: Flag = switch("starttls", "STARTTLS, and no session without it");
-const NOTLS: Flag = switch("notls", "no TLS");
-const CAFILE: Flag = option("cafile", "FILE", "authorities to trust");
-const CADIR: Flag = option("cadir", "DIR", "a folder of authorities to trust");
-const CAPATH: Flag = option("capath", "DIR", "the same as --cadir");
-const CERT: Flag = option("cert", "FILE", "the client's certificate");
-const TLSKEY: Flag = Flag {
-    short: Some('t'),
-    ..option("tlskey", "FILE", "its key; alone, a file with both")
-};
-const PIN: Flag = option(
-    "pin",
-    "FINGERPRINT",
-    "the only certificate that will do, sha256:HEX",
-);
-
-const PORT: Flag = Flag {
-    short: Some('p'),
-    ..option("port", "PORT", "the same as the word PORT")
-};
-const TIMEOUT: Flag = option(
-    "timeout",
-    "SECONDS",
-    "how long to connect, and to wait for each sign of life",
-);
-const COMPRESS: Flag = switch("compress", "compress both directions where the server can");
-const SEPARATOR: Flag = option(
-    "separator",
-    "CHARACTER",
-    "the hierarchy separator of a server that won't say",
-);
-
 const MINSSF: Flag = option("minssf", "BITS", "refuse a weaker encryption than this");
 const MAXSSF: Flag = option(
     "maxssf",
@@ -145,74 +64,103 @@ const SERVICE: Flag = option(
     "taken for cyradm's sake; the service is imap",
 );
 
-/// The options that say how to connect and as whom, which [`profile`] reads; with the command's own before, between and behind them.
-macro_rules! connection_flags {
-    ([$($before:expr),*] [$($between:expr),*] [$($behind:expr),*]) => {
-        &[
-            $($before,)*
-            AUTHZ,
-            AUTH,
-            MECHANISMS,
-            PASSWORD,
-            PASSWORD_FILE,
-            PASSWORD_FD,
-            PASSWORD_COMMAND,
-            TOKEN_FILE,
-            TOKEN_COMMAND,
-            $($between,)*
-            NOTLS,
-            CAFILE,
-            CADIR,
-            CAPATH,
-            SYSTEM_ROOTS,
-            CERT,
-            TLSKEY,
-            TLS_SERVER_NAME,
-            PIN,
-            NO_VERIFY,
-            ALLOW_CLEARTEXT,
-            $($behind,)*
-        ]
-    };
+/// The options of the table that can be written in a place, each alias on its own.
+const fn count(place: u8) -> usize {
+    let (mut count, mut at) = (0, 0);
+    while at < SETTINGS.len() {
+        let options = SETTINGS[at].options;
+        let mut index = 0;
+        while index < options.len() {
+            if options[index].stands(place) {
+                count += 1 + options[index].alias.is_some() as usize;
+            }
+            index += 1;
+        }
+        at += 1;
+    }
+    count
 }
+
+/// The same as options of a command, with the command's own at the end.
+const fn flags<const N: usize>(place: u8, own: &[Flag]) -> [Flag; N] {
+    let mut all = [switch("", ""); N];
+    let (mut filled, mut at) = (0, 0);
+    while at < SETTINGS.len() {
+        let options = SETTINGS[at].options;
+        let mut index = 0;
+        while index < options.len() {
+            let option = &options[index];
+            if option.stands(place) {
+                let flag = Flag {
+                    name: option.name,
+                    short: option.short,
+                    value: match option.reader {
+                        Reader::Switch(_) => None,
+                        _ => Some(option.value),
+                    },
+                    help: option.help,
+                    secret: option.secret,
+                };
+                all[filled] = flag;
+                filled += 1;
+                if let Some((name, help)) = option.alias {
+                    all[filled] = Flag {
+                        name,
+                        short: None,
+                        help,
+                        ..flag
+                    };
+                    filled += 1;
+                }
+            }
+            index += 1;
+        }
+        at += 1;
+    }
+    let mut index = 0;
+    while index < own.len() {
+        all[filled + index] = own[index];
+        index += 1;
+    }
+    all
+}
+
+const OF_CONNECT: &[Flag] = &[switch("noauthenticate", "leave the login to authenticate")];
+const OF_AUTHENTICATE: &[Flag] = &[MINSSF, MAXSSF, SERVICE];
+static CONNECT_FLAGS: [Flag; count(table::CONNECT) + OF_CONNECT.len()] =
+    flags(table::CONNECT, OF_CONNECT);
+static AUTHENTICATE_FLAGS: [Flag; count(table::AUTHENTICATE) + OF_AUTHENTICATE.len()] =
+    flags(table::AUTHENTICATE, OF_AUTHENTICATE);
 
 pub static CONNECT: Command = Command {
     name: "connect",
     aliases: &["server", "servername"],
-    flags: connection_flags!(
-        [PORT, USER]
-        [TLS, STARTTLS_FLAG]
-        [
-            TIMEOUT,
-            COMPRESS,
-            SEPARATOR,
-            switch("noauthenticate", "leave the login to authenticate")
-        ]
-    ),
+    flags: &CONNECT_FLAGS,
     arguments: &[OPTIONAL_SERVER, OPTIONAL_PORT],
     summary: "connect to a server and log in",
     details: "SERVER is one that the configuration names, or written as on the command line: host, host:port, imap://user@host, \
               imaps://host, or a Unix socket's path. Without one, the last server is connected to again.",
     flow: Flow::Reads,
-    check: |input| profile(input).map(drop),
+    check: |input| profile(input, table::CONNECT).map(drop),
     start: connect,
     ..Command::BASE
 };
 
 fn connect(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     let port = match (input.option("port"), input.word(1)) {
-        (Some(_), Some(_)) => return Err(input.command.misuse("the port is named twice")),
+        (Some(_), Some(_)) => {
+            return Err(input.command.misuse("the port is given twice; keep one"));
+        }
         (option, word) => option.or(word),
     };
-    let mut options = profile(input)?;
+    let mut options = profile(input, table::CONNECT)?;
     let server = match input.word(0) {
-        Some(word) => Some(shell.settings.config.server(word, port)?),
-        None => {
-            if port.is_some() {
-                options.port = Profile::notation("localhost", port)?.port;
-            }
-            None
+        Some(word) => {
+            // It is part of the server's notation.
+            options.port = None;
+            Some(shell.settings.config.server(word, port)?)
         }
+        None => None,
     };
     let login = !input.has("noauthenticate");
     alone(move |shell, out| {
@@ -235,110 +183,39 @@ fn number(input: &Input, name: &str, what: &str) -> Result<Option<u32>, Error> {
     number.map_err(|_| input.command.misuse(&format!("--{name} is {what}")))
 }
 
-/// The value of an option, read as on the command line.
-fn value<T>(
-    input: &Input,
-    name: &str,
-    read: fn(&str) -> Result<T, String>,
-) -> Result<Option<T>, Error> {
-    let value = input.option(name).map(read).transpose();
-    value.map_err(|error| input.command.misuse(&format!("--{name}: {error}")))
-}
-
-/// The one place where a secret is said to come from.
-fn one_secret<const N: usize>(
-    input: &Input,
-    sources: [Option<SecretSource>; N],
-) -> Result<Option<SecretSource>, Error> {
-    let mut sources = sources.into_iter().flatten();
-    match (sources.next(), sources.next()) {
-        (_, Some(_)) => Err(input.command.misuse("the secret is given twice")),
-        (source, None) => Ok(source),
-    }
-}
-
-/// What the options say of a connection.
-fn profile(input: &Input) -> Result<Profile, Error> {
-    let text = |name: &str| input.option(name).map(str::to_owned);
-    let path = |name: &str| input.option(name).map(PathBuf::from);
-    let security: Vec<Security> = [
-        ("tls", Security::Tls),
-        ("starttls", Security::StartTls),
-        ("notls", Security::None),
-    ]
-    .into_iter()
-    .filter_map(|(name, security)| input.has(name).then_some(security))
-    .collect();
-    if security.len() > 1 {
-        return Err(input
-            .command
-            .misuse("--tls, --starttls and --notls exclude each other"));
-    }
-    let yes = |name: &str| input.has(name).then_some(true);
-    let descriptor = number(
-        input,
-        "password-fd",
-        "the number of an open file descriptor",
-    )?;
-    // cyradm's --tlskey is a file that holds the certificate too.
-    let (cert, tlskey) = match (path("cert"), path("tlskey")) {
-        (None, Some(both)) => (Some(both), None),
-        (cert, tlskey) => (cert, tlskey),
+/// What the options say of a connection, where the command stands for a place of the table.
+fn profile(input: &Input, place: u8) -> Result<Profile, Error> {
+    let value = |option: &Opt| {
+        let alias = option.alias.and_then(|(alias, _)| input.option(alias));
+        input.option(option.name).or(alias)
     };
-    Ok(Profile {
-        security: security.first().copied(),
-        user: text("user"),
-        authz: text("authz"),
-        auth: match input.option("auth").or(input.option("mechanisms")) {
-            Some(list) => Some(Method::parse_list(list)?),
-            None => None,
-        },
-        cafile: path("cafile"),
-        cadir: path("cadir").or(path("capath")),
-        cert,
-        tlskey,
-        pin: match input.option("pin") {
-            Some(pin) => Some(
-                pin.parse()
-                    .map_err(|error| input.command.misuse(&format!("{error}")))?,
-            ),
-            None => None,
-        },
-        system_roots: yes("system-roots"),
-        tls_server_name: text("tls-server-name"),
-        verify: input.has("no-verify").then_some(false),
-        allow_cleartext: yes("allow-cleartext"),
-        password: one_secret(
-            input,
-            [
-                path("password-file").map(SecretSource::File),
-                descriptor.map(SecretSource::Descriptor),
-                text("password-command").map(SecretSource::Command),
-                text("password").map(|password| SecretSource::Given(password.into())),
-            ],
-        )?,
-        token: one_secret(
-            input,
-            [
-                path("token-file").map(SecretSource::File),
-                text("token-command").map(SecretSource::Command),
-            ],
-        )?,
-        timeout: value(input, "timeout", read_seconds)?,
-        separator: value(input, "separator", read_separator)?,
-        compress: yes("compress"),
-        ..Profile::default()
-    })
+    let mut profile = Profile::default();
+    for (setting, option) in table::options(place) {
+        let Some(text) = value(option) else { continue };
+        let said = |other: &&str| *other != option.name && input.has(other);
+        let others = setting.options.iter().map(|other| other.name);
+        let mut others = others.chain(option.excludes.iter().copied());
+        if let Some(other) = others.find(|other| said(other)) {
+            return Err(input.command.misuse(&format!(
+                "--{} and --{other} exclude each other",
+                option.name
+            )));
+        }
+        option
+            .read(&mut profile, text)
+            .map_err(|why| input.command.misuse(&format!("--{}: {why}", option.name)))?;
+    }
+    // cyradm's --tlskey is a file that holds the certificate too.
+    if profile.cert.is_none() {
+        profile.cert = profile.tlskey.take();
+    }
+    Ok(profile)
 }
 
 pub static AUTHENTICATE: Command = Command {
     name: "authenticate",
     aliases: &["auth", "login"],
-    flags: connection_flags!(
-        []
-        [MINSSF, MAXSSF, SERVICE]
-        []
-    ),
+    flags: &AUTHENTICATE_FLAGS,
     arguments: &[OPTIONAL_USER],
     summary: "log in, also as another user",
     details: "Who is logged in already is logged out first; the connection stays where the server can do that (UNAUTHENTICATE, RFC 8437), \
@@ -359,7 +236,7 @@ fn authenticate(_: &mut Shell, input: &Input) -> Result<Step, Error> {
 
 /// What the words say of a login, and the bits of the weakest encryption that will do.
 fn login(input: &Input) -> Result<(Profile, u32), Error> {
-    let mut options = profile(input)?;
+    let mut options = profile(input, table::AUTHENTICATE)?;
     options.user = input.word(0).map(str::to_owned);
     let least = number(input, "minssf", "a number of bits")?.unwrap_or(0);
     number(input, "maxssf", "a number of bits")?;
@@ -705,3 +582,48 @@ pub static NOOP: Command = Command {
     start: |_, _| alone(|shell, _| shell.session()?.noop()),
     ..Command::BASE
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_option_of_the_table_is_read() {
+        let commands = [
+            (&CONNECT, table::CONNECT),
+            (&AUTHENTICATE, table::AUTHENTICATE),
+        ];
+        for (command, place) in commands {
+            for (setting, option) in table::options(place) {
+                for name in [Some(option.name), option.alias.map(|(name, _)| name)]
+                    .into_iter()
+                    .flatten()
+                {
+                    let mut words = vec![format!("--{name}")];
+                    if !option.value.is_empty() {
+                        words.push(table::sample(option).to_owned());
+                    }
+                    let input = command.read(&words).unwrap();
+                    let profile = profile(&input, place).unwrap();
+                    // cyradm's --tlskey alone holds the certificate too.
+                    let said =
+                        setting.is_said(&profile) || name == "tlskey" && profile.cert.is_some();
+                    assert!(said, "{} --{name}", command.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn options_that_contradict_each_other() {
+        for words in [
+            "--tls --notls",
+            "--password-fd 3 --password x",
+            "--no-verify --pin sha256:0000000000000000000000000000000000000000000000000000000000000000",
+        ] {
+            let words: Vec<_> = words.split(' ').map(str::to_owned).collect();
+            let error = CONNECT.read(&words).unwrap_err().to_string();
+            assert!(error.contains("exclude each other"), "{error}");
+        }
+    }
+}
