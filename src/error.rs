@@ -11,6 +11,9 @@ use crate::net::{ConnectError, FileError, TlsError};
 use crate::wire::encode::EncodeError;
 use crate::wire::response::Condition;
 
+mod lost;
+pub use lost::{LostCause, Retry};
+
 /// Whose fault an [`Error`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -187,6 +190,9 @@ pub enum Error {
         server: String,
         /// What it sent instead.
         why: String,
+        /// How the connection ended, where it sent nothing at all.
+        #[source]
+        cause: Option<LostCause>,
     },
     /// No way to log in, or credentials that can't be sent.
     #[error(transparent)]
@@ -207,11 +213,12 @@ pub enum Error {
         /// What the server said, and within the mechanism where it said more there.
         refusal: Box<Refusal>,
     },
-    /// The server ended the login without a word.
+    /// The connection ended during the login.
     #[error("{}", sentence(&format!("the connection was lost while logging in: {cause}"), "connect again"))]
     LoginLost {
         /// How it ended.
-        cause: String,
+        #[source]
+        cause: LostCause,
     },
     /// Part of a reply could not be read, so the reply is not whole.
     #[error(
@@ -257,14 +264,23 @@ pub enum Error {
     Lost {
         /// The command.
         verb: &'static str,
-        /// How it ended: the words of the server's BYE, a time limit, the network's error.
-        cause: String,
+        /// How it ended.
+        #[source]
+        cause: LostCause,
         /// [`Outcome::NotSent`]; [`Outcome::Unknown`] where it may have been done; [`Outcome::Failed`] where it only reads.
         outcome: Outcome,
     },
     /// The user interrupted a command that waited for its answer.
     #[error("{}", interrupted(.verb, *.outcome))]
     Interrupted {
+        /// The command.
+        verb: &'static str,
+        /// As in [`Error::Lost`].
+        outcome: Outcome,
+    },
+    /// The time limit of [`Session::within`](crate::Session::within) passed before a command was answered. The session goes on.
+    #[error("{}", late(.verb, *.outcome))]
+    DeadlineExceeded {
         /// The command.
         verb: &'static str,
         /// As in [`Error::Lost`].
@@ -288,7 +304,8 @@ pub enum Error {
         &format!("{} of {} were done{}", .account.done, .account.all(), rest(.cause, .account))
     ))]
     Stopped {
-        /// What stopped it: [`Error::Lost`], [`Error::Interrupted`].
+        /// What stopped it: [`Error::Lost`], [`Error::Interrupted`], [`Error::DeadlineExceeded`].
+        #[source]
         cause: Box<Error>,
         /// What became of all that there was to do.
         account: Account,
@@ -390,7 +407,7 @@ fn mechanism_advice(mechanism: &str) -> &'static str {
     }
 }
 
-fn lost(verb: &str, cause: &str, outcome: Outcome) -> String {
+fn lost(verb: &str, cause: &LostCause, outcome: Outcome) -> String {
     match outcome {
         Outcome::NotSent => sentence(
             &format!("{verb} was not sent, because the connection was lost: {cause}"),
@@ -417,11 +434,24 @@ fn interrupted(verb: &str, outcome: Outcome) -> String {
     }
 }
 
+fn late(verb: &str, outcome: Outcome) -> String {
+    match outcome {
+        Outcome::NotSent => {
+            format!("the time limit passed before {verb} was sent; it changed nothing")
+        }
+        Outcome::Unknown => format!(
+            "the time limit passed before {verb} was answered; it is unknown whether it was done: look before repeating it"
+        ),
+        _ => format!("the time limit passed before {verb} was answered; it changed nothing"),
+    }
+}
+
 /// What stopped something half way.
 fn how(cause: &Error) -> String {
     match cause {
         Error::Lost { cause, .. } => format!("the connection was lost: {cause}"),
         Error::Interrupted { .. } => "interrupted".into(),
+        Error::DeadlineExceeded { .. } => "the time limit passed".into(),
         other => other.to_string(),
     }
 }
@@ -484,9 +514,11 @@ impl Error {
             | Error::Missing { .. }
             | Error::AboutAnother { .. }
             | Error::Several { .. } => Fault::Server,
-            Error::Connect(_) | Error::Tls(_) | Error::LoginLost { .. } | Error::Lost { .. } => {
-                Fault::Network
-            }
+            Error::Connect(_)
+            | Error::Tls(_)
+            | Error::LoginLost { .. }
+            | Error::Lost { .. }
+            | Error::DeadlineExceeded { .. } => Fault::Network,
         }
     }
 
@@ -512,10 +544,15 @@ impl Error {
             | Error::Interrupted {
                 outcome: Outcome::NotSent,
                 ..
+            }
+            | Error::DeadlineExceeded {
+                outcome: Outcome::NotSent,
+                ..
             } => "not-sent",
             error if error.is_interrupt() => "interrupted",
             Error::Stopped { cause, .. } if cause.is_interrupt() => "interrupted",
             Error::Stopped { cause, .. } if cause.ends_session() => "lost",
+            Error::Stopped { cause, .. } if cause.is_given_up() => "deadline",
             Error::Stopped { cause, .. } => cause.kind(),
             Error::Usage(_) => "usage",
             Error::NotConnected => "not-connected",
@@ -541,6 +578,7 @@ impl Error {
             Error::Incomplete { .. } => "incomplete",
             Error::Missing { .. } | Error::AboutAnother { .. } => "missing",
             Error::Interrupted { .. } => "interrupted",
+            Error::DeadlineExceeded { .. } => "deadline",
             Error::Declined => "declined",
             Error::Several { .. } => "several",
         }
@@ -559,7 +597,9 @@ impl Error {
     /// What became of what was asked for: of many things that were asked for together, the outcome that has to be looked into first.
     pub fn outcome(&self) -> Outcome {
         match self {
-            Error::Lost { outcome, .. } | Error::Interrupted { outcome, .. } => *outcome,
+            Error::Lost { outcome, .. }
+            | Error::Interrupted { outcome, .. }
+            | Error::DeadlineExceeded { outcome, .. } => *outcome,
             Error::Declined => Outcome::NotSent,
             Error::Stopped { account, .. } | Error::Several { account, .. }
                 if account.unknown > 0 =>
@@ -583,9 +623,13 @@ impl Error {
         self.outcome() == Outcome::Unknown
     }
 
-    /// Whether nothing that comes after it can go on: the connection is gone, or the user has put an end to it.
+    /// Whether nothing that comes after it can go on: the connection is gone, the user has put an end to it, or the time is over.
     pub fn is_grave(&self) -> bool {
-        self.ends_session() || self.is_interrupt()
+        match self {
+            Error::Stopped { cause, .. } => cause.is_grave(),
+            Error::DeadlineExceeded { .. } => true,
+            _ => self.ends_session() || self.is_interrupt(),
+        }
     }
 
     /// Whether the connection is gone with it.
@@ -638,14 +682,14 @@ mod tests {
         let lost = stopped(
             Error::Lost {
                 verb: "SETACL",
-                cause: "it fell over".into(),
+                cause: LostCause::Closed,
                 outcome: Outcome::Unknown,
             },
             7,
         );
         assert_eq!(
             lost.to_string(),
-            "the connection was lost: it fell over; 20 of 100 were done, 73 not sent, of 7 it is unknown whether they were done: \
+            "the connection was lost: the server closed the connection; 20 of 100 were done, 73 not sent, of 7 it is unknown whether they were done: \
              connect again and look before repeating it"
         );
         assert_eq!((lost.kind(), lost.fault()), ("lost", Fault::Network));
@@ -656,7 +700,7 @@ mod tests {
     fn what_was_never_sent_is_told_from_what_is_unknown() {
         let lost = |outcome| Error::Lost {
             verb: "DELETE",
-            cause: "it fell over".into(),
+            cause: LostCause::Closed,
             outcome,
         };
         assert_eq!(lost(Outcome::NotSent).kind(), "not-sent");

@@ -116,5 +116,5 @@ pub mod visible;
 pub mod wire;
 
 pub use account::{Account, Outcome};
-pub use error::{Error, Fault, Refusal};
+pub use error::{Error, Fault, LostCause, Refusal, Retry};
 pub use session::{MailboxName, Options, Session};

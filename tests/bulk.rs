@@ -1760,7 +1760,7 @@ fn run_each_says_that_not_all_were_sent() {
     assert!(
         matches!(
             error,
-            Error::Interrupted {
+            Error::DeadlineExceeded {
                 outcome: Outcome::NotSent,
                 ..
             }

@@ -450,7 +450,7 @@ fn what_takes_too_long_is_given_up_and_the_session_goes_on() {
     assert!(
         matches!(
             error,
-            Error::Interrupted {
+            Error::DeadlineExceeded {
                 verb: "STATUS",
                 outcome: Outcome::Failed
             }

@@ -688,7 +688,7 @@ mod tests {
     fn lost(outcome: Outcome) -> Error {
         Error::Lost {
             verb: "SETACL",
-            cause: "it fell over".into(),
+            cause: crate::error::LostCause::Closed,
             outcome,
         }
     }

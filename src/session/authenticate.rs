@@ -8,14 +8,13 @@ use zeroize::Zeroizing;
 
 use crate::account::Outcome;
 use crate::auth::{AuthError, Mechanism, SecretBytes};
-use crate::error::Error;
-use crate::net::IoError;
+use crate::error::{Error, LostCause};
 use crate::wire::encode::Encoder;
 use crate::wire::response::Status;
 
 use super::Session;
 use super::login::heed_referral;
-use super::receive::Event;
+use super::receive::{Event, INTERRUPTED};
 use super::request::{Effect, Request};
 use super::state::State;
 
@@ -48,12 +47,9 @@ impl Session {
         while !self.pipeline.is_done(ticket.id) {
             let event = match self.pump(None) {
                 Ok(event) => event,
-                Err(Error::Interrupted { .. }) => {
-                    self.fail(&IoError::Interrupted.into());
-                    return Err(Error::Interrupted {
-                        verb: "AUTHENTICATE",
-                        outcome: Outcome::NotSent,
-                    });
+                Err(error) if error.is_given_up() => {
+                    self.end(LostCause::Ended { why: INTERRUPTED });
+                    return Err(error.about("AUTHENTICATE", Outcome::NotSent));
                 }
                 // The ticket has the outcome.
                 Err(_) => break,
@@ -87,7 +83,7 @@ impl Session {
                     // RFC 3501 section 6.2.2: the client cancels the exchange with a single `*`.
                     Zeroizing::new("*\r\n".to_owned())
                 }
-                Err(_) => return Err(self.fail(&IoError::Closed.into())),
+                Err(_) => return Err(self.end(LostCause::Closed)),
             };
             let secret = 0..line.len() - 2;
             if cancelled.is_none() && mechanism.has_shown_secret() {
@@ -113,8 +109,7 @@ impl Session {
             }
         };
         if !trusted && self.is_open() {
-            self.over = Some("it was closed, as the server is not to be trusted".into());
-            self.link.close();
+            self.give_up("it was closed, as the server is not to be trusted");
         }
         Err(error.into())
     }

@@ -56,6 +56,7 @@ impl Session {
                 Err(Error::NotImap {
                     server: self.state.server.clone(),
                     why,
+                    cause: None,
                 })
             }
             Err(Error::Lost { cause, .. }) => Err(Error::LoginLost { cause }),

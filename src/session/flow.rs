@@ -107,10 +107,9 @@ impl Session {
             if grave {
                 // What `each` has heard of those before says nothing of this one.
                 let verb = request.as_ref().map_or("a command", Request::verb);
-                stopped = self.check_open(verb).and(Err(Error::Interrupted {
-                    verb,
-                    outcome: Outcome::NotSent,
-                }));
+                stopped = self
+                    .check_open(verb)
+                    .and(Err(self.given_up(verb, Outcome::NotSent)));
                 break;
             }
             match request.and_then(|request| self.submit(request)) {

@@ -1,13 +1,18 @@
-//! The bytes of a session: what is to be sent, what has come, and the trace of both.
+//! The connection of a session: what is to be sent, what has come, the trace of both, every time limit, and how it ended.
 //!
-//! Lives here: sending, and reading one framed response. Not here: what a response means (`pipeline`, `state`).
+//! Here: all that dies with a connection and has to be made anew for the next one; sending, and reading one framed response. Not here:
+//! what a response means (`pipeline`, `state`), and what outlives the connection (`Session`).
 
+use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::error::LostCause;
 use crate::net::{Interrupt, IoError, Stream, Timeouts, TlsError, TlsOptions, words};
 use crate::wire::frame::{Frame, FrameError, Framer, Limits};
 
+use super::WINDOW;
 use super::secrets::{MASK, Secrets};
 
 /// Which way a traced line went.
@@ -23,47 +28,50 @@ pub enum Direction {
 pub type Trace = Box<dyn FnMut(Direction, &[u8]) + Send>;
 
 /// Why no response can be had.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub(super) enum LinkError {
-    #[error("{}", cause(.0))]
-    Io(#[from] IoError),
-    #[error("the server sent what no client can take: {0}")]
-    Frame(#[from] FrameError),
-    #[error(
-        "the login was not done within {} s (the time limit, which --timeout sets)",
-        after.as_secs_f32()
-    )]
-    Late { after: Duration },
+    /// The connection is of no more use.
+    Lost(LostCause, Option<TlsError>),
+    /// The user wants the wait to end.
+    Interrupted,
+    /// The caller's time limit has passed.
+    DeadlineExceeded,
+}
+
+impl From<IoError> for LinkError {
+    fn from(error: IoError) -> Self {
+        let cause = match error {
+            IoError::TimedOut { after } => LostCause::TimedOut { after, waiting: 0 },
+            IoError::Closed => LostCause::Closed,
+            IoError::Interrupted => return LinkError::Interrupted,
+            IoError::Broken(error)
+                if error.get_ref().is_some_and(|inner| inner.is::<TlsError>()) =>
+            {
+                let text = io::Error::new(error.kind(), words(&error));
+                return LinkError::Lost(LostCause::Io(Arc::new(text)), error.downcast().ok());
+            }
+            IoError::Broken(error) => LostCause::Io(Arc::new(error)),
+        };
+        cause.into()
+    }
+}
+
+impl From<LostCause> for LinkError {
+    fn from(cause: LostCause) -> Self {
+        LinkError::Lost(cause, None)
+    }
+}
+
+impl From<FrameError> for LinkError {
+    fn from(error: FrameError) -> Self {
+        LostCause::Unreadable(error).into()
+    }
 }
 
 impl LinkError {
-    pub(super) fn is_interrupt(&self) -> bool {
-        matches!(self, LinkError::Io(IoError::Interrupted))
-    }
-
-    /// Whether nothing came for as long as the time limit.
-    pub(super) fn is_silence(&self) -> bool {
-        matches!(self, LinkError::Io(IoError::TimedOut { .. }))
-    }
-
-    /// Whether the server may have said why in a BYE before.
-    pub(super) fn is_end(&self) -> bool {
-        matches!(self, LinkError::Io(IoError::Closed | IoError::Broken(_)))
-    }
-}
-
-/// What ended the connection, without the advice: what to do next depends on what was under way.
-fn cause(error: &IoError) -> String {
-    match error {
-        IoError::TimedOut { after } => {
-            format!(
-                "no answer within {} s (the time limit, which --timeout sets)",
-                after.as_secs_f32()
-            )
-        }
-        IoError::Closed => "the server closed the connection".into(),
-        IoError::Interrupted => "interrupted".into(),
-        IoError::Broken(error) => words(error),
+    /// Whether somebody gave up waiting, and the connection still stands.
+    fn is_given_up(&self) -> bool {
+        matches!(self, LinkError::Interrupted | LinkError::DeadlineExceeded)
     }
 }
 
@@ -82,7 +90,16 @@ pub(super) struct LoginTime {
     pub(super) after: Duration,
 }
 
-/// One connection, its framing and its trace.
+/// Until when an answer is worth waiting for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Deadline {
+    /// When it passes.
+    pub(super) at: Instant,
+    /// Whether it is what is left of a wait that the user has interrupted.
+    pub(super) is_interrupt: bool,
+}
+
+/// One connection.
 pub(super) struct Link {
     stream: Option<Stream>,
     pub(super) framer: Framer,
@@ -91,8 +108,18 @@ pub(super) struct Link {
     pub(super) secrets: Secrets,
     /// When the server was last heard.
     pub(super) heard: Instant,
-    /// Until when an answer is worth waiting for; past it the wait counts as interrupted.
-    pub(super) deadline: Option<Instant>,
+    /// Until when an answer is worth waiting for.
+    pub(super) deadline: Option<Deadline>,
+    /// Commands that are written and not yet sent.
+    pub(super) out: Vec<u8>,
+    /// How much of a command that is sent in pieces waits for the server's word to go on.
+    pub(super) held_back: usize,
+    /// How it ended.
+    pub(super) over: Option<LostCause>,
+    /// What TLS had to say when it ended.
+    pub(super) broken_tls: Option<TlsError>,
+    /// What is left of the time to connect and log in, see [`Timeouts::connect`].
+    pub(super) time_to_login: Duration,
     /// Until when the login has to be done.
     pub(super) login: Option<LoginTime>,
     /// How long the server may be silent, however long a wait may be altogether.
@@ -106,7 +133,12 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(stream: Stream, trace: Option<Trace>, silence: Duration) -> Self {
+    pub(super) fn new(
+        stream: Stream,
+        trace: Option<Trace>,
+        silence: Duration,
+        time_to_login: Duration,
+    ) -> Self {
         Self {
             stream: Some(stream),
             framer: Framer::new(Limits::default()),
@@ -114,6 +146,12 @@ impl Link {
             secrets: Secrets::default(),
             heard: Instant::now(),
             deadline: None,
+            // Never grown while a secret is in it, or a copy of that would stay behind.
+            out: Vec::with_capacity(2 * WINDOW),
+            held_back: 0,
+            over: None,
+            broken_tls: None,
+            time_to_login,
             login: None,
             silence,
             interrupted: None,
@@ -131,12 +169,15 @@ impl Link {
         Ok(stream.write_all(bytes)?)
     }
 
-    /// Takes bytes without secrets, which [`push`](Self::push) then sends.
-    pub(super) fn queue(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+    /// Takes what is written and holds no secrets, which [`push`](Self::push) then sends.
+    pub(super) fn queue(&mut self) -> Result<(), LinkError> {
         if let Some(trace) = &mut self.trace {
-            show_sent(trace, bytes, &[]);
+            show_sent(trace, &self.out, &[]);
         }
-        Ok(self.stream.as_mut().ok_or(IoError::Closed)?.queue(bytes)?)
+        let stream = self.stream.as_mut().ok_or(IoError::Closed)?;
+        stream.queue(&self.out)?;
+        self.out.clear();
+        Ok(())
     }
 
     /// Sends of what is queued as much as the system takes at once; `true` when that is all of it.
@@ -149,13 +190,11 @@ impl Link {
         self.stream.as_ref().map_or(0, Stream::queued)
     }
 
-    /// How many bytes of commands in the queue are known not to have gone. In a compressed queue nobody can tell where a command begins.
+    /// How many bytes at the end of all commands are known not to have gone. In a compressed queue nobody can tell where a command begins.
     pub(super) fn unsent(&self) -> usize {
         let is_plain = |stream: &&Stream| !stream.info().compressed;
-        self.stream
-            .as_ref()
-            .filter(is_plain)
-            .map_or(0, Stream::queued)
+        let queued = self.stream.as_ref().filter(is_plain);
+        self.out.len() + self.held_back + queued.map_or(0, Stream::queued)
     }
 
     /// Waits until something can be read or more can be sent, at most for `limit`: whether that came.
@@ -218,12 +257,12 @@ impl Link {
     fn wait_for_response(&mut self) -> Result<Frame, LinkError> {
         let (end, error) = self.end_of_wait();
         match end.filter(|end| *end <= Instant::now()) {
-            Some(since) if error.is_interrupt() => self.receive_what_came(since),
+            Some(since) if error.is_given_up() => self.receive_what_came(since, error),
             Some(_) => Err(error),
             None => match self.receive_until(end, error) {
-                Err(error) if error.is_interrupt() => {
+                Err(error) if error.is_given_up() => {
                     let since = *self.interrupted.get_or_insert_with(Instant::now);
-                    self.receive_what_came(since)
+                    self.receive_what_came(since, error)
                 }
                 result => {
                     self.interrupted = None;
@@ -237,17 +276,23 @@ impl Link {
     fn end_of_wait(&self) -> (Option<Instant>, LinkError) {
         let closing = self.farewell.map(|since| since + LAST_WORDS);
         let late = self.login.map(|login| login.until);
-        let first = [closing, late, self.deadline].into_iter().flatten().min();
+        let deadline = self.deadline.map(|deadline| deadline.at);
+        let first = [closing, late, deadline].into_iter().flatten().min();
         let error = match self.login {
-            _ if first.is_some() && first == closing => IoError::Closed.into(),
-            Some(LoginTime { after, .. }) if first == late => LinkError::Late { after },
-            _ => IoError::Interrupted.into(),
+            _ if first.is_some() && first == closing => LostCause::Closed.into(),
+            Some(LoginTime { after, .. }) if first == late => {
+                LostCause::LoginTimedOut { after }.into()
+            }
+            _ if self.deadline.is_some_and(|deadline| !deadline.is_interrupt) => {
+                LinkError::DeadlineExceeded
+            }
+            _ => LinkError::Interrupted,
         };
         (first, error)
     }
 
-    /// One whole response of what has come, where waiting was to end at `since`.
-    fn receive_what_came(&mut self, since: Instant) -> Result<Frame, LinkError> {
+    /// One whole response of what has come, where waiting was to end at `since` with `error`.
+    fn receive_what_came(&mut self, since: Instant, error: LinkError) -> Result<Frame, LinkError> {
         let frame = if since.elapsed() < STILL_TAKEN {
             self.try_receive()?
         } else {
@@ -255,7 +300,7 @@ impl Link {
         };
         frame.ok_or_else(|| {
             self.interrupted = None;
-            IoError::Interrupted.into()
+            error
         })
     }
 
@@ -325,6 +370,22 @@ impl Link {
             stream.start_deflate(self.framer.pending());
             self.framer.clear();
         }
+    }
+
+    /// From now on, waits only until `limit` is over, as after an interrupt.
+    pub(super) fn hurry(&mut self, limit: Duration) {
+        let now = Instant::now();
+        self.deadline = now.checked_add(limit).map(|at| Deadline {
+            at,
+            is_interrupt: true,
+        });
+    }
+
+    /// Whether the caller's time limit has passed.
+    pub(super) fn is_late(&self) -> bool {
+        let now = Instant::now();
+        self.deadline
+            .is_some_and(|deadline| !deadline.is_interrupt && deadline.at <= now)
     }
 
     pub(super) fn stream(&self) -> Option<&Stream> {

@@ -92,7 +92,7 @@ impl Session {
     /// No usable method, or the server's refusal. After [`AuthError::Unproven`] the session is over.
     pub fn login(&mut self, credentials: &Credentials, wanted: &[Method]) -> Result<(), Error> {
         let result = self.in_time_to_login(|session| session.log_in(credentials, wanted));
-        self.time_to_login = self.options.timeouts.connect;
+        self.link.time_to_login = self.options.timeouts.connect;
         result
     }
 

@@ -51,8 +51,7 @@ impl Session {
         if self.is_open() {
             // The answer does not matter: the session ends either way.
             let _ = self.within(FAREWELL, Self::say_goodbye);
-            self.over.get_or_insert_with(|| "logged out".into());
-            self.link.close();
+            self.give_up("logged out");
         }
     }
 }

@@ -27,7 +27,6 @@ mod waiting;
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
-use crate::net::TlsError;
 
 pub(crate) use flow::Next;
 pub use flow::Pace;
@@ -42,7 +41,7 @@ pub(crate) use state::Software;
 pub use state::{Capabilities, Extension, Namespace, Namespaces, Notice, Selected, State, Stray};
 pub use waiting::{Waiting, Watch};
 
-use link::Link;
+use link::{Deadline, Link};
 use pipeline::Pipeline;
 
 /// The bytes of unanswered commands that may be under way at once: over a round trip of 20 ms as many as a fast server answers meanwhile.
@@ -59,22 +58,12 @@ pub struct Session {
     pipeline: Pipeline,
     state: State,
     options: Options,
-    /// Commands that are written and not yet sent.
-    out: Vec<u8>,
-    /// How much of a command that is sent in pieces waits for the server's word to go on.
-    held_back: usize,
     /// Whether nothing has come since a command was refused.
     after_refusal: bool,
-    /// Why the session is over.
-    over: Option<String>,
-    /// What TLS had to say when it ended the session.
-    broken_tls: Option<TlsError>,
     /// The request for the server's ID, as long as its answer may still come.
     asked_id: Option<u64>,
     /// Who is told while a change takes long.
     watch: Option<Watch>,
-    /// What is left of the time to connect and log in, see [`Timeouts::connect`].
-    time_to_login: Duration,
     /// Tells this session's tickets from another's.
     number: u64,
 }
@@ -83,7 +72,7 @@ impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session")
             .field("server", &self.state.server)
-            .field("over", &self.over)
+            .field("over", &self.link.over)
             .finish_non_exhaustive()
     }
 }
@@ -107,7 +96,7 @@ impl Session {
 
     /// Whether the connection still stands, as far as is known.
     pub fn is_open(&self) -> bool {
-        self.over.is_none()
+        self.link.over.is_none()
     }
 
     /// How this server was reached.
@@ -115,11 +104,11 @@ impl Session {
         &self.options
     }
 
-    /// Does `work` as long as its answers come within `limit` altogether; what takes longer is given up on like something
-    /// that the user interrupted, and the session goes on. A shorter limit around this one stays in force.
+    /// Does `work` as long as its answers come within `limit` altogether. What takes longer is given up on, and the session goes on. A
+    /// shorter limit around this one stays in force.
     ///
     /// # Errors
-    /// What `work` returns; [`Error::Interrupted`] when the limit was reached.
+    /// What `work` returns; [`Error::DeadlineExceeded`] when the limit has passed.
     pub fn within<T>(
         &mut self,
         limit: Duration,
@@ -127,8 +116,11 @@ impl Session {
     ) -> Result<T, Error> {
         let outer = self.link.deadline;
         // A limit beyond what the clock can tell is none.
-        let own = Instant::now().checked_add(limit);
-        self.link.deadline = outer.into_iter().chain(own).min();
+        let own = Instant::now().checked_add(limit).map(|at| Deadline {
+            at,
+            is_interrupt: false,
+        });
+        self.link.deadline = outer.into_iter().chain(own).min_by_key(|limit| limit.at);
         let result = work(self);
         self.link.deadline = outer;
         result
@@ -139,9 +131,9 @@ impl Session {
     pub fn hurry(&mut self, limit: Duration) {
         let now = Instant::now();
         // Whoever waits no more at all does not begin anew with that.
-        let is_over = limit.is_zero() && self.link.deadline.is_some_and(|before| before <= now);
+        let is_over = limit.is_zero() && self.link.deadline.is_some_and(|before| before.at <= now);
         if !is_over {
-            self.link.deadline = now.checked_add(limit);
+            self.link.hurry(limit);
         }
     }
 }

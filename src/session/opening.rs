@@ -6,17 +6,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use crate::account::Outcome;
-use crate::error::Error;
-use crate::net::{IoError, Security, Stream, Timeouts};
+use crate::error::{Error, LostCause};
+use crate::net::{Security, Stream, Timeouts};
 use crate::wire::response::{self, Condition, Response, Untagged, words};
 
+use super::Session;
 use super::link::{Link, LinkError, LoginTime, Trace};
 use super::login::code_of;
 use super::options::Options;
 use super::pipeline::Pipeline;
 use super::receive::learn;
 use super::state::{State, sample};
-use super::{Session, WINDOW};
 
 /// Lines that may stand before the greeting (a «motd») before what answers is taken for no IMAP server.
 const MOST_BANNER_LINES: usize = 200;
@@ -61,19 +61,18 @@ impl Session {
             options.separator,
         );
         let mut session = Self {
-            link: Link::new(stream, trace, options.timeouts.read),
+            link: Link::new(
+                stream,
+                trace,
+                options.timeouts.read,
+                options.timeouts.connect.saturating_sub(start.elapsed()),
+            ),
             asked_id: None,
             watch: None,
-            time_to_login: options.timeouts.connect.saturating_sub(start.elapsed()),
             pipeline: Pipeline::default(),
             state,
             options,
-            // Never grown while a secret is in it, or a copy of that would stay behind.
-            out: Vec::with_capacity(2 * WINDOW),
-            held_back: 0,
             after_refusal: false,
-            over: None,
-            broken_tls: None,
             number: SESSIONS.fetch_add(1, Ordering::Relaxed),
         };
         session.in_time_to_login(Self::begin)?;
@@ -107,7 +106,7 @@ impl Session {
         work: impl FnOnce(&mut Self) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let start = Instant::now();
-        let until = start.checked_add(self.time_to_login);
+        let until = start.checked_add(self.link.time_to_login);
         // A part of such a part has no time of its own.
         let Some(until) = until.filter(|_| self.link.login.is_none()) else {
             return work(self);
@@ -118,9 +117,9 @@ impl Session {
         });
         let result = work(self);
         self.link.login = None;
-        self.time_to_login = self.time_to_login.saturating_sub(start.elapsed());
+        self.link.time_to_login = self.link.time_to_login.saturating_sub(start.elapsed());
         // In TLS 1.3 a refused client certificate shows only with the first answer, or before the first command.
-        result.map_err(|error| self.broken_tls.take().map_or(error, Error::Tls))
+        result.map_err(|error| self.link.broken_tls.take().map_or(error, Error::Tls))
     }
 
     /// Reads the greeting (RFC 3501 section 7.1), which lines of something else may precede.
@@ -130,26 +129,17 @@ impl Session {
         for _ in 0..MOST_BANNER_LINES {
             let frame = match self.link.receive() {
                 Ok(frame) => frame,
-                Err(error) if error.is_interrupt() => {
-                    return Err(Error::Interrupted {
-                        verb: "the greeting",
-                        outcome: Outcome::NotSent,
-                    });
-                }
                 // In TLS 1.3 a refused client certificate shows only now.
-                Err(LinkError::Io(error)) if error.tls().is_some() => {
-                    return Err(error.into_tls().map_or_else(
-                        |error| Error::LoginLost {
-                            cause: error.to_string(),
-                        },
-                        Error::Tls,
-                    ));
-                }
-                Err(error) => {
+                Err(LinkError::Lost(_, Some(error))) => return Err(Error::Tls(error)),
+                Err(LinkError::Lost(cause, None)) => {
                     return Err(Error::NotImap {
                         server,
-                        why: no_greeting(&error, &before, self.options.security),
+                        why: no_greeting(&cause, &before, self.options.security),
+                        cause: before.is_empty().then_some(cause),
                     });
+                }
+                Err(LinkError::Interrupted | LinkError::DeadlineExceeded) => {
+                    return Err(self.given_up("the greeting", Outcome::NotSent));
                 }
             };
             let bytes = self.link.framer.bytes(frame);
@@ -179,6 +169,7 @@ impl Session {
                     return Err(Error::NotImap {
                         server,
                         why: format!("it greets as {protocol}: {before}"),
+                        cause: None,
                     });
                 }
             }
@@ -186,17 +177,18 @@ impl Session {
         Err(Error::NotImap {
             server,
             why: format!("it sends other lines without end, the first one: {before}"),
+            cause: None,
         })
     }
 }
 
 /// The words for a greeting that never came.
-fn no_greeting(error: &LinkError, before: &str, security: Security) -> String {
-    let mut why = match error {
-        LinkError::Io(IoError::TimedOut { after }) | LinkError::Late { after } => {
+fn no_greeting(cause: &LostCause, before: &str, security: Security) -> String {
+    let mut why = match cause {
+        LostCause::TimedOut { after, .. } | LostCause::LoginTimedOut { after } => {
             format!("no greeting within {} s", after.as_secs_f32())
         }
-        LinkError::Io(IoError::Closed) => "it closed the connection without a greeting".into(),
+        LostCause::Closed => "it closed the connection without a greeting".into(),
         other => other.to_string(),
     };
     if !before.is_empty() {

@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::{Arc, Weak};
 
 use crate::account::Outcome;
-use crate::error::{Error, Refusal, referred_host, sentence};
+use crate::error::{Error, LostCause, Refusal, referred_host, sentence};
 use crate::wire::cursor::ParseError;
 use crate::wire::response::{Condition, Data, Status, words};
 
@@ -489,7 +489,7 @@ impl Pipeline {
                 let mut refusal = refusal(entry.verb, condition, status);
                 refusal.advice = entry.work.refused(&refusal, state);
                 if let Some(bye) = &state.bye {
-                    refusal.advice = Some(ended_with(bye));
+                    refusal.advice = Some(ended_with(&bye.text));
                 } else if refusal.advice.is_none() {
                     refusal.advice = on_another_server(&refusal);
                 }
@@ -507,14 +507,14 @@ impl Pipeline {
     /// The connection is gone: everything in flight ends with it, each saying whether it may have been done.
     ///
     /// `unsent` bytes at the end of all that was written never left this program.
-    pub(super) fn lose_all(&mut self, cause: &str, unsent: usize) {
+    pub(super) fn lose_all(&mut self, cause: &LostCause, unsent: usize) {
         let sent = self.written.saturating_sub(unsent as u64);
         for entry in std::mem::take(&mut self.queue) {
             self.held -= entry.held;
             if !entry.abandoned && is_alive(&entry.holder) {
                 let lost = Error::Lost {
                     verb: entry.verb,
-                    cause: cause.to_owned(),
+                    cause: cause.clone(),
                     outcome: if entry.range.start >= sent {
                         Outcome::NotSent
                     } else {

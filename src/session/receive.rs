@@ -6,8 +6,7 @@
 use std::time::Instant;
 
 use crate::account::Outcome;
-use crate::error::Error;
-use crate::net::IoError;
+use crate::error::{Error, LostCause};
 use crate::wire::cursor::ParseError;
 use crate::wire::frame::Frame;
 use crate::wire::response::{self, Code, Condition, Data, Response, Status, Untagged};
@@ -15,7 +14,7 @@ use crate::wire::response::{self, Code, Condition, Data, Response, Status, Untag
 use super::link::LinkError;
 use super::pipeline::Ticket;
 use super::request::Request;
-use super::state::{Capabilities, Notice, State};
+use super::state::{Bye, Capabilities, Notice, State};
 use super::waiting::{Progress, Waiting};
 use super::{GRACE, Session, utf8};
 
@@ -162,7 +161,9 @@ impl Session {
             });
             match self.flush_to_wait().and_then(|()| self.pump(lent)) {
                 Ok(Event::TooLong) => {
-                    self.end("its reply had no end".into());
+                    self.end(LostCause::Ended {
+                        why: "its reply had no end",
+                    });
                     self.pipeline.abandon(id);
                     result = Err(Error::TooLong { verb });
                     break;
@@ -171,11 +172,11 @@ impl Session {
                 Err(Error::Interrupted { .. }) if !in_grace && self.link.deadline.is_none() => {
                     in_grace = true;
                     interrupt.clear();
-                    self.link.deadline = Some(Instant::now() + GRACE);
+                    self.link.hurry(GRACE);
                 }
-                Err(Error::Interrupted { .. }) => {
+                Err(error) if error.is_given_up() => {
                     self.pipeline.abandon(id);
-                    result = Err(Error::Interrupted { verb, outcome });
+                    result = Err(error.about(verb, outcome));
                     break;
                 }
                 // Its own outcome, which says whether it may have been done, is with its ticket.
@@ -219,12 +220,8 @@ impl Session {
     fn pump_one(&mut self, sink: &mut Option<Streaming<'_>>) -> Result<Option<Event>, Error> {
         let frame = match self.link.receive() {
             Ok(frame) => frame,
-            Err(error) if error.is_silence() && self.waits_on() => return Ok(Some(Event::Other)),
-            Err(error) if error.is_interrupt() => {
-                return Err(Error::Interrupted {
-                    verb: "a command",
-                    outcome: Outcome::Unknown,
-                });
+            Err(LinkError::Lost(LostCause::TimedOut { .. }, _)) if self.waits_on() => {
+                return Ok(Some(Event::Other));
             }
             Err(error) => return Err(self.lose(error)),
         };
@@ -295,8 +292,8 @@ impl Session {
         let event = match response {
             Response::Continuation(text) => Event::Continuation(text.to_vec()),
             Response::Tagged { status, .. } if status.condition == Condition::Bye => {
-                self.state.bye = Some(status.said());
-                self.fail(&IoError::Closed.into());
+                self.state.bye = Some(Bye::read(&status));
+                self.end(LostCause::Closed);
                 return Some(Event::Other);
             }
             Response::Tagged { tag, status } => {
@@ -316,7 +313,7 @@ impl Session {
             Response::Untagged(Untagged::Status(status)) => {
                 learn(&mut self.state, &status);
                 if status.condition == Condition::Bye {
-                    self.state.bye = Some(status.said());
+                    self.state.bye = Some(Bye::read(&status));
                     self.link.bid_farewell();
                     self.end_after_bye();
                 } else if let Some(progress) = Progress::read(&status) {
@@ -366,49 +363,56 @@ impl Session {
 
     /// A server that has said BYE answers what is in flight, and nothing else is said to it.
     fn end_after_bye(&mut self) {
-        if self.state.bye.is_some() && self.pipeline.is_empty() && self.over.is_none() {
-            self.fail(&IoError::Closed.into());
+        if self.state.bye.is_some() && self.pipeline.is_empty() && self.link.over.is_none() {
+            self.end(LostCause::Closed);
         }
     }
 
-    /// [`fail`](Self::fail), keeping what TLS had to say.
+    /// What an error on the connection amounts to: nothing but the wait is over, or the connection is, with all that waits for it.
     pub(super) fn lose(&mut self, error: LinkError) -> Error {
-        let lost = self.fail(&error);
-        if let LinkError::Io(error) = error {
-            self.broken_tls = error.into_tls().ok();
+        let (mut cause, tls) = match error {
+            LinkError::Lost(cause, tls) => (cause, tls),
+            LinkError::Interrupted | LinkError::DeadlineExceeded => {
+                return self.given_up("a command", Outcome::Unknown);
+            }
+        };
+        if let LostCause::TimedOut { waiting, .. } = &mut cause {
+            *waiting = self.pipeline.len();
         }
+        let lost = self.end(cause);
+        self.link.broken_tls = tls;
         lost
     }
 
-    /// The connection is of no more use: ends everything that waits for it.
-    pub(super) fn fail(&mut self, error: &LinkError) -> Error {
-        let cause = match &self.state.bye {
-            Some(bye) if error.is_end() => closed_with(bye),
-            _ if error.is_silence() && self.pipeline.len() > 1 => format!(
-                "{error}; {} commands were sent ahead, which some servers can't take: try --no-pipeline",
-                self.pipeline.len()
-            ),
-            _ => error.to_string(),
-        };
-        self.end(cause)
+    /// Somebody gave up waiting: the user, or a caller whose time limit has passed.
+    pub(super) fn given_up(&self, verb: &'static str, outcome: Outcome) -> Error {
+        if self.link.is_late() && !self.options.interrupt.raised() {
+            Error::DeadlineExceeded { verb, outcome }
+        } else {
+            Error::Interrupted { verb, outcome }
+        }
     }
 
-    /// Ends the connection, for a cause.
-    fn end(&mut self, cause: String) -> Error {
-        let verb = "a command";
-        let unsent = self.out.len() + self.link.unsent() + self.held_back;
-        self.pipeline.lose_all(&cause, unsent);
-        self.out.clear();
+    /// Ends the connection, for a cause: ends everything that waits for it. A server that has said BYE has said the cause.
+    pub(super) fn end(&mut self, mut cause: LostCause) -> Error {
+        if let (Some(bye), LostCause::Closed | LostCause::Io(_)) = (&self.state.bye, &cause) {
+            cause = bye.clone().into();
+        }
+        self.pipeline.lose_all(&cause, self.link.unsent());
+        self.link.out.clear();
         self.link.close();
         self.state.selected = None;
-        self.over = Some(cause.clone());
+        self.link.over = Some(cause.clone());
         Error::Lost {
-            verb,
+            verb: "a command",
             cause,
             outcome: Outcome::Unknown,
         }
     }
 }
+
+/// Why a connection ended on which nothing could be said behind half a command.
+pub(super) const INTERRUPTED: &str = "interrupted";
 
 /// Whether the words of a response may be shown to people.
 fn is_for_people(response: &Response<'_>) -> bool {
@@ -420,11 +424,6 @@ fn is_for_people(response: &Response<'_>) -> bool {
         }
         Response::Continuation(_) | Response::Untagged(Untagged::Data(_)) => false,
     }
-}
-
-/// How a session ended whose server has said BYE.
-pub(super) fn closed_with(bye: &str) -> String {
-    format!("the server closed it, saying: {bye}")
 }
 
 /// What any status response may tell: capabilities (RFC 3501 section 7.1).

@@ -6,12 +6,12 @@
 use std::time::{Duration, Instant};
 
 use crate::account::Outcome;
-use crate::error::Error;
+use crate::error::{Error, LostCause};
 use crate::net::IoError;
 use crate::wire::encode::{Encoder, Literals};
 
 use super::pipeline::{Pipeline, Subject, Ticket};
-use super::receive::{Event, closed_with};
+use super::receive::{Event, INTERRUPTED};
 use super::request::Request;
 use super::state::State;
 use super::{Session, WINDOW};
@@ -41,11 +41,11 @@ impl Session {
         let verb = request.verb();
         let subject = self
             .make_ready(&request)
-            .map_err(|error| unsent(verb, error))?;
+            .map_err(|error| error.about(verb, Outcome::NotSent))?;
         self.ask_which_server(&request)?;
         let id = self.pipeline.next_id();
-        let start = self.out.len();
-        let mut encoder = Encoder::begin(&mut self.out, literals(&self.state));
+        let start = self.link.out.len();
+        let mut encoder = Encoder::begin(&mut self.link.out, literals(&self.state));
         if self.state.names_in_utf8 {
             encoder.names_in_utf8();
         }
@@ -56,7 +56,7 @@ impl Session {
         let ticket = Ticket::new(self.number, id);
         if !encoded.pauses.is_empty() || !encoded.secrets.is_empty() || bytes > WINDOW {
             // A command that has to be sent in pieces, or apart from others so that its secrets can be masked and wiped.
-            let command = zeroize::Zeroizing::new(self.out.split_off(start));
+            let command = zeroize::Zeroizing::new(self.link.out.split_off(start));
             let shift = |at: &usize| at - start;
             let pauses: Vec<usize> = encoded.pauses.iter().map(shift).collect();
             let secrets: Vec<_> = encoded
@@ -64,8 +64,9 @@ impl Session {
                 .iter()
                 .map(|r| r.start - start..r.end - start)
                 .collect();
-            wipe(&mut self.out, start, bytes);
-            self.settle().map_err(|error| unsent(verb, error))?;
+            wipe(&mut self.link.out, start, bytes);
+            self.settle()
+                .map_err(|error| error.about(verb, Outcome::NotSent))?;
             request.sent(&mut self.state);
             self.pipeline.push(&ticket, request, bytes, subject);
             self.send_in_pieces(id, &command, &pauses, &secrets);
@@ -106,7 +107,7 @@ impl Session {
 
     /// Sends what has gathered and reads replies until there is room for more; what goes wrong is with the tickets.
     fn make_room(&mut self) {
-        if self.out.len() >= BATCH && self.flush().is_err() {
+        if self.link.out.len() >= BATCH && self.flush().is_err() {
             return;
         }
         while self.pipeline.bytes() > WINDOW {
@@ -118,7 +119,7 @@ impl Session {
 
     /// Sends what is queued, unless there is a response to deal with first: commands that follow each other closely go out together.
     pub(super) fn flush_to_wait(&mut self) -> Result<(), Error> {
-        if self.out.is_empty() || self.link.framer.pending().contains(&b'\n') {
+        if self.link.out.is_empty() || self.link.framer.pending().contains(&b'\n') {
             return Ok(());
         }
         self.flush()
@@ -136,14 +137,10 @@ impl Session {
     /// # Errors
     /// The connection was lost, which it also is when neither direction moves within the time limit.
     pub fn flush(&mut self) -> Result<(), Error> {
-        if self.out.is_empty() || self.over.is_some() {
+        if self.link.out.is_empty() || self.link.over.is_some() {
             return Ok(());
         }
-        let queued = self.link.queue(&self.out);
-        if queued.is_ok() {
-            self.out.clear();
-        }
-        let mut sent = queued.and_then(|()| self.link.push());
+        let mut sent = self.link.queue().and_then(|()| self.link.push());
         let limit = self.options.timeouts.read;
         let mut moved = Instant::now();
         let mut left = self.link.queued();
@@ -201,10 +198,9 @@ impl Session {
     }
 
     pub(super) fn check_open(&self, verb: &'static str) -> Result<(), Error> {
-        let cause = match (&self.over, &self.state.bye) {
-            (Some(cause), _) => cause.clone(),
-            (None, Some(bye)) => closed_with(bye),
-            (None, None) => return Ok(()),
+        let bye = || self.state.bye.clone().map(LostCause::from);
+        let Some(cause) = self.link.over.clone().or_else(bye) else {
+            return Ok(());
         };
         Err(Error::Lost {
             verb,
@@ -232,7 +228,7 @@ impl Session {
                 })
                 .filter(|part| !part.is_empty())
                 .collect();
-            self.held_back = command.len() - end;
+            self.link.held_back = command.len() - end;
             if let Err(error) = self.link.send(&command[start..end], &within) {
                 self.lose(error);
                 break;
@@ -243,7 +239,7 @@ impl Session {
                 break;
             }
         }
-        self.held_back = 0;
+        self.link.held_back = 0;
     }
 
     /// Waits for a `+`; `false` when request `id` has its outcome instead.
@@ -253,30 +249,14 @@ impl Session {
                 Ok(Event::Continuation(_)) => return true,
                 Ok(Event::Completed(done)) if done == id => return false,
                 Ok(_) => {}
-                Err(Error::Interrupted { .. }) => {
+                Err(error) if error.is_given_up() => {
                     // Half a command has been sent: nothing else can be said on this connection.
-                    self.fail(&IoError::Interrupted.into());
+                    self.end(LostCause::Ended { why: INTERRUPTED });
                     return false;
                 }
                 Err(_) => return false,
             }
         }
-    }
-}
-
-/// An error that came before anything of the request `verb` was sent.
-fn unsent(verb: &'static str, error: Error) -> Error {
-    match error {
-        Error::Lost { cause, .. } => Error::Lost {
-            verb,
-            cause,
-            outcome: Outcome::NotSent,
-        },
-        Error::Interrupted { .. } => Error::Interrupted {
-            verb,
-            outcome: Outcome::NotSent,
-        },
-        other => other,
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use crate::error::{Error, sentence};
+use crate::error::{Error, LostCause, sentence};
 use crate::net::{Timeouts, TlsError};
 
 use super::Session;
@@ -79,14 +79,14 @@ impl Session {
         // In TLS 1.3 a refused client certificate shows only with the first answer.
         match self.first_capabilities() {
             Ok(_) => Ok(()),
-            Err(error) => Err(self.broken_tls.take().map_or(error, Error::Tls)),
+            Err(error) => Err(self.link.broken_tls.take().map_or(error, Error::Tls)),
         }
     }
 
     /// The connection can't be trusted any more: nothing is said on it.
-    fn give_up(&mut self, why: &str) {
+    pub(super) fn give_up(&mut self, why: &'static str) {
         self.link.close();
-        self.over.get_or_insert_with(|| why.to_owned());
+        self.link.over.get_or_insert(LostCause::Ended { why });
     }
 
     pub(super) fn insecure(&self, why: &str) -> Error {

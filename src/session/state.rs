@@ -5,9 +5,10 @@
 use std::collections::VecDeque;
 use std::fmt;
 
+use crate::error::LostCause;
 use crate::net::Channel;
 use crate::wire::cursor::{Cursor, ParseError};
-use crate::wire::response::Data;
+use crate::wire::response::{Data, Status, words};
 
 use super::name::MailboxName;
 
@@ -188,6 +189,31 @@ impl Notice {
     }
 }
 
+/// How a server ended the session (RFC 3501 section 7.1.5).
+#[derive(Debug, Clone)]
+pub(crate) struct Bye {
+    code: Option<String>,
+    /// Code and words, untrusted.
+    pub(crate) text: String,
+}
+
+impl Bye {
+    pub(crate) fn read(status: &Status<'_>) -> Self {
+        Self {
+            code: status
+                .code
+                .map(|code| words(&code.name.to_ascii_uppercase()).into_owned()),
+            text: status.said(),
+        }
+    }
+}
+
+impl From<Bye> for LostCause {
+    fn from(Bye { code, text }: Bye) -> Self {
+        LostCause::Bye { code, text }
+    }
+}
+
 /// A response that could not be read, or that nobody claimed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stray {
@@ -239,7 +265,7 @@ pub struct State {
     pub(crate) mechanism: Option<&'static str>,
     pub(crate) authenticated: bool,
     pub(crate) selected: Option<Selected>,
-    pub(crate) bye: Option<String>,
+    pub(crate) bye: Option<Bye>,
     pub(crate) uncompressed: Option<String>,
     notices: VecDeque<Notice>,
     strays: VecDeque<Stray>,

@@ -56,7 +56,7 @@ pub fn exit_status(error: &Error) -> u8 {
         "connect" | "not-imap" | "bye" => status::CONNECT,
         "tls" | "file" | "insecure" => status::TLS,
         "auth" | "login" | "password" => status::AUTH,
-        "lost" | "not-sent" => status::LOST,
+        "lost" | "not-sent" | "deadline" => status::LOST,
         _ => status::FAILED,
     }
 }
