@@ -21,7 +21,7 @@ use imapadm::net::Interrupt;
 
 use cli::Cli;
 use config::{Config, FormatName, Stack};
-use report::{Format, Output, Place, Value, complain};
+use report::{Format, Output, Place, Value, complain, stdout_is_closed};
 use shell::script::{Leftover, Policy, Runner, Script, exit_status, status};
 use shell::{Settings, Shell};
 
@@ -100,6 +100,11 @@ fn run(cli: &Cli, idle: &Arc<AtomicBool>, over: &mut Option<Arc<AtomicBool>>) ->
         yes: cli.yes(),
         pipeline: cli.pipeline(),
     };
+    if !scripts.is_empty() && stdout_is_closed() {
+        complain(
+            "warning: stdout is closed, so nobody will see the results; if they are not wanted, use >/dev/null",
+        );
+    }
     let output = output(cli, &stack);
     let mut shell = Shell::new(settings);
     if named {

@@ -21,6 +21,8 @@ fn willing() -> Faulty {
         conn.answer(|tag, command| {
             if command.contains("bad") {
                 format!("{tag} NO no\r\n")
+            } else if let Some(root) = command.strip_prefix("GETQUOTA ") {
+                format!("* QUOTA {root} ()\r\n{tag} OK done\r\n")
             } else {
                 format!("{tag} OK done\r\n")
             }
@@ -84,6 +86,23 @@ fn changes_whose_results_are_lost_are_told_of_once() {
         let run = run.complains("301 done, results from line 1 on are lost");
         assert_eq!(run.stderr.matches("lost").count(), 1, "{run}");
         assert_eq!(created(&server).len(), 301);
+    }
+}
+
+#[test]
+fn a_closed_stdout_is_told_of_and_a_discarded_one_is_not() {
+    for (to, told) in [(">&-", 1), (">/dev/null", 0)] {
+        let server = willing();
+        let run = Imapadm::on_port(server.port)
+            .through(&["sh", "-c", &format!(r#""$0" "$@" {to}"#)])
+            .stdin("cm m1\n")
+            .run();
+        assert_eq!(
+            run.stderr.matches("stdout is closed").count(),
+            told,
+            "{to}: {run}"
+        );
+        assert_eq!(created(&server).len(), 1, "{to}");
     }
 }
 

@@ -23,6 +23,8 @@ fn willing() -> Faulty {
         conn.answer(|tag, command| {
             if command.contains("bad") {
                 format!("{tag} NO [CANNOT] the server's own words\r\n")
+            } else if let Some(root) = command.strip_prefix("GETQUOTA ") {
+                format!("* QUOTA {root} ()\r\n{tag} OK done\r\n")
             } else {
                 format!("{tag} OK done\r\n")
             }

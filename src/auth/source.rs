@@ -436,7 +436,8 @@ fn from_terminal(prompt: &str, origin: Origin) -> Result<SecretString, SecretErr
         .chars()
         .filter(|letter| !letter.is_control())
         .collect();
-    // rpassword shows its prompt first: a password that is pasted or sent at once would be seen.
+    // rpassword shows its prompt before it changes the terminal: a password that is pasted or sent at once would be seen, and a
+    // Ctrl-C typed at once would be a signal that does not end the prompt.
     let _quiet = Quiet::new();
     match rpassword::prompt_password(prompt).map(Zeroizing::new) {
         Ok(text) if text.is_empty() => Err(SecretError::Empty { origin }),
@@ -450,7 +451,7 @@ fn from_terminal(prompt: &str, origin: Origin) -> Result<SecretString, SecretErr
     }
 }
 
-/// The terminal's echo, switched off until this is dropped.
+/// The terminal as a password needs it, until this is dropped: no echo, and Ctrl-C is a key like others.
 struct Quiet {
     terminal: File,
     before: Termios,
@@ -466,7 +467,9 @@ impl Quiet {
             .ok()?;
         let before = termios::tcgetattr(&terminal).ok()?;
         let mut quiet = before.clone();
-        quiet.local_modes.remove(LocalModes::ECHO);
+        quiet
+            .local_modes
+            .remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
         termios::tcsetattr(&terminal, OptionalActions::Now, &quiet).ok()?;
         Some(Self { terminal, before })
     }

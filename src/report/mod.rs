@@ -16,6 +16,7 @@ use std::io::{self, Write};
 use std::rc::Rc;
 
 use imapadm::{Account, Error};
+use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat, stat};
 
 /// One value of a row, under its key.
 pub type Cell<'a> = (&'static str, Value<'a>);
@@ -86,6 +87,21 @@ pub struct Place {
 pub fn complain(text: &str) {
     // Nobody may be listening any more; that must not end the work.
     let _ = writeln!(io::stderr(), "imapadm: {}", escape::escape(text));
+}
+
+/// Whether the program was started without a stdout (`>&-`).
+///
+/// Rust's runtime puts `/dev/null`, open for reading and writing, in its place. What a shell's `>/dev/null` opens can only be written.
+/// A parent that opens it both ways, as Python's `DEVNULL` does, can't be told apart.
+pub fn stdout_is_closed() -> bool {
+    let stdout = io::stdout();
+    let (Ok(out), Ok(null), Ok(flags)) = (fstat(&stdout), stat("/dev/null"), fcntl_getfl(&stdout))
+    else {
+        return false;
+    };
+    FileType::from_raw_mode(out.st_mode).is_char_device()
+        && out.st_rdev == null.st_rdev
+        && flags & OFlags::RWMODE == OFlags::RDWR
 }
 
 /// Renders one command's rows and its verdict.

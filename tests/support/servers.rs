@@ -156,8 +156,8 @@ impl Server {
     /// On Dovecot he may use SETQUOTA. On Cyrus he has no mailbox until the admin makes `user.NAME`.
     pub fn user(&self) -> String {
         let last = match self.kind {
-            Kind::Cyrus => 40,
-            Kind::Dovecot => 150,
+            Kind::Cyrus => 80,
+            Kind::Dovecot => 250,
         };
         let number = self.users_given.fetch_add(1, Ordering::Relaxed) + 1;
         assert!(
@@ -171,8 +171,8 @@ impl Server {
     /// A user of Dovecot as most are: one who may not change quotas.
     pub fn plain_user(&self) -> String {
         assert_eq!(self.kind, Kind::Dovecot, "on Cyrus every user() is plain");
-        let number = self.plain_users_given.fetch_add(1, Ordering::Relaxed) + 151;
-        assert!(number <= 200, "Dovecot has no untouched plain user left");
+        let number = self.plain_users_given.fetch_add(1, Ordering::Relaxed) + 251;
+        assert!(number <= 300, "Dovecot has no untouched plain user left");
         format!("u{number:03}")
     }
 

@@ -331,7 +331,7 @@ pub static KNOWN: Command = Command {
         "remove what was accepted for a server; without PORT, for all its ports",
     )],
     arguments: &[],
-    summary: "list the certificates and authorities accepted by hand",
+    summary: "list the certificates you accepted",
     details: "They are asked about when a server is first connected to at a terminal, and kept in imapadm/known_servers in the folder of data, \
               mostly ~/.local/share. After --forget the server's next certificate is asked about again.",
     lists: true,
