@@ -837,3 +837,58 @@ fn replies_that_nobody_will_ask_for_take_no_memory() {
     }
     assert!(!session.is_full());
 }
+
+#[test]
+fn a_reply_without_end_ends_the_session() {
+    let value = "v".repeat(4 << 20);
+    let server = Faulty::script(move |conn| {
+        conn.let_in("METADATA ACL UNSELECT");
+        loop {
+            let (tag, command) = conn.expect_command();
+            match command.split(' ').next() {
+                Some("GETMETADATA") => loop {
+                    let entry = "* METADATA a (/shared/comment ";
+                    conn.send(format!("{entry}{{{}}}\r\n{value})\r\n", value.len()));
+                },
+                // What can't be read counts too.
+                Some("EXPUNGE") => loop {
+                    conn.send(format!("* 1 EXPUNGE {}\r\n", &value[..1_000_000]));
+                },
+                _ => conn.send(format!("{tag} OK done\r\n")),
+            }
+        }
+    });
+    for (script, kind) in [
+        ("getmd a comment", "changes nothing"),
+        ("select a; expunge", "unknown whether it was done"),
+    ] {
+        Imapadm::on_port(server.port)
+            .through(&["/bin/sh", "-c", "ulimit -v 1048576; exec \"$@\"", "sh"])
+            .args(["-c", script])
+            .run()
+            .fails(7)
+            .complains("is longer than can be kept (256 MiB)")
+            .complains(kind);
+    }
+}
+
+#[test]
+fn a_number_of_messages_that_can_not_be_is_not_believed() {
+    for exists in ["18446744073709551615", "4294967295"] {
+        let server = Faulty::script(move |conn| {
+            conn.let_in("UNSELECT");
+            conn.answer(|tag, command| match command.split(' ').next() {
+                Some("SELECT") => format!("* {exists} EXISTS\r\n{tag} OK [READ-WRITE] done\r\n"),
+                Some("SEARCH") => format!("* SEARCH\r\n{tag} OK done\r\n"),
+                _ => format!("{tag} OK done\r\n"),
+            });
+        });
+        Imapadm::on_port(server.port)
+            .args(["-c", "select a; close"])
+            .run()
+            .ok();
+        let searches = server.received();
+        let searches = searches.iter().filter(|line| line.contains(" SEARCH "));
+        assert_eq!(searches.count(), 1, "{exists}");
+    }
+}

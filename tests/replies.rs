@@ -82,6 +82,45 @@ fn deletes(namespace: &str, pattern: &str, listed: &str, expected: &[&str]) -> R
 // What was not asked for.
 
 #[test]
+fn nothing_is_done_to_a_mailbox_without_a_name() {
+    // SETMETADATA "" would set the entry of the server.
+    for (command, verb) in [
+        ("dm --yes '*'", "DELETE"),
+        ("setmd '*' comment x", "SETMETADATA"),
+        ("sam '%' joe lrs", "SETACL"),
+        ("sq '*' 1G", "SETQUOTA"),
+    ] {
+        let server = answering(&[
+            ("LIST \"\" \"\"", "* LIST (\\Noselect) \"/\" \"\"\nT OK"),
+            ("LIST", "* LIST () \"/\" \"\"\n* LIST () \"/\" x\nT OK"),
+        ]);
+        let run = joe(&server, command);
+        let sent = sent(&server, verb);
+        assert_eq!(sent.len(), 1, "{command}: {sent:?}\n{run}");
+        assert!(sent[0].starts_with(&format!("{verb} x")), "{sent:?}\n{run}");
+    }
+}
+
+#[test]
+fn a_backslash_that_escapes_nothing_makes_a_name_unreadable() {
+    for listed in [
+        "* LIST () \"\\\" \"Folder\\Sub\"",
+        "* LIST () \"/\" \"Fold\\er\"\n* LIST () \"/\" Folder",
+    ] {
+        deletes(NAMESPACE, "Fold*", listed, &[])
+            .fails(1)
+            .complains("could not be read");
+    }
+    deletes(
+        NAMESPACE,
+        "Fold*",
+        r#"* LIST () "/" "Fold\\\"er""#,
+        &[r#"DELETE "Fold\\\"er""#],
+    )
+    .ok();
+}
+
+#[test]
 fn a_mailbox_outside_the_pattern_is_no_target() {
     deletes(
         DOTS,

@@ -103,7 +103,8 @@ impl Targets {
             let Some(listed) = at(&all, *place) else {
                 return false;
             };
-            if !is_meant(&listed) {
+            // Without a name it would stand for the server in some commands.
+            if listed.mailbox.is_empty() || !is_meant(&listed) {
                 return false;
             }
             let goes_along = purpose != Purpose::Delete && listed.is_only_a_name();

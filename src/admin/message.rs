@@ -158,6 +158,9 @@ impl Request for Leave {
 /// More messages than any mailbox holds: a hostile server must not fill the memory.
 const MOST_EXPUNGED: usize = 10_000_000;
 
+/// More runs of numbers than any search finds.
+const MOST_RUNS: usize = MOST_EXPUNGED / 2;
+
 /// EXPUNGE (RFC 3501 section 6.4.3).
 #[derive(Debug, Clone, Default)]
 pub struct Expunge {
@@ -221,6 +224,14 @@ impl Numbers {
             }
             _ => self.runs.push((first, last)),
         }
+    }
+
+    /// That there are not more than any mailbox has.
+    fn check(&self, at: Cursor<'_>) -> Result<(), ParseError> {
+        if self.runs.len() > MOST_RUNS {
+            return Err(at.error("fewer message numbers"));
+        }
+        Ok(())
     }
 
     /// Brings the runs into order.
@@ -318,6 +329,7 @@ impl Request for SearchDeleted {
                 found.add(number, number);
                 body.skip_spaces();
             }
+            found.check(body)?;
             // CONDSTORE's (MODSEQ …) may follow.
             if body.peek() == Some(b'(') {
                 body.expect_value()?;
@@ -337,6 +349,7 @@ impl Request for SearchDeleted {
                     let set = body.expect_atom()?;
                     let expected = body.error("a set of message numbers");
                     read_set(set, found).ok_or(expected)?;
+                    found.check(body)?;
                 } else {
                     body.expect_value()?;
                 }
@@ -380,8 +393,11 @@ impl Session {
         let extended = self.known_capabilities()?.offers(&ESEARCH);
         // Dovecot and Cyrus search what they last told of the mailbox, but expunge what others have flagged since.
         self.noop()?;
-        // Where the server has not said how many there are, it is asked about all at once.
-        let messages = self.state().selected().and_then(|s| s.exists).unwrap_or(0);
+        // Where the server has not said how many there are, or what can't be, it is asked about all at once.
+        let exists = self.state().selected().and_then(|s| s.exists);
+        let messages = exists
+            .filter(|&messages| messages <= MOST_EXPUNGED as u64)
+            .unwrap_or(0);
         let mut all = Numbers::default();
         let mut first = 1;
         loop {

@@ -46,6 +46,12 @@ pub enum LostCause {
     /// The server sent a response that is too long to be read.
     #[error("the server sent what no client can take: {0}")]
     Unreadable(#[source] FrameError),
+    /// The server's reply to one command is longer than 256 MiB, and may have no end; so this side ended the session.
+    #[error("the server's reply to {verb} is longer than can be kept (256 MiB)")]
+    Endless {
+        /// The command.
+        verb: &'static str,
+    },
     /// This side ended the session: after a logout, or because nothing more could be said on the connection.
     #[error("{why}")]
     Ended {

@@ -90,6 +90,8 @@ struct InFlight {
     fed: bool,
     /// Bytes of the responses that it took.
     held: usize,
+    /// The same, with those that could not be read.
+    taken: usize,
     /// Nobody waits for it any more (its user was interrupted): its answer is read and thrown away.
     abandoned: bool,
     /// Dead where nobody asks for its reply: what the session learns of it is all then.
@@ -121,6 +123,12 @@ impl Subject {
 }
 
 impl InFlight {
+    /// Counts a response that it took, or that was its own and could not be read; whether there are too many.
+    fn is_too_much(&mut self, response: &[u8]) -> bool {
+        self.taken += response.len();
+        self.taken > MOST_OF_ONE
+    }
+
     fn damaged(&mut self, error: &ParseError, response: &[u8], secrets: &Secrets) {
         let damage = self.damage.get_or_insert_with(|| Damage {
             count: 0,
@@ -145,6 +153,9 @@ fn is_alive(holder: &Weak<()>) -> bool {
 /// Outcomes, and their bytes, below which nobody looks whether their tickets are gone.
 const FEW: (usize, usize) = (1_000, 1024 * 1024);
 
+/// The bytes of responses that one request may take: more than any mailbox or server has to tell, and no end to be waited for.
+const MOST_OF_ONE: usize = 256 * 1024 * 1024;
+
 /// The requests in flight, oldest first, and the outcomes that nobody has asked for yet.
 #[derive(Default)]
 pub(super) struct Pipeline {
@@ -158,6 +169,8 @@ pub(super) struct Pipeline {
     written: u64,
     bytes: usize,
     held: usize,
+    /// A request whose responses are more than [`MOST_OF_ONE`].
+    endless: Option<&'static str>,
     /// How many requests of each name are in flight.
     verbs: Vec<(&'static str, usize)>,
     /// What is asked about, without what servers change in names: the name it was asked by, and how often.
@@ -200,6 +213,7 @@ impl Pipeline {
             early: false,
             fed: false,
             held: 0,
+            taken: 0,
             abandoned: false,
             holder: Arc::downgrade(&ticket.holder),
             range: self.written..self.written + bytes as u64,
@@ -398,17 +412,28 @@ impl Pipeline {
                         entry.held += response.len();
                         self.held += response.len();
                         entry.early = at > 0;
+                        if entry.is_too_much(response) {
+                            self.endless = Some(entry.verb);
+                        }
                         return Ok(true);
                     }
                     Ok(false) => {}
                     Err(error) => {
                         entry.damaged(&error, response, secrets);
+                        if entry.is_too_much(response) {
+                            self.endless = Some(entry.verb);
+                        }
                         return Err(error);
                     }
                 }
             }
         }
         Ok(false)
+    }
+
+    /// The request whose reply is longer than any can be, so that there may be no end of it.
+    pub(super) fn endless(&self) -> Option<&'static str> {
+        self.endless
     }
 
     /// Offers an untagged OK to the oldest request in flight.
@@ -525,6 +550,7 @@ impl Pipeline {
             }
         }
         self.bytes = 0;
+        self.endless = None;
         self.verbs.clear();
         self.subjects.clear();
         (self.own, self.others, self.with_space) = (0, 0, 0);

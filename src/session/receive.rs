@@ -355,6 +355,9 @@ impl Session {
                     Ok(_) => {}
                     Err(error) => self.state.stray(secrets.sample(bytes), Some(&error)),
                 }
+                if let Some(verb) = self.pipeline.endless() {
+                    self.end(LostCause::Endless { verb });
+                }
                 Event::Other
             }
         };

@@ -459,7 +459,9 @@ impl<'a> Cursor<'a> {
                 b'"' => return Some((rest.get(..i)?, escaped, at + i + 2)),
                 b'\\' => {
                     escaped = true;
-                    if matches!(bytes.next(), None | Some((_, b'\r' | b'\n'))) {
+                    // Nothing else is escaped (RFC 3501 section 9, QUOTED-CHAR). A server that means the backslash itself may mean others
+                    // too, and what it sends can't be told from another string.
+                    if !matches!(bytes.next(), Some((_, b'"' | b'\\'))) {
                         return None;
                     }
                 }
