@@ -10,7 +10,7 @@ use imapadm::admin::acl::{GetAcl, MyRights, RightsChange, SetAcl};
 use imapadm::admin::mailbox::Listing;
 use imapadm::admin::quota::{Limit, Resource};
 use imapadm::auth::{Credentials, SecretKind, SecretSource};
-use imapadm::net::{Address, Security};
+use imapadm::net::{Address, Roots, Security};
 use imapadm::{Error, Fault, MailboxName, Options, Outcome, Session};
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ pub(super) fn open(server: &Server, user: &str) -> Session {
         port: server.imap,
     };
     let mut options = Options::new(address);
-    options.tls.cafile = Some(server.ca.clone());
+    options.tls.roots = Roots::file(&server.ca);
     let mut session = Session::open(options).expect("a session");
     assert!(session.state().channel().tls.is_some(), "no TLS");
     session

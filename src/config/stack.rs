@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use imapadm::auth::{Method, Needs, SecretKind, SecretSource};
-use imapadm::net::{Address, Interrupt, Security, Target, Timeouts, TlsOptions};
+use imapadm::net::{
+    Address, ClientIdentity, Interrupt, Roots, Security, Target, Timeouts, TlsOptions,
+};
 use imapadm::{Error, Options};
 
 use super::file::Config;
@@ -202,17 +204,12 @@ impl Stack {
     pub fn plan(&self, interrupt: &Interrupt) -> Result<Plan, Error> {
         let (address, security) = self.target()?.settle(None);
         let said = self.in_force();
-        let tls = TlsOptions {
-            verify: said.say(|p| p.verify).unwrap_or(true),
-            cafile: said.say(|p| p.cafile.clone()),
-            cadir: said.say(|p| p.cadir.clone()),
-            system_roots: said.say(|p| p.system_roots).unwrap_or(false),
-            cert: said.say(|p| p.cert.clone()),
-            key: said.say(|p| p.tlskey.clone()),
-            server_name: said.say(|p| p.tls_server_name.clone()),
-            pin: said.say(|p| p.pin),
-            known: None,
-        };
+        let mut tls = TlsOptions::new();
+        tls.verify = said.say(|p| p.verify).unwrap_or(true);
+        tls.roots = said.roots();
+        tls.identity = said.client_identity()?;
+        tls.server_name = said.say(|p| p.tls_server_name.clone());
+        tls.pin = said.say(|p| p.pin);
         let timeout = said.say(|p| p.timeout).unwrap_or(TIMEOUT);
         let auth = said.say(|p| p.auth.clone()).unwrap_or_default();
         let authz = said.say(|p| p.authz.clone());
@@ -238,6 +235,32 @@ impl Stack {
             withheld: self.withheld(),
             auth,
         })
+    }
+
+    /// The authorities to trust: those that are named, or else the public ones.
+    fn roots(&self) -> Roots {
+        let file = self.say(|p| p.cafile.clone()).map(Roots::file);
+        let folder = self.say(|p| p.cadir.clone()).map(Roots::folder);
+        let named = file.into_iter().chain(folder).reduce(Roots::and);
+        let roots = named.unwrap_or_default();
+        match self.say(|p| p.system_roots) {
+            Some(true) => roots.and(Roots::system()),
+            _ => roots,
+        }
+    }
+
+    /// The client's certificate and its key.
+    fn client_identity(&self) -> Result<Option<ClientIdentity>, Error> {
+        let (cert, key) = (self.say(|p| p.cert.clone()), self.say(|p| p.tlskey.clone()));
+        match (cert, key) {
+            (Some(cert), Some(key)) => Ok(Some(ClientIdentity::files(cert, key))),
+            (Some(cert), None) => Ok(Some(ClientIdentity::file(cert))),
+            (None, Some(key)) => Err(Error::Usage(format!(
+                "the private key {} is given without a certificate; name the certificate's file with cert",
+                key.display()
+            ))),
+            (None, None) => Ok(None),
+        }
     }
 
     /// Who logs in, as far as anybody says.
@@ -426,7 +449,7 @@ port = "imaps"
         assert_eq!(plan.options.address.to_string(), "imap.example.org:1143");
         assert_eq!(plan.options.security, Security::None);
         assert_eq!(plan.options.timeouts.read, Duration::from_secs(5));
-        assert_eq!(plan.options.tls.cafile, Some("/etc/x/ca.pem".into()));
+        assert_eq!(plan.options.tls.roots, Roots::file("/etc/x/ca.pem"));
         assert_eq!(plan.user.as_deref(), Some("cyrus"));
         assert_eq!(plan.auth.len(), 2);
         let command_line = Profile {

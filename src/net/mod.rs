@@ -29,10 +29,15 @@ pub use address::{Address, Security, Target, TargetError};
 pub use certificate::{Authority, Certificate, Fingerprint, FingerprintError, Known};
 pub use connect::{Attempt, ConnectError};
 pub use io_error::IoError;
-pub use pem::FileError;
+pub use pem::{FileError, PemPlace};
+/// The version of rustls that [`TlsOptions::config`] takes a configuration of.
+#[cfg(feature = "rustls-config")]
+pub use rustls;
 pub use stream::{Channel, Stream};
 pub(crate) use text::words;
-pub use tls::TlsOptions;
+#[cfg(feature = "rustls-config")]
+pub use tls::GivenConfig;
+pub use tls::{ClientIdentity, Roots, TlsOptions};
 pub use tls_error::TlsError;
 pub use tls_layer::TlsInfo;
 pub use transport::{Ready, Transport};

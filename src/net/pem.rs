@@ -2,6 +2,7 @@
 //!
 //! Not here: what they are for (`tls`).
 
+use std::fmt;
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -15,8 +16,61 @@ use super::text::words;
 /// More than the bundle of all public authorities (some 200 KiB) by far; a device or a disk image is not read.
 pub(super) const LARGEST_FILE: u64 = 16 * 1024 * 1024;
 
+/// A PEM text: in a file, or given.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Pem {
+    File(PathBuf),
+    Memory(Zeroizing<Vec<u8>>),
+}
+
+impl Pem {
+    pub(super) fn memory(text: impl Into<Vec<u8>>) -> Self {
+        Pem::Memory(Zeroizing::new(text.into()))
+    }
+
+    pub(super) fn place(&self) -> PemPlace {
+        match self {
+            Pem::File(file) => PemPlace::File(file.clone()),
+            Pem::Memory(_) => PemPlace::Memory,
+        }
+    }
+
+    fn read(&self) -> Result<Zeroizing<Vec<u8>>, FileError> {
+        match self {
+            Pem::File(file) => read(file),
+            Pem::Memory(text) => Ok(text.clone()),
+        }
+    }
+}
+
+/// Without the text, which may be a key.
+impl fmt::Debug for Pem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.place().fmt(f)
+    }
+}
+
+/// Where a PEM text is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PemPlace {
+    /// In this file.
+    File(PathBuf),
+    /// In memory, given by the program.
+    Memory,
+}
+
+impl fmt::Display for PemPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PemPlace::File(file) => file.display().fmt(f),
+            PemPlace::Memory => f.write_str("the PEM text given"),
+        }
+    }
+}
+
 /// A file of certificates or keys that can't be used; the user's to mend.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum FileError {
     /// It can't be opened or read.
     #[error("cannot read {}: {}; check the path and who may read it", file.display(), words(source))]
@@ -33,10 +87,10 @@ pub enum FileError {
         file: PathBuf,
     },
     /// Its PEM armour or base64 is broken.
-    #[error("{} is damaged: {reason}; export it again in PEM form", file.display())]
+    #[error("{} is damaged: {reason}; export it again in PEM form", file)]
     BadPem {
-        /// The file.
-        file: PathBuf,
+        /// Where it is.
+        file: PemPlace,
         /// What is wrong with it.
         reason: String,
     },
@@ -44,17 +98,20 @@ pub enum FileError {
     #[error(
         "{} holds no certificate; it needs a PEM block `BEGIN CERTIFICATE`, and a DER file is converted with \
          `openssl x509 -inform der`",
-        file.display()
+        file
     )]
     NoCertificate {
-        /// The file.
-        file: PathBuf,
+        /// Where it is.
+        file: PemPlace,
     },
     /// A certificate that is none inside.
-    #[error("{} holds a certificate that can't be used: {reason}; export it again", file.display())]
+    #[error(
+        "{} holds a certificate that can't be used: {reason}; export it again",
+        file
+    )]
     BadCertificate {
-        /// The file.
-        file: PathBuf,
+        /// Where it is.
+        file: PemPlace,
         /// What is wrong with it.
         reason: String,
     },
@@ -78,36 +135,42 @@ pub enum FileError {
         reason: String,
     },
     /// No private key in it.
-    #[error("{} holds no private key; it needs a PEM block `BEGIN PRIVATE KEY`", file.display())]
+    #[error(
+        "{} holds no private key; it needs a PEM block `BEGIN PRIVATE KEY`",
+        file
+    )]
     NoKey {
-        /// The file.
-        file: PathBuf,
+        /// Where it is.
+        file: PemPlace,
     },
     /// No private key beside the certificate, and no file of its own for it.
     #[error(
         "{} holds the certificate but not its private key; name the key's file as well, or put the key into \
          the same file",
-        file.display()
+        file
     )]
     NoKeyBeside {
-        /// The file.
-        file: PathBuf,
+        /// Where it is.
+        file: PemPlace,
     },
     /// The private key is encrypted.
     #[error(
         "the private key in {} is encrypted; decrypt it with `openssl pkey -in FILE -out NEWFILE` into a file \
          that only you can read",
-        file.display()
+        file
     )]
     EncryptedKey {
-        /// The file.
-        file: PathBuf,
+        /// Where it is.
+        file: PemPlace,
     },
     /// A private key of a kind that is not supported, or damaged.
-    #[error("the private key in {} can't be used: {reason}; give an RSA, ECDSA or Ed25519 key", file.display())]
+    #[error(
+        "the private key in {} can't be used: {reason}; give an RSA, ECDSA or Ed25519 key",
+        file
+    )]
     BadKey {
-        /// The file.
-        file: PathBuf,
+        /// Where it is.
+        file: PemPlace,
         /// What is wrong with it.
         reason: String,
     },
@@ -115,20 +178,14 @@ pub enum FileError {
     #[error(
         "the private key in {} does not belong to the first certificate in {}; give the pair that was made \
          together, the client's own certificate first",
-        key.display(),
-        cert.display()
+        key,
+        cert
     )]
     KeyMismatch {
-        /// The certificate's file.
-        cert: PathBuf,
-        /// The key's file.
-        key: PathBuf,
-    },
-    /// A key alone.
-    #[error("the private key {} is given without a certificate; name the certificate's file too", key.display())]
-    KeyWithoutCert {
-        /// The key's file.
-        key: PathBuf,
+        /// Where the certificate is.
+        cert: PemPlace,
+        /// Where the key is.
+        key: PemPlace,
     },
     /// TLS itself could not be set up: a fault of this program.
     #[error("TLS could not be set up ({0}); this is a fault of imapadm, please report it")]
@@ -158,9 +215,9 @@ fn read(file: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
     Ok(bytes)
 }
 
-fn bad_pem(file: &Path, error: &pem::Error) -> FileError {
+fn bad_pem(pem: &Pem, error: &pem::Error) -> FileError {
     FileError::BadPem {
-        file: file.to_owned(),
+        file: pem.place(),
         reason: pem_words(error).to_owned(),
     }
 }
@@ -175,20 +232,18 @@ pub(super) fn pem_words(error: &pem::Error) -> &'static str {
     }
 }
 
-/// All certificates of a file, in its order; other blocks are passed over.
-fn certificates_in(file: &Path) -> Result<Vec<CertificateDer<'static>>, FileError> {
-    let bytes = read(file)?;
+/// All certificates of a text, in its order; other blocks are passed over.
+fn certificates_in(pem: &Pem) -> Result<Vec<CertificateDer<'static>>, FileError> {
+    let bytes = pem.read()?;
     CertificateDer::pem_slice_iter(&bytes)
         .collect::<Result<_, _>>()
-        .map_err(|error| bad_pem(file, &error))
+        .map_err(|error| bad_pem(pem, &error))
 }
 
-pub(super) fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, FileError> {
-    let certificates = certificates_in(file)?;
+pub(super) fn read_certificates(pem: &Pem) -> Result<Vec<CertificateDer<'static>>, FileError> {
+    let certificates = certificates_in(pem)?;
     if certificates.is_empty() {
-        return Err(FileError::NoCertificate {
-            file: file.to_owned(),
-        });
+        return Err(FileError::NoCertificate { file: pem.place() });
     }
     Ok(certificates)
 }
@@ -216,7 +271,7 @@ pub(super) fn read_dir(dir: &Path) -> Result<Vec<CertificateDer<'static>>, FileE
     let mut certificates = Vec::new();
     for file in files {
         // A file without any certificate (a key, say) is passed over; a damaged one is an error.
-        for certificate in certificates_in(&file)? {
+        for certificate in certificates_in(&Pem::File(file))? {
             if seen.insert(certificate.clone()) {
                 certificates.push(certificate);
             }
@@ -225,10 +280,10 @@ pub(super) fn read_dir(dir: &Path) -> Result<Vec<CertificateDer<'static>>, FileE
     Ok(certificates)
 }
 
-/// The first private key of a file. `beside`: the file is the certificate's, as none was named for the key.
-pub(super) fn read_key(file: &Path, beside: bool) -> Result<PrivateKeyDer<'static>, FileError> {
-    let bytes = read(file)?;
-    let file = file.to_owned();
+/// The first private key of a text. `beside`: the text is the certificate's, as there is none for the key.
+pub(super) fn read_key(pem: &Pem, beside: bool) -> Result<PrivateKeyDer<'static>, FileError> {
+    let bytes = pem.read()?;
+    let file = pem.place();
     match PrivateKeyDer::from_pem_slice(&bytes) {
         Ok(key) => {
             // The old way to encrypt, still inside a block of the plain kind (RFC 1421 section 4.6.1.1).
@@ -240,7 +295,7 @@ pub(super) fn read_key(file: &Path, beside: bool) -> Result<PrivateKeyDer<'stati
         Err(_) if contains(&bytes, b"ENCRYPTED") => Err(FileError::EncryptedKey { file }),
         Err(pem::Error::NoItemsFound) if beside => Err(FileError::NoKeyBeside { file }),
         Err(pem::Error::NoItemsFound) => Err(FileError::NoKey { file }),
-        Err(error) => Err(bad_pem(&file, &error)),
+        Err(error) => Err(bad_pem(pem, &error)),
     }
 }
 

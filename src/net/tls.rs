@@ -8,73 +8,156 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustls::client::ResolvesClientCert;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, SignatureScheme};
 use rustls_native_certs::{CertificateResult, ErrorKind, load_native_certs};
 
 use super::certificate::{Fingerprint, Known};
-use super::pem::{FileError, pem_words, read_certificates, read_dir, read_key};
+use super::pem::{FileError, Pem, pem_words, read_certificates, read_dir, read_key};
 use super::text::words;
 use super::tls_error::Client;
 use super::verify::{Accepted, Trust, Verifier, vouching};
 
 /// What to trust, and who to be, in TLS. TLS 1.2 is the oldest version spoken.
+///
+/// ```
+/// use imapadm::net::{ClientIdentity, Roots, TlsOptions};
+///
+/// let options = TlsOptions::new()
+///     .roots(Roots::public().and(Roots::file("/etc/ssl/company-ca.pem")))
+///     .identity(ClientIdentity::file("/etc/imapadm/client.pem"))
+///     .server_name("imap.example.org");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TlsOptions {
     /// Whether the server's certificate is checked. Without, anyone in between can pose as the server.
     pub verify: bool,
-    /// A PEM file of authorities to trust in place of the public ones (webpki-roots, compiled in); a server's own
-    /// certificate may stand in it too.
-    pub cafile: Option<PathBuf>,
-    /// A folder of such files: every `*.pem` and `*.crt`, and OpenSSL's hashed `*.0`.
-    pub cadir: Option<PathBuf>,
-    /// Whether the authorities that the system trusts are trusted as well, beside `cafile` and `cadir` or beside the
-    /// public ones. `SSL_CERT_FILE` and `SSL_CERT_DIR` say where they are if not where the system keeps them.
-    pub system_roots: bool,
-    /// The one certificate that the server may have, whoever signed it and whatever names and dates stand in it; `verify`,
-    /// `known` and all authorities then mean nothing.
+    /// The authorities that are trusted.
+    pub roots: Roots,
+    /// The one certificate that the server may have, whoever signed it and whatever its names and dates; `verify`, `known` and `roots`
+    /// then mean nothing.
     pub pin: Option<Fingerprint>,
     /// What was accepted before, by hand: the server's certificate, or its authority. It is accepted again where the usual check refuses
     /// it, and any other that is refused is [`TlsError::Changed`](super::TlsError::Changed).
     pub known: Option<Known>,
-    /// The client's own certificate, followed by its chain (PEM).
-    pub cert: Option<PathBuf>,
-    /// Its private key (PEM: PKCS#8, PKCS#1 or SEC1); without it, the key is looked for in `cert`.
-    pub key: Option<PathBuf>,
+    /// The client's own certificate and key.
+    pub identity: Option<ClientIdentity>,
     /// The name the server's certificate must have, when it is not the host's; the server is asked for it too (SNI,
     /// RFC 6066 section 3).
     pub server_name: Option<String>,
+    /// A configuration of the caller's own; all other options but `server_name` then mean nothing.
+    #[cfg(feature = "rustls-config")]
+    pub config: Option<GivenConfig>,
 }
+
+/// A `rustls::ClientConfig` of the caller's own. Two are equal if they are the same one.
+#[cfg(feature = "rustls-config")]
+#[derive(Debug, Clone)]
+pub struct GivenConfig(pub Arc<ClientConfig>);
+
+#[cfg(feature = "rustls-config")]
+impl PartialEq for GivenConfig {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+#[cfg(feature = "rustls-config")]
+impl Eq for GivenConfig {}
 
 impl Default for TlsOptions {
     /// The certificate is checked against the public authorities; the client shows none.
     fn default() -> Self {
         TlsOptions {
             verify: true,
-            cafile: None,
-            cadir: None,
-            system_roots: false,
+            roots: Roots::public(),
             pin: None,
             known: None,
-            cert: None,
-            key: None,
+            identity: None,
             server_name: None,
+            #[cfg(feature = "rustls-config")]
+            config: None,
         }
     }
 }
 
 impl TlsOptions {
+    /// The certificate is checked against the public authorities; the client shows none.
+    pub fn new() -> Self {
+        TlsOptions::default()
+    }
+
+    /// Trusts these authorities instead of the public ones.
+    #[must_use]
+    pub fn roots(mut self, roots: Roots) -> Self {
+        self.roots = roots;
+        self
+    }
+
+    /// Accepts only the certificate with this fingerprint.
+    #[must_use]
+    pub fn pin(mut self, pin: Fingerprint) -> Self {
+        self.pin = Some(pin);
+        self
+    }
+
+    /// Accepts a certificate, or an authority, that was accepted by hand before.
+    #[must_use]
+    pub fn known(mut self, known: Known) -> Self {
+        self.known = Some(known);
+        self
+    }
+
+    /// Accepts any certificate. Anyone in between can then pose as the server.
+    #[must_use]
+    pub fn accept_anyone(mut self) -> Self {
+        self.verify = false;
+        self
+    }
+
+    /// Shows this certificate to a server that asks for one.
+    #[must_use]
+    pub fn identity(mut self, identity: ClientIdentity) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// Expects this name in the server's certificate instead of the host's.
+    #[must_use]
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.server_name = Some(name.into());
+        self
+    }
+
+    /// Uses a configuration of the caller's own (feature `rustls-config`); all other options but the server's name then mean nothing.
+    #[cfg(feature = "rustls-config")]
+    #[must_use]
+    pub fn config(mut self, config: Arc<ClientConfig>) -> Self {
+        self.config = Some(GivenConfig(config));
+        self
+    }
+
     /// Reads every file named, so that a mistake can show before anything is sent.
     ///
     /// # Errors
     /// The first file that can't be used.
     pub fn check(&self) -> Result<(), FileError> {
-        self.config().map(drop)
+        self.setup().map(drop)
     }
 
     /// The configuration for one connection, and what tells whether its server asked for a certificate.
-    pub(super) fn config(&self) -> Result<(Arc<ClientConfig>, Arc<Identity>), FileError> {
+    pub(super) fn setup(&self) -> Result<(Arc<ClientConfig>, Arc<Identity>), FileError> {
+        #[cfg(feature = "rustls-config")]
+        if let Some(GivenConfig(config)) = &self.config {
+            let identity = Identity {
+                key: None,
+                asked: AtomicBool::new(false),
+            };
+            return Ok((Arc::clone(config), Arc::new(identity)));
+        }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = Verifier {
             trust: self.trust(&provider)?,
@@ -85,70 +168,24 @@ impl TlsOptions {
             .map_err(FileError::Setup)?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(verifier));
-        let key = match (&self.cert, &self.key) {
-            (None, None) => None,
-            (None, Some(key)) => return Err(FileError::KeyWithoutCert { key: key.clone() }),
-            (Some(cert), key) => {
-                let chain = read_certificates(cert)?;
-                let key_file = key.as_ref().unwrap_or(cert);
-                let private = read_key(key_file, key.is_none())?;
-                let certified = CertifiedKey::from_der(chain, private, &provider);
-                Some(Arc::new(certified.map_err(|error| match error {
-                    rustls::Error::InconsistentKeys(_) => FileError::KeyMismatch {
-                        cert: cert.clone(),
-                        key: key_file.clone(),
-                    },
-                    error => FileError::BadKey {
-                        file: key_file.clone(),
-                        reason: error.to_string(),
-                    },
-                })?))
-            }
-        };
+        let key = self.identity.as_ref();
+        let key = key.map(|identity| identity.read(&provider)).transpose()?;
         let identity = Arc::new(Identity {
-            key,
+            key: key.map(Arc::new),
             asked: AtomicBool::new(false),
         });
         let config = builder.with_client_cert_resolver(Arc::clone(&identity) as Arc<_>);
         Ok((Arc::new(config), identity))
     }
 
-    fn trust(&self, provider: &Arc<rustls::crypto::CryptoProvider>) -> Result<Trust, FileError> {
+    fn trust(&self, provider: &Arc<CryptoProvider>) -> Result<Trust, FileError> {
         if let Some(pin) = self.pin {
             return Ok(Trust::Pinned(pin));
         }
         if !self.verify {
             return Ok(Trust::Anyone);
         }
-        let mut roots = RootCertStore::empty();
-        let mut given = Vec::new();
-        if let Some(file) = &self.cafile {
-            for certificate in read_certificates(file)? {
-                roots
-                    .add(certificate.clone())
-                    .map_err(|error| FileError::BadCertificate {
-                        file: file.clone(),
-                        reason: error.to_string(),
-                    })?;
-                given.push(certificate);
-            }
-        }
-        if let Some(dir) = &self.cadir {
-            let certificates = read_dir(dir)?;
-            // A folder of the system's holds what others put there: an old certificate that rustls does not
-            // take vouches for nobody, but is no reason to trust none of the others.
-            let (taken, _) = roots.add_parsable_certificates(certificates.iter().cloned());
-            if taken == 0 {
-                return Err(FileError::EmptyDir { dir: dir.clone() });
-            }
-            given.extend(certificates);
-        }
-        if self.system_roots {
-            given.extend(add_system_roots(&mut roots, load_native_certs())?);
-        }
-        if self.cafile.is_none() && self.cadir.is_none() {
-            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        }
+        let (roots, given) = self.roots.read()?;
         let setup = |error: rustls::Error| FileError::Setup(error);
         let known = self.known.as_ref();
         Ok(Trust::Roots {
@@ -158,6 +195,149 @@ impl TlsOptions {
                 .map(|known| Accepted::new(known, provider))
                 .transpose()
                 .map_err(setup)?,
+        })
+    }
+}
+
+/// Authorities that are trusted to sign a server's certificate. A server's own certificate may be among them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Roots(Vec<Source>);
+
+/// Some authorities.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Source {
+    Public,
+    System,
+    Pem(Pem),
+    Folder(PathBuf),
+}
+
+impl Default for Roots {
+    /// The public ones.
+    fn default() -> Self {
+        Roots::public()
+    }
+}
+
+impl Roots {
+    /// The public authorities, as compiled in (webpki-roots).
+    pub fn public() -> Self {
+        Roots(vec![Source::Public])
+    }
+
+    /// The authorities that this system trusts. `SSL_CERT_FILE` and `SSL_CERT_DIR` say where they are, if not where the system keeps
+    /// them.
+    pub fn system() -> Self {
+        Roots(vec![Source::System])
+    }
+
+    /// The certificates in a PEM file.
+    pub fn file(file: impl Into<PathBuf>) -> Self {
+        Roots(vec![Source::Pem(Pem::File(file.into()))])
+    }
+
+    /// The certificates in the files of a folder: every `*.pem` and `*.crt`, and OpenSSL's hashed `*.0`.
+    pub fn folder(folder: impl Into<PathBuf>) -> Self {
+        Roots(vec![Source::Folder(folder.into())])
+    }
+
+    /// The certificates in a PEM text.
+    pub fn pem(text: impl Into<Vec<u8>>) -> Self {
+        Roots(vec![Source::Pem(Pem::memory(text))])
+    }
+
+    /// These and others.
+    #[must_use]
+    pub fn and(mut self, others: Roots) -> Self {
+        self.0.extend(others.0);
+        self
+    }
+
+    /// Whether the public authorities are among them.
+    pub fn are_public(&self) -> bool {
+        self.0.contains(&Source::Public)
+    }
+
+    /// All of them; the second list lacks the public ones.
+    fn read(&self) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), FileError> {
+        let mut roots = RootCertStore::empty();
+        let mut given = Vec::new();
+        for source in &self.0 {
+            match source {
+                Source::Public => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+                Source::System => given.extend(add_system_roots(&mut roots, load_native_certs())?),
+                Source::Pem(pem) => {
+                    for certificate in read_certificates(pem)? {
+                        let added = roots.add(certificate.clone());
+                        added.map_err(|error| FileError::BadCertificate {
+                            file: pem.place(),
+                            reason: error.to_string(),
+                        })?;
+                        given.push(certificate);
+                    }
+                }
+                Source::Folder(dir) => {
+                    let certificates = read_dir(dir)?;
+                    // A folder of the system's holds what others put there: an old certificate that rustls does not
+                    // take vouches for nobody, but is no reason to trust none of the others.
+                    let (taken, _) = roots.add_parsable_certificates(certificates.iter().cloned());
+                    if taken == 0 {
+                        return Err(FileError::EmptyDir { dir: dir.clone() });
+                    }
+                    given.extend(certificates);
+                }
+            }
+        }
+        Ok((roots, given))
+    }
+}
+
+/// The client's own certificate, followed by its chain, and its private key (PEM: PKCS#8, PKCS#1 or SEC1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientIdentity {
+    cert: Pem,
+    /// `None`: in the same place.
+    key: Option<Pem>,
+}
+
+impl ClientIdentity {
+    /// Both in one file.
+    pub fn file(both: impl Into<PathBuf>) -> Self {
+        ClientIdentity {
+            cert: Pem::File(both.into()),
+            key: None,
+        }
+    }
+
+    /// Each in its file.
+    pub fn files(cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        ClientIdentity {
+            cert: Pem::File(cert.into()),
+            key: Some(Pem::File(key.into())),
+        }
+    }
+
+    /// Each as a PEM text. Both are wiped from memory when they are dropped.
+    pub fn pem(cert: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        ClientIdentity {
+            cert: Pem::memory(cert),
+            key: Some(Pem::memory(key)),
+        }
+    }
+
+    fn read(&self, provider: &CryptoProvider) -> Result<CertifiedKey, FileError> {
+        let chain = read_certificates(&self.cert)?;
+        let key = self.key.as_ref().unwrap_or(&self.cert);
+        let private = read_key(key, self.key.is_none())?;
+        CertifiedKey::from_der(chain, private, provider).map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => FileError::KeyMismatch {
+                cert: self.cert.place(),
+                key: key.place(),
+            },
+            error => FileError::BadKey {
+                file: key.place(),
+                reason: error.to_string(),
+            },
         })
     }
 }
@@ -235,20 +415,15 @@ mod tests {
     }
 
     fn with_ca(file: PathBuf) -> Result<(), FileError> {
-        TlsOptions {
-            cafile: Some(file),
-            ..TlsOptions::default()
-        }
-        .check()
+        TlsOptions::new().roots(Roots::file(file)).check()
     }
 
     fn with_cert(cert: &Path, key: Option<&Path>) -> Result<(), FileError> {
-        TlsOptions {
-            cert: Some(cert.to_owned()),
-            key: key.map(Path::to_owned),
-            ..TlsOptions::default()
-        }
-        .check()
+        let identity = match key {
+            Some(key) => ClientIdentity::files(cert, key),
+            None => ClientIdentity::file(cert),
+        };
+        TlsOptions::new().identity(identity).check()
     }
 
     #[test]
@@ -308,13 +483,7 @@ mod tests {
     #[test]
     fn folders_of_authorities() {
         let dir = TempDir::new().unwrap();
-        let check = || {
-            TlsOptions {
-                cadir: Some(dir.path().to_owned()),
-                ..TlsOptions::default()
-            }
-            .check()
-        };
+        let check = || TlsOptions::new().roots(Roots::folder(dir.path())).check();
         let (cert, key) = pair();
         put(&dir, "README", "not PEM, not read");
         put(&dir, "one.txt", &cert);
@@ -381,14 +550,6 @@ mod tests {
         assert!(matches!(
             with_cert(&cert_file, Some(&junk)),
             Err(FileError::BadKey { .. })
-        ));
-        let alone = TlsOptions {
-            key: Some(key_file),
-            ..TlsOptions::default()
-        };
-        assert!(matches!(
-            alone.check(),
-            Err(FileError::KeyWithoutCert { .. })
         ));
     }
 
@@ -518,5 +679,54 @@ ZfCewVlH0I6Db4aNK6iIqg==
             let error = with_cert(&cert, Some(&key)).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("c2Vj"), "{error:?}");
         }
+    }
+
+    #[test]
+    fn material_from_memory() {
+        let (cert, key) = pair();
+        let (_, other) = pair();
+        let roots = |text: &str| TlsOptions::new().roots(Roots::pem(text)).check();
+        roots(&format!("{cert}{cert}")).unwrap();
+        let error = roots(&key).unwrap_err();
+        assert!(matches!(error, FileError::NoCertificate { .. }));
+        assert!(
+            error
+                .to_string()
+                .starts_with("the PEM text given holds no certificate"),
+            "{error}"
+        );
+        let with = |cert: &str, key: &str| {
+            let options = TlsOptions::new().identity(ClientIdentity::pem(cert, key));
+            assert!(
+                !format!("{options:?}").contains(&key[40..60]),
+                "a key is never shown"
+            );
+            options.check()
+        };
+        with(&cert, &key).unwrap();
+        assert!(matches!(
+            with(&cert, &other),
+            Err(FileError::KeyMismatch { .. })
+        ));
+        assert!(matches!(with(&cert, &cert), Err(FileError::NoKey { .. })));
+        assert!(matches!(
+            with(&key, &key),
+            Err(FileError::NoCertificate { .. })
+        ));
+    }
+
+    #[test]
+    fn roots_are_those_that_are_named() {
+        let (cert, _) = pair();
+        let count = |roots: Roots| roots.read().unwrap().0.len();
+        let public = count(Roots::default());
+        assert!(public > 50);
+        assert_eq!(count(Roots::pem(cert.clone())), 1);
+        assert_eq!(
+            count(Roots::public().and(Roots::pem(cert.clone()))),
+            public + 1
+        );
+        assert!(Roots::pem(cert).and(Roots::public()).are_public());
+        assert!(!Roots::system().are_public());
     }
 }

@@ -87,7 +87,7 @@ impl Tls {
         interrupt: &Interrupt,
     ) -> Result<Tls, TlsError> {
         let host = options.server_name.as_deref().unwrap_or(host);
-        let (config, identity) = options.config()?;
+        let (config, identity) = options.setup()?;
         let name = server_name(host)?;
         let connection = ClientConnection::new(config, name).map_err(|error| TlsError::Other {
             host: host.to_owned(),

@@ -163,17 +163,14 @@ impl Files {
         Files(TempDir::new().unwrap())
     }
 
-    fn put(&self, name: &str, text: &str) -> Option<PathBuf> {
+    fn put(&self, name: &str, text: &str) -> PathBuf {
         let path = self.0.path().join(name);
         fs::write(&path, text).unwrap();
-        Some(path)
+        path
     }
 
     fn trusting(&self, pem: &str) -> TlsOptions {
-        TlsOptions {
-            cafile: self.put("ca.pem", pem),
-            ..TlsOptions::default()
-        }
+        TlsOptions::new().roots(Roots::file(self.put("ca.pem", pem)))
     }
 }
 
@@ -284,10 +281,7 @@ fn authorities_from_a_folder_and_names_of_all_kinds() {
     let ca = authority("ca");
     let files = Files::new();
     files.put("ca.crt", &ca.pem());
-    let mut options = TlsOptions {
-        cadir: Some(files.0.path().to_owned()),
-        ..TlsOptions::default()
-    };
+    let mut options = TlsOptions::new().roots(Roots::folder(files.0.path()));
     works(
         &Identity::signed(&named("*.example.org"), &ca),
         "imap.example.org.",
@@ -630,10 +624,9 @@ fn client_certificates() {
     let identity = Identity::signed(&named("mail"), &ca);
     let files = Files::new();
     let none = files.trusting(&ca.pem());
-    let with = |client: &Identity| TlsOptions {
-        cert: files.put("cert.pem", &client.pem),
-        key: files.put("key.pem", &client.key.serialize_pem()),
-        ..files.trusting(&ca.pem())
+    let with = |client: &Identity| {
+        let identity = ClientIdentity::pem(client.pem.as_str(), client.key.serialize_pem());
+        files.trusting(&ca.pem()).identity(identity)
     };
     for versions in [&[&rustls::version::TLS13], &[&rustls::version::TLS12]] {
         // What the server says, in the handshake or (TLS 1.3) with the first read.
@@ -772,10 +765,7 @@ fn bad_options_show_before_anything_is_sent() {
         stream.read_to_end(&mut sent).unwrap();
         sent.len()
     });
-    let options = TlsOptions {
-        cafile: Some(PathBuf::from("/nowhere/ca.pem")),
-        ..TlsOptions::default()
-    };
+    let options = TlsOptions::new().roots(Roots::file("/nowhere/ca.pem"));
     let error = secure(&address, "mail", &options).unwrap_err();
     assert!(matches!(
         error,
@@ -864,4 +854,23 @@ fn starttls_over_a_unix_socket() {
     let again = stream.start_tls("localhost", &options, &SOON, &Interrupt::new());
     assert!(matches!(again, Err(TlsError::AlreadyOn)));
     server.join().unwrap();
+}
+
+#[test]
+#[cfg(feature = "rustls-config")]
+fn a_configuration_of_the_callers_own() {
+    let ca = authority("ca");
+    let mut roots = RootCertStore::empty();
+    roots.add(ca.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let options = TlsOptions::new().config(Arc::new(config));
+    assert_eq!(options, options.clone());
+    works(&Identity::signed(&named("mail"), &ca), "mail", &options);
+    let found = error(&Identity::self_signed(&named("mail")), &options);
+    assert!(found.to_string().contains("mail"), "{found}");
 }

@@ -54,7 +54,7 @@ impl Session {
         // Cyrus 3.6 offers the -PLUS forms and knows only the channel binding of TLS before 1.3, which it says in the third message: it counts
         // that as a failed login and makes everybody wait for three seconds. There, they have to be asked for by name.
         let channel = &self.state.channel;
-        let shows_certificate = channel.tls.is_some() && self.options.tls.cert.is_some();
+        let shows_certificate = channel.tls.is_some() && self.options.tls.identity.is_some();
         let circumstances = Circumstances {
             private: channel.private || self.options.allow_cleartext,
             identified: shows_certificate || matches!(self.options.address, Address::Unix(_)),

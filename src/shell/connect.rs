@@ -185,7 +185,7 @@ impl Shell {
         let name = options.address.host().to_owned();
         let tls = &options.tls;
         // Who says whom to trust does not want to be told of certificates that somebody once accepted.
-        let by_default = tls.cafile.is_none() && tls.cadir.is_none() && tls.pin.is_none();
+        let by_default = tls.roots.are_public() && tls.pin.is_none();
         let checked = tls.verify && by_default && options.security != Security::None;
         // Without a home, as some services run, nothing is remembered.
         let known = KnownServers::of_user();
