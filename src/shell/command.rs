@@ -3,77 +3,12 @@
 //! One table of these ([`super::commands::ALL`]) is what parsing, help and completion come from. Not here: the commands.
 
 use imapadm::Error;
-use imapadm::admin::acl::{RightsChange, check_identifier};
-use imapadm::session::{Capabilities, MailboxName, RAW};
+use imapadm::admin::many::Reach;
+use imapadm::session::MailboxName;
 
-use super::commands::check_entry;
-use super::{Shell, find, no_command};
+use super::Shell;
+use super::meaning::{ArgumentKind, Scope};
 use crate::report::{Output, Place, Report};
-
-/// What an argument is, for completion and help.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A mailbox.
-    Mailbox,
-    /// A mailbox that is to be made. One whose name holds a wildcard could never be named again without being a pattern, so that is mostly a
-    /// mistake; who means it writes [`RAW`] in front.
-    NewMailbox,
-    /// A mailbox, or the server itself where it is empty.
-    MailboxOrServer,
-    /// A LIST pattern.
-    Pattern,
-    /// An ACL identifier.
-    Identifier,
-    /// ACL rights.
-    Rights,
-    /// A quota root.
-    Root,
-    /// A server that the configuration names, or any other.
-    Server,
-    /// A metadata entry.
-    Entry,
-    /// A command of the shell.
-    Command,
-    /// A name of anything else.
-    Name,
-    /// Any text, also none.
-    Text,
-}
-
-impl Kind {
-    /// That a word can be one, as far as that can be told without a server: when a script is checked, and again when the command runs.
-    fn check(self, word: &str) -> Result<(), Error> {
-        match self {
-            Kind::NewMailbox if is_pattern(word) => Err(Error::Usage(format!(
-                "{word:?} holds a wildcard (* or %), so every other command would take it for a pattern; choose another name, or write {} if \
-                 you mean it",
-                shell_words::quote(&MailboxName::pattern(word)?.to_string())
-            ))),
-            Kind::Mailbox | Kind::NewMailbox => MailboxName::typed(word).map(drop),
-            Kind::MailboxOrServer | Kind::Pattern | Kind::Root => {
-                MailboxName::pattern(word).map(drop)
-            }
-            Kind::Identifier => check_identifier(word),
-            Kind::Rights => RightsChange::parse(word, &Capabilities::default()).map(drop),
-            Kind::Entry => check_entry(word),
-            Kind::Command => find(word).map(drop).ok_or_else(|| no_command(word)),
-            Kind::Server | Kind::Name | Kind::Text => Ok(()),
-        }
-    }
-
-    /// Whether nothing at all can be meant.
-    fn may_be_empty(self) -> bool {
-        matches!(
-            self,
-            Kind::MailboxOrServer | Kind::Pattern | Kind::Root | Kind::Text
-        )
-    }
-}
-
-/// Whether a word stands for all mailboxes that match it; behind `wire:` it is one name, whatever it holds.
-pub fn is_pattern(word: &str) -> bool {
-    word.contains(['*', '%']) && !word.starts_with(RAW)
-}
 
 /// How often an argument stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,7 +31,7 @@ pub struct Argument {
     /// Its name in help, such as `MAILBOX`.
     pub name: &'static str,
     /// What it is.
-    pub kind: Kind,
+    pub kind: ArgumentKind,
     /// How often it stands.
     pub count: Count,
 }
@@ -123,13 +58,17 @@ pub struct Flag {
     pub secret: bool,
 }
 
-/// How a command may stand beside others that are in flight.
+/// What a command does to what it is for. All that depends on it is derived: the order in which a script sends commands, the question
+/// at a terminal, and the `--yes` that a script has to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flow {
-    /// It only reads: it may be sent ahead of others' answers.
+pub enum Effect {
+    /// It changes nothing: it may be sent ahead of others' answers.
     Reads,
-    /// It changes something: in a script that stops at a failure, it waits for all before it, and all behind it for it.
+    /// It changes something: in a script that stops at a failure, it waits for all before it, and all behind it for it. At a terminal,
+    /// several mailboxes are asked about first.
     Changes,
+    /// What it takes away, no command brings back: for many mailboxes a script has to say `--yes`, too.
+    Destroys,
 }
 
 /// What is left of a command once it has been started.
@@ -160,10 +99,8 @@ pub struct Command {
     pub summary: &'static str,
     /// What else there is to say.
     pub details: &'static str,
-    /// How it may stand beside others.
-    pub flow: Flow,
-    /// With a pattern or `--recursive` it takes away what no command brings back: a script has to say `--yes`.
-    pub destroys: bool,
+    /// What it does.
+    pub effect: Effect,
     /// It is asked for its rows: a person at a terminal is told when there are none.
     pub lists: bool,
     /// What can be said of its words without a server, beyond their kinds.
@@ -187,8 +124,7 @@ impl Command {
         arguments: &[],
         summary: "",
         details: "",
-        flow: Flow::Reads,
-        destroys: false,
+        effect: Effect::Reads,
         lists: false,
         check: |_| Ok(()),
         start: |_, _| Ok(Step::Work(Box::new(|_, _| Ok(())))),
@@ -225,6 +161,11 @@ impl Command {
             usage.push_str(&format!(" [{}]...", names.join(" ")));
         }
         usage
+    }
+
+    /// Whether it changes anything.
+    pub fn changes(&self) -> bool {
+        self.effect != Effect::Reads
     }
 
     /// The report of one run of it, which begins here.
@@ -326,8 +267,8 @@ impl Command {
             flag.name == letters || flag.short.is_some_and(|short| letters == short.to_string())
         };
         let has = match self.argument(index).map(|argument| argument.kind) {
-            Some(Kind::Rights) => false,
-            Some(Kind::Identifier) => self.flags.iter().any(exact),
+            Some(ArgumentKind::Rights) => false,
+            Some(ArgumentKind::Identifier) => self.flags.iter().any(exact),
             _ => self.flag(name).is_ok(),
         };
         (written_out || has).then_some(name)
@@ -388,6 +329,7 @@ impl Command {
             options,
             words: plain,
         };
+        input.check_reach()?;
         (self.check)(&input)?;
         Ok(input)
     }
@@ -494,18 +436,61 @@ impl Input {
 
     /// Whether it is for as many mailboxes as there may be: all that match a pattern, or all below one.
     pub fn is_many(&self) -> bool {
-        self.has("recursive") || self.word(0).is_some_and(is_pattern)
+        // Where the word is left out, the selected mailbox is one.
+        let anyone = || MailboxName::typed("INBOX");
+        matches!(self.resolve(0, anyone), Ok(Scope::Many(_)))
     }
 
-    /// The mailbox that the word at `index` names, or the selected one where the word is left out.
+    /// Whether a script has to say `--yes` with it, and has not.
+    pub fn needs_yes(&self) -> bool {
+        self.command.effect == Effect::Destroys && self.is_many() && !self.has("yes")
+    }
+
+    /// What the word at `index` stands for.
     ///
     /// # Errors
-    /// It can't be a name, or nothing is selected.
+    /// It is left out and nothing is selected.
+    pub fn scope(&self, index: usize, shell: &Shell) -> Result<Scope, Error> {
+        self.resolve(index, || shell.selected_mailbox())
+    }
+
+    /// The one name that the word at `index` stands for.
+    ///
+    /// # Errors
+    /// As [`scope`](Self::scope).
     pub fn mailbox(&self, index: usize, shell: &Shell) -> Result<MailboxName, Error> {
-        match self.word(index) {
-            Some(word) => MailboxName::typed(word),
-            None if shell.session.is_none() => Err(Error::NotConnected),
-            None => shell.selected().cloned().ok_or(Error::NothingSelected),
+        Ok(match self.scope(index, shell)? {
+            Scope::One(name) => name,
+            Scope::Many(reach) => reach.name().clone(),
+        })
+    }
+
+    fn resolve(
+        &self,
+        index: usize,
+        selected: impl FnOnce() -> Result<MailboxName, Error>,
+    ) -> Result<Scope, Error> {
+        let kind = self
+            .command
+            .argument(index)
+            .map_or(ArgumentKind::Text, |argument| argument.kind);
+        let scope = kind.resolve(self.word(index), selected)?;
+        Ok(match scope {
+            Scope::One(root) if self.has("recursive") && !root.wire().is_empty() => {
+                Scope::Many(Reach::Subtree(root))
+            }
+            scope => scope,
+        })
+    }
+
+    /// Checks that `--recursive` is not said of a pattern.
+    fn check_reach(&self) -> Result<(), Error> {
+        let anyone = || MailboxName::typed("INBOX");
+        match self.has("recursive").then(|| self.resolve(0, anyone)) {
+            Some(Ok(Scope::Many(Reach::Pattern(_)))) => Err(self.command.misuse(
+                "--recursive is for one mailbox and all below it; a pattern such as user.* says itself what it matches",
+            )),
+            _ => Ok(()),
         }
     }
 }

@@ -10,7 +10,8 @@ use imapadm::admin::mailbox::{ListCompact, Listing};
 use imapadm::admin::mailboxes::Mailboxes;
 use imapadm::session::{MailboxName, Ticket};
 
-use super::command::{Command, Kind};
+use super::command::Command;
+use super::meaning::ArgumentKind;
 use super::words::partial;
 use super::{Shell, commands, find};
 
@@ -137,28 +138,36 @@ pub fn complete(shell: &mut Shell, before: &str) -> (usize, Vec<Candidate>) {
         return (at.start, Vec::new());
     };
     let candidates = match command.argument(plain).map(|argument| argument.kind) {
-        Some(Kind::Command) => {
+        Some(ArgumentKind::Command) => {
             with_prefix(commands::ALL.iter().map(|command| command.name), &at.text)
         }
-        Some(Kind::Server) => with_prefix(shell.settings.config.names(), &at.text)
+        Some(ArgumentKind::Server) => with_prefix(shell.settings.config.names(), &at.text)
             .into_iter()
             .map(|candidate| Candidate {
                 inserted: format!("{} ", quoted(&candidate.shown, at.quote, true)),
                 ..candidate
             })
             .collect(),
-        Some(Kind::Rights) => with_prefix(
+        Some(ArgumentKind::Rights) => with_prefix(
             ["none", "read", "post", "append", "write", "delete", "all"].into_iter(),
             &at.text,
         ),
-        Some(Kind::Entry) => with_prefix(commands::entry_names(), &at.text),
+        Some(ArgumentKind::Entry) => with_prefix(commands::entry_names(), &at.text),
         Some(
-            Kind::Mailbox | Kind::NewMailbox | Kind::MailboxOrServer | Kind::Pattern | Kind::Root,
+            ArgumentKind::Mailbox
+            | ArgumentKind::NewMailbox
+            | ArgumentKind::Mailboxes
+            | ArgumentKind::MailboxesOrServer
+            | ArgumentKind::Roots
+            | ArgumentKind::Pattern
+            | ArgumentKind::Base,
         ) => {
             let (separator, names) = mailboxes(shell, &at.text);
             narrow(names, separator, &at.text, at.quote)
         }
-        Some(Kind::Identifier | Kind::Name | Kind::Text) | None => Vec::new(),
+        Some(ArgumentKind::Identifier | ArgumentKind::Name | ArgumentKind::Text) | None => {
+            Vec::new()
+        }
     };
     (at.start, candidates)
 }

@@ -9,6 +9,7 @@ pub mod commands;
 mod complete;
 mod connect;
 pub mod editor;
+mod meaning;
 pub mod script;
 mod secret;
 mod trace;
@@ -122,6 +123,18 @@ impl Shell {
             .state()
             .selected()
             .map(|selected| &selected.mailbox)
+    }
+
+    /// The selected mailbox, or an error that says how to select one.
+    ///
+    /// # Errors
+    /// [`Error::NotConnected`], [`Error::NothingSelected`].
+    fn selected_mailbox(&self) -> Result<MailboxName, Error> {
+        match self.selected() {
+            Some(mailbox) => Ok(mailbox.clone()),
+            None if self.session.is_none() => Err(Error::NotConnected),
+            None => Err(Error::NothingSelected),
+        }
     }
 
     /// Ends the session, if there is one.
@@ -325,6 +338,36 @@ mod tests {
         let all = names.len();
         names.dedup();
         assert_eq!(names.len(), all);
+    }
+
+    #[test]
+    fn who_changes_many_mailboxes_can_answer_beforehand_and_who_takes_many_can_take_all_below() {
+        use meaning::ArgumentKind::{Mailboxes, MailboxesOrServer, Roots};
+        for command in commands::ALL {
+            let has = |name| command.flags.iter().any(|flag| flag.name == name);
+            let many = command.argument(0).is_some_and(|argument| {
+                matches!(argument.kind, Mailboxes | MailboxesOrServer | Roots)
+            });
+            assert_eq!(has("recursive"), many, "{}", command.name);
+            let asks = command.changes() && (many || command.effect == command::Effect::Destroys);
+            assert_eq!(has("yes"), asks, "{}", command.name);
+        }
+    }
+
+    #[test]
+    fn what_a_script_may_not_destroy_unasked_needs_yes() {
+        for (line, needs) in [
+            ("dm user.*", true),
+            ("dm -r user.bob", true),
+            ("dm -r -y user.bob", false),
+            ("dm user.bob", false),
+            ("dm wire:user.*", false),
+            ("sam user.* bob lrs", false),
+            ("expunge", false),
+        ] {
+            assert_eq!(input(line).needs_yes(), needs, "{line}");
+        }
+        assert!(error("dm -r user.*").contains("--recursive is for one mailbox"));
     }
 
     /// The table of commands as the README has it.

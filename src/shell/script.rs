@@ -17,7 +17,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use imapadm::{Account, Error, Outcome, Session, open};
 
-use super::command::{Collect, Command, Flow, Input, Step};
+use super::command::{Collect, Command, Input, Step};
 use super::secret::may_hold_secret;
 use super::words::{self, Commands, Lexer, Parsed};
 use super::{Shell, find, read};
@@ -423,7 +423,7 @@ fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
 fn read_for_script(command: &Parsed, yes: bool) -> Result<Input, Error> {
     let input = read(&command.words)?;
     let name = input.command.name;
-    if input.command.destroys && input.is_many() && !yes && !input.has("yes") {
+    if input.needs_yes() && !yes {
         return Err(Error::Usage(format!(
             "{name} with a pattern or --recursive needs --yes in a script, where nobody is asked; see with listmailbox what it would \
              take, then write {name} --yes, or imapadm --yes for the whole run"
@@ -549,8 +549,7 @@ struct Started {
 impl Started {
     /// Whether it may change anything.
     fn changes(&self) -> bool {
-        self.command
-            .is_some_and(|command| command.flow == Flow::Changes)
+        self.command.is_some_and(Command::changes)
     }
 
     /// Its report, which begins here.
@@ -697,7 +696,7 @@ impl<'a> Runner<'a> {
         self.account.count(Outcome::NotSent);
         self.not_sent.push_all_up_to(place);
         let command = parsed.words.first().and_then(|name| find(name));
-        self.left_changes |= command.is_some_and(|command| command.flow == Flow::Changes);
+        self.left_changes |= command.is_some_and(Command::changes);
         self.keep(place, &parsed.to_string(), "not sent", false);
     }
 
@@ -766,7 +765,7 @@ impl<'a> Runner<'a> {
             Err(error) => return self.take(place, typed, Err(error), None),
         };
         let command = input.command;
-        let changes = command.flow == Flow::Changes;
+        let changes = command.changes();
         if changes && cut {
             let what =
                 "the last line of standard input has no line end, so part of it may be missing";
@@ -1204,7 +1203,7 @@ pub fn run_typed(shell: &mut Shell, output: &Output, typed: Result<Commands, Err
         };
         let result = read.and_then(|input: Input| {
             let (Step::Sent(collect) | Step::Work(collect)) = (input.command.start)(shell, &input)?;
-            if input.command.flow == Flow::Changes {
+            if input.command.changes() {
                 shell.cache.clear();
             }
             collect(shell, &mut report)

@@ -3,7 +3,8 @@
 //! The table of commands says which options take one. Where a line can't be read, or not as its command has it, what could be a secret
 //! is taken for one.
 
-use super::command::{Command, Kind};
+use super::command::Command;
+use super::meaning::ArgumentKind;
 use super::{commands, find, nearest, words};
 
 /// Whether a text may hold a secret: a server with `user:password@` in front, an option that takes one, a word too many behind a login.
@@ -78,7 +79,7 @@ fn in_words_of(command: &Command, words: &[String]) -> bool {
         .any(|(index, word)| match command.argument(index) {
             // `login bob hunter2`
             None => true,
-            Some(argument) => argument.kind == Kind::Server && names_password(word),
+            Some(argument) => argument.kind == ArgumentKind::Server && names_password(word),
         })
 }
 

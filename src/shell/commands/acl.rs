@@ -9,14 +9,15 @@ use imapadm::session::{MailboxName, Pace};
 
 use super::super::Shell;
 use super::super::ask::{Question, confirm, counted};
-use super::super::command::{Argument, Command, Count, Flow, Input, Kind, Step};
-use super::many::{RECURSIVE, Scope, YES, change_each, each, name_row, over, scope};
-use super::{MAILBOX, MAILBOX_OR_SELECTED, MAILBOXES, MAILBOXES_OR_SELECTED, alone, submit};
+use super::super::command::{Argument, Command, Count, Effect, Input, Step};
+use super::super::meaning::{ArgumentKind, Scope};
+use super::many::{RECURSIVE, YES, change_each, each, name_row, over};
+use super::{MAILBOX, MAILBOX_OR_SELECTED, MAILBOXES, MAILBOXES_OR_SELECTED, in_turn, submit};
 use crate::report::{Cell, Report, Value};
 
 const IDENTIFIERS: Argument = Argument {
     name: "IDENTIFIER",
-    kind: Kind::Identifier,
+    kind: ArgumentKind::Identifier,
     count: Count::Repeated,
 };
 
@@ -26,15 +27,13 @@ pub static LISTACL: Command = Command {
     flags: &[RECURSIVE],
     arguments: &[MAILBOXES_OR_SELECTED],
     summary: "list who has which rights on mailboxes",
-    details: "",
-    flow: Flow::Reads,
     lists: true,
     start: listacl,
     ..Command::BASE
 };
 
 fn listacl(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
-    match scope(input, 0, shell)? {
+    match input.scope(0, shell)? {
         Scope::One(mailbox) => submit(shell, GetAcl::new(mailbox), |acl, out| entries(&acl, out)),
         Scope::Many(reach) => {
             let session = shell.session()?;
@@ -70,7 +69,7 @@ pub static SETACL: Command = Command {
         IDENTIFIERS,
         Argument {
             name: "RIGHTS",
-            kind: Kind::Rights,
+            kind: ArgumentKind::Rights,
             count: Count::Repeated,
         },
     ],
@@ -79,7 +78,7 @@ pub static SETACL: Command = Command {
               messages, e expunge, a administer), +letters to add, -letters to take away, or one of none, read (lrs), post (lrsp), append \
               (lrsip), write (lrswipkxte), delete (lrxte), all (lrswipkxtea). The rights shown are those that were asked for; listacl \
               shows what the server made of them.",
-    flow: Flow::Changes,
+    effect: Effect::Changes,
     start: setacl,
     ..Command::BASE
 };
@@ -90,7 +89,7 @@ fn setacl(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
         .iter()
         .map(|[identifier, rights]| (identifier.as_str(), rights.as_str()))
         .collect();
-    match scope(input, 0, shell)? {
+    match input.scope(0, shell)? {
         Scope::One(mailbox) => {
             let requests = shell.session()?.set_acl_requests(&mailbox, &changes)?;
             let setting = shell.session()?.start_set_acl(mailbox, requests)?;
@@ -137,7 +136,7 @@ pub static DELETEACL: Command = Command {
     summary: "take identifiers off mailboxes' lists",
     details: "The identifier * stands for every one on the mailbox's own list, yours last. Of one mailbox it says who was not on the list, and \
               what rights the server leaves somebody.",
-    flow: Flow::Changes,
+    effect: Effect::Changes,
     start: deleteacl,
     ..Command::BASE
 };
@@ -149,8 +148,8 @@ fn deleteacl(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     }
     let every = identifiers.iter().any(|identifier| identifier == "*");
     let (command, yes) = (input.command, input.has("yes"));
-    match scope(input, 0, shell)? {
-        Scope::One(mailbox) if every => alone(move |shell, out| {
+    match input.scope(0, shell)? {
+        Scope::One(mailbox) if every => in_turn(move |shell, out| {
             if shell.settings.interactive && !yes {
                 permit_all(shell, command, &mailbox)?;
             }
@@ -274,11 +273,8 @@ fn entry(request: &DeleteAcl) -> Vec<Cell<'_>> {
 pub static MYRIGHTS: Command = Command {
     name: "myrights",
     aliases: &["mr"],
-    flags: &[],
     arguments: &[MAILBOX_OR_SELECTED],
     summary: "show your own rights on a mailbox",
-    details: "",
-    flow: Flow::Reads,
     start: myrights,
     ..Command::BASE
 };
@@ -296,18 +292,16 @@ fn myrights(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
 pub static LISTRIGHTS: Command = Command {
     name: "listrights",
     aliases: &["lr"],
-    flags: &[],
     arguments: &[
         MAILBOX,
         Argument {
             name: "IDENTIFIER",
-            kind: Kind::Identifier,
+            kind: ArgumentKind::Identifier,
             count: Count::One,
         },
     ],
     summary: "show the rights an identifier can get",
     details: "Required are those it always has; each group of the optional ones can be given only as a whole.",
-    flow: Flow::Reads,
     start: listrights,
     ..Command::BASE
 };

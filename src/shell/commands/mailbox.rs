@@ -11,16 +11,17 @@ use imapadm::session::MailboxName;
 use imapadm::{Account, Error, Outcome};
 
 use super::super::Shell;
-use super::super::command::{Argument, Command, Count, Flag, Flow, Input, Kind, Step};
-use super::many::{self, RECURSIVE, Scope, YES, name_row, scope};
+use super::super::command::{Argument, Command, Count, Effect, Flag, Input, Step};
+use super::super::meaning::{ArgumentKind, Scope};
+use super::many::{self, RECURSIVE, YES, name_row};
 use super::{
     MAILBOX, MAILBOX_OR_SELECTED, MAILBOXES, MAILBOXES_OR_SELECTED, PARTITION, PARTITION_FLAG,
-    alone, partition, submit,
+    in_turn, partition, submit,
 };
 use crate::report::{Cell, Report, Value, complain};
 
 const NEW_MAILBOX: Argument = Argument {
-    kind: Kind::NewMailbox,
+    kind: ArgumentKind::NewMailbox,
     ..MAILBOX
 };
 
@@ -32,7 +33,7 @@ pub static CREATE: Command = Command {
     summary: "create a mailbox",
     details: "On Cyrus, user.NAME (or user/NAME) makes the user's INBOX. What is shown is the mailbox that exists afterwards: some servers make \
               another one than was asked for. A new name with * or % is refused unless it is written wire:NAME.",
-    flow: Flow::Changes,
+    effect: Effect::Changes,
     start: create,
     ..Command::BASE
 };
@@ -65,14 +66,13 @@ pub static DELETE: Command = Command {
               than the one mailbox named says first how many mailboxes and messages go, and asks; at most 16 deletes are under way at once. Many are \
               deleted deepest first, and what went and what stayed is listed one by one; a mailbox above one that stayed is not tried. You need \
               the right x on each; a Cyrus administrator gives it to itself with setacl.",
-    flow: Flow::Changes,
-    destroys: true,
+    effect: Effect::Destroys,
     start: delete,
     ..Command::BASE
 };
 
 fn delete(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
-    let mailbox = match scope(input, 0, shell)? {
+    let mailbox = match input.scope(0, shell)? {
         Scope::One(mailbox) => mailbox,
         // What lies below such a user can't be named one by one, and goes with the root.
         Scope::Many(Reach::Subtree(root))
@@ -84,7 +84,7 @@ fn delete(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     };
     if shell.session()?.takes_all_below(&mailbox) {
         let (command, yes) = (input.command, input.has("yes"));
-        return alone(move |shell, out| delete_user(shell, command, mailbox, yes, out));
+        return in_turn(move |shell, out| delete_user(shell, command, mailbox, yes, out));
     }
     let request = Delete {
         mailbox: mailbox.clone(),
@@ -174,19 +174,19 @@ pub static RENAME: Command = Command {
     arguments: &[
         Argument {
             name: "OLD",
-            kind: Kind::Mailbox,
+            kind: ArgumentKind::Mailbox,
             count: Count::One,
         },
         Argument {
             name: "NEW",
-            kind: Kind::NewMailbox,
+            kind: ArgumentKind::NewMailbox,
             count: Count::One,
         },
         PARTITION,
     ],
     summary: "rename a mailbox and all below it",
     details: "On Cyrus, the same name twice with a partition moves the mailbox to that partition.",
-    flow: Flow::Changes,
+    effect: Effect::Changes,
     start: rename,
     ..Command::BASE
 };
@@ -255,12 +255,12 @@ pub static LIST: Command = Command {
     arguments: &[
         Argument {
             name: "PATTERN",
-            kind: Kind::Pattern,
+            kind: ArgumentKind::Pattern,
             count: Count::Optional,
         },
         Argument {
             name: "BASE",
-            kind: Kind::Pattern,
+            kind: ArgumentKind::Base,
             count: Count::Optional,
         },
     ],
@@ -268,27 +268,26 @@ pub static LIST: Command = Command {
     details: "In PATTERN, * matches anything and % anything but the hierarchy separator; without one, all are listed. BASE is put in \
               front of PATTERN by the server.",
     // Nothing in a LIST response tells which LIST it answers, and rows leave as they come.
-    flow: Flow::Reads,
     lists: true,
     start: list,
     ..Command::BASE
 };
 
-fn list(_: &mut Shell, input: &Input) -> Result<Step, Error> {
+fn list(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     let of = if input.has("subscribed") {
         Listing::Subscribed
     } else {
         Listing::All
     };
-    let pattern = MailboxName::pattern(input.word(0).unwrap_or("*"))?;
-    let base = MailboxName::pattern(input.word(1).unwrap_or(""))?;
+    let pattern = input.mailbox(0, shell)?;
+    let base = input.mailbox(1, shell)?;
     let wanted = Wanted {
         status: input.has("status"),
         rights: input.has("myrights"),
         ..Wanted::default()
     };
     if wanted != Wanted::default() {
-        return alone(move |shell, out| {
+        return in_turn(move |shell, out| {
             out.sort();
             let session = shell.session()?;
             session.overview(of, &base, &pattern, wanted.clone(), |overview| {
@@ -301,7 +300,7 @@ fn list(_: &mut Shell, input: &Input) -> Result<Step, Error> {
             })
         });
     }
-    alone(move |shell, out| {
+    in_turn(move |shell, out| {
         out.sort();
         shell.session()?.list_each(of, &base, &pattern, |found| {
             let separator = found.separator.as_ref().map(std::slice::from_ref);
@@ -365,11 +364,9 @@ fn counts(status: Option<&MailboxStatus>) -> [Cell<'static>; 6] {
 pub static STATUS: Command = Command {
     name: "status",
     aliases: &["stat"],
-    flags: &[],
     arguments: &[MAILBOX_OR_SELECTED],
     summary: "count the messages of a mailbox",
     details: "Messages, recent, unseen, uidnext, uidvalidity and, where the server tells it, the size in bytes.",
-    flow: Flow::Reads,
     start: status,
     ..Command::BASE
 };
@@ -391,7 +388,7 @@ pub static SUBSCRIBE: Command = Command {
     arguments: &[MAILBOXES_OR_SELECTED],
     summary: "subscribe to mailboxes",
     details: "The subscriptions are those of the user who is logged in; list them with listmailbox --subscribed.",
-    flow: Flow::Changes,
+    effect: Effect::Changes,
     start: |shell, input| subscription(shell, input, true),
     ..Command::BASE
 };
@@ -402,8 +399,7 @@ pub static UNSUBSCRIBE: Command = Command {
     flags: &[RECURSIVE, YES],
     arguments: &[MAILBOXES_OR_SELECTED],
     summary: "unsubscribe from mailboxes",
-    details: "",
-    flow: Flow::Changes,
+    effect: Effect::Changes,
     start: |shell, input| subscription(shell, input, false),
     ..Command::BASE
 };
@@ -419,7 +415,7 @@ fn subscription(shell: &mut Shell, input: &Input, subscribed: bool) -> Result<St
         mailbox,
         subscribed,
     };
-    match scope(input, 0, shell)? {
+    match input.scope(0, shell)? {
         Scope::One(mailbox) => submit(shell, request(mailbox.clone()), move |(), out| {
             row(&mailbox, out);
         }),

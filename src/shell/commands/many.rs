@@ -13,8 +13,8 @@ use imapadm::{Account, Error, Session};
 
 use super::super::Shell;
 use super::super::ask::{Question, confirm, counted, number, size};
-use super::super::command::{Command, Flag, Flow, Input, Step, is_pattern};
-use super::alone;
+use super::super::command::{Command, Flag, Input, Step};
+use super::in_turn;
 use crate::report::progress::Progress;
 use crate::report::{Cell, Report, Value, complain};
 
@@ -32,39 +32,6 @@ pub(super) const YES: Flag = Flag {
     help: "change many mailboxes without asking",
     secret: false,
 };
-
-/// What a command is for.
-pub(super) enum Scope {
-    /// One mailbox.
-    One(MailboxName),
-    /// As many as that comes to.
-    Many(Reach),
-}
-
-/// What the word at `index` stands for: a name with `*` or `%` is a pattern, unless it is written behind `wire:`.
-///
-/// # Errors
-/// As [`Input::mailbox`].
-pub(super) fn scope(input: &Input, index: usize, shell: &Shell) -> Result<Scope, Error> {
-    match input.word(index) {
-        Some(word) if is_pattern(word) => {
-            if input.has("recursive") {
-                return Err(input.command.misuse(
-                    "--recursive is for one mailbox and all below it; a pattern such as user.* says itself what it matches",
-                ));
-            }
-            Ok(Scope::Many(Reach::Pattern(MailboxName::pattern(word)?)))
-        }
-        _ => {
-            let mailbox = input.mailbox(index, shell)?;
-            Ok(if input.has("recursive") {
-                Scope::Many(Reach::Subtree(mailbox))
-            } else {
-                Scope::One(mailbox)
-            })
-        }
-    }
-}
 
 /// Deletes that are under way at once where somebody watches.
 const MOST_DELETES: usize = 16;
@@ -84,7 +51,7 @@ pub(super) fn permit(
     targets: &Targets,
     yes: bool,
 ) -> Result<(), Error> {
-    if command.flow == Flow::Reads || yes || !shell.settings.interactive {
+    if !command.changes() || yes || !shell.settings.interactive {
         return Ok(());
     }
     let (count, is_own) = match purpose {
@@ -229,25 +196,25 @@ pub(super) fn tell_passed_over(count: u64) {
     }
 }
 
-/// Finds the mailboxes of `reach`, asks where that is due, and lets `work` do what is to be done to them. It is called with each row as it
+/// Finds the mailboxes of `reach`, asks where that is due, and lets `act` do what is to be done to them. It is called with each row as it
 /// comes, and with how far it is.
 pub(super) fn over(
     input: &Input,
     reach: Reach,
     purpose: Purpose,
-    work: impl FnOnce(&mut Session, &Targets, &mut Pace<'_>, &mut Teller<'_>) -> Result<Account, Error>
+    act: impl FnOnce(&mut Session, &Targets, &mut Pace<'_>, &mut Teller<'_>) -> Result<Account, Error>
     + 'static,
 ) -> Result<Step, Error> {
     let command = input.command;
     let yes = input.has("yes");
-    alone(move |shell, out| {
+    in_turn(move |shell, out| {
         let targets = shell.session()?.find(&reach, purpose)?;
         permit(shell, command, &reach, purpose, &targets, yes)?;
         let mut teller = Teller {
             out,
             progress: Progress::new(targets.len()),
             last: Vec::new(),
-            reads: command.flow == Flow::Reads,
+            reads: !command.changes(),
         };
         let aside = teller.progress.aside();
         let mut stopping = |sent| aside(&format!("stopping; {sent} already sent"));
@@ -259,7 +226,7 @@ pub(super) fn over(
                 pace = pace.at_most(MOST_DELETES);
             }
         }
-        let result = work(shell.session()?, &targets, &mut pace, &mut teller);
+        let result = act(shell.session()?, &targets, &mut pace, &mut teller);
         teller.progress.end();
         tell_passed_over(targets.passed_over());
         let account = result?;

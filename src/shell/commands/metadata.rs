@@ -12,9 +12,10 @@ use imapadm::session::MailboxName;
 use imapadm::{Error, Outcome};
 
 use super::super::Shell;
-use super::super::command::{Argument, Command, Count, Flag, Flow, Input, Kind, Step};
-use super::many::{RECURSIVE, Scope, YES, each, name_row, scope, tell_passed_over};
-use super::{MAILBOXES, alone, submit};
+use super::super::command::{Argument, Command, Count, Effect, Flag, Input, Step};
+use super::super::meaning::{ArgumentKind, Scope};
+use super::many::{RECURSIVE, YES, each, name_row, tell_passed_over};
+use super::{MAILBOXES, in_turn, submit};
 use crate::report::{Report, Value};
 
 /// A short name, the path it stands for, and under what setmetadata puts it.
@@ -123,13 +124,13 @@ pub static GETMETADATA: Command = Command {
     ],
     arguments: &[
         Argument {
-            kind: Kind::MailboxOrServer,
+            kind: ArgumentKind::MailboxesOrServer,
             count: Count::Optional,
             ..MAILBOXES
         },
         Argument {
             name: "ENTRY",
-            kind: Kind::Entry,
+            kind: ArgumentKind::Entry,
             count: Count::Any,
         },
     ],
@@ -137,7 +138,6 @@ pub static GETMETADATA: Command = Command {
     details: "Without MAILBOX, or with '', the server's. ENTRY is a path, or short: admin, comment, expire, motd, news2mail, pop3showafter, \
               sharedseen, shutdown, sieve, specialuse, squat; it is looked for under /shared (for all) and /private (yours), unless it begins \
               with one. Without ENTRY, everything that has a value. A value is unknown where the server does not say. Bytes that are no UTF-8 show as \\xNN.",
-    flow: Flow::Reads,
     lists: true,
     check: |input| {
         let server = MailboxName::pattern("")?;
@@ -149,7 +149,7 @@ pub static GETMETADATA: Command = Command {
 
 fn getmetadata(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     let wanted = Rc::new(Wanted::read(input)?);
-    match place_scope(input, shell)? {
+    match input.scope(0, shell)? {
         Scope::One(mailbox) => {
             let request = wanted.request(mailbox)?;
             submit(shell, request, move |metadata, out| {
@@ -162,7 +162,7 @@ fn getmetadata(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
                 && wanted.depth == Depth::Zero
                 && shell.session()?.capabilities()?.has("LIST-METADATA") =>
         {
-            alone(move |shell, out| list_metadata(shell, pattern, &wanted, out))
+            in_turn(move |shell, out| list_metadata(shell, pattern, &wanted, out))
         }
         Scope::Many(reach) => {
             let model = wanted.request(reach.name().clone())?;
@@ -221,14 +221,6 @@ fn list_metadata(
     tell_passed_over(passed_over);
     out.account(tally.finish()?);
     Ok(())
-}
-
-/// What the first word stands for. Not the selected mailbox: without a word, or with an empty one, it is the server.
-fn place_scope(input: &Input, shell: &Shell) -> Result<Scope, Error> {
-    match input.word(0) {
-        None | Some("") => Ok(Scope::One(MailboxName::pattern("")?)),
-        Some(_) => scope(input, 0, shell),
-    }
 }
 
 /// What is asked of each mailbox.
@@ -355,17 +347,17 @@ pub static SETMETADATA: Command = Command {
     ],
     arguments: &[
         Argument {
-            kind: Kind::MailboxOrServer,
+            kind: ArgumentKind::MailboxesOrServer,
             ..MAILBOXES
         },
         Argument {
             name: "ENTRY",
-            kind: Kind::Entry,
+            kind: ArgumentKind::Entry,
             count: Count::One,
         },
         Argument {
             name: "VALUE",
-            kind: Kind::Text,
+            kind: ArgumentKind::Text,
             count: Count::One,
         },
     ],
@@ -373,7 +365,7 @@ pub static SETMETADATA: Command = Command {
     details: "MAILBOX '' is the server. ENTRY is a path or a short name, as in getmetadata: comment and specialuse go under /private, all else \
               under /shared, unless it begins with one. The value none removes it. What Cyrus and Dovecot keep differs: Cyrus knows only its own \
               entries, Dovecot keeps any.",
-    flow: Flow::Changes,
+    effect: Effect::Changes,
     check: |input| check_writable(&entry(input)?),
     start: setmetadata,
     ..Command::BASE
@@ -408,7 +400,7 @@ fn setmetadata(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
             ("set", Value::Flag(true)),
         ]);
     };
-    match place_scope(input, shell)? {
+    match input.scope(0, shell)? {
         Scope::One(mailbox) => {
             let request = shell
                 .session()?

@@ -6,9 +6,9 @@
 mod acl;
 mod mailbox;
 mod many;
-mod message;
 mod metadata;
 mod quota;
+mod selected;
 mod server;
 mod shell;
 
@@ -18,7 +18,8 @@ use imapadm::session::Request;
 pub use metadata::{check_entry, entry_names};
 
 use super::Shell;
-use super::command::{Argument, Command, Count, Flag, Input, Kind, Step};
+use super::command::{Argument, Command, Count, Flag, Input, Step};
+use super::meaning::ArgumentKind;
 use crate::report::Report;
 
 /// Every command, in the order of `help`.
@@ -48,11 +49,11 @@ pub static ALL: &[&Command] = &[
     &quota::SETQUOTA,
     &metadata::GETMETADATA,
     &metadata::SETMETADATA,
-    &message::SELECT,
-    &message::EXAMINE,
-    &message::CLOSE,
-    &message::UNSELECT,
-    &message::EXPUNGE,
+    &selected::SELECT,
+    &selected::EXAMINE,
+    &selected::CLOSE,
+    &selected::UNSELECT,
+    &selected::EXPUNGE,
     &server::CAPABILITY,
     &server::NAMESPACE,
     &server::ID,
@@ -63,27 +64,27 @@ pub static ALL: &[&Command] = &[
 
 const MAILBOX: Argument = Argument {
     name: "MAILBOX",
-    kind: Kind::Mailbox,
+    kind: ArgumentKind::Mailbox,
     count: Count::One,
 };
 const MAILBOX_OR_SELECTED: Argument = Argument {
     name: "MAILBOX",
-    kind: Kind::Mailbox,
+    kind: ArgumentKind::Mailbox,
     count: Count::Optional,
 };
 const MAILBOXES: Argument = Argument {
     name: "MAILBOX|PATTERN",
-    kind: Kind::Mailbox,
+    kind: ArgumentKind::Mailboxes,
     count: Count::One,
 };
 const MAILBOXES_OR_SELECTED: Argument = Argument {
     name: "MAILBOX|PATTERN",
-    kind: Kind::Mailbox,
+    kind: ArgumentKind::Mailboxes,
     count: Count::Optional,
 };
 const PARTITION: Argument = Argument {
     name: "PARTITION",
-    kind: Kind::Name,
+    kind: ArgumentKind::Name,
     count: Count::Optional,
 };
 const PARTITION_FLAG: Flag = Flag {
@@ -116,8 +117,8 @@ fn submit<R: Request>(
     })))
 }
 
-/// A command that is not done by sending requests and collecting their replies.
-fn alone(
+/// A command that is more than requests to be sent and replies to be collected: it is done when its turn comes.
+fn in_turn(
     work: impl FnOnce(&mut Shell, &mut Report) -> Result<(), Error> + 'static,
 ) -> Result<Step, Error> {
     Ok(Step::Work(Box::new(work)))

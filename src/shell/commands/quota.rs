@@ -8,14 +8,15 @@ use imapadm::admin::quota::{GetQuota, GetQuotaRoot, Limit, LimitChange, Quota, Q
 use imapadm::session::MailboxName;
 
 use super::super::Shell;
-use super::super::command::{Argument, Command, Count, Flag, Flow, Input, Kind, Step};
-use super::many::{RECURSIVE, Scope, YES, each, name_row, over, scope};
-use super::{MAILBOX_OR_SELECTED, alone, submit};
+use super::super::command::{Argument, Command, Count, Effect, Flag, Input, Step};
+use super::super::meaning::{ArgumentKind, Scope};
+use super::many::{RECURSIVE, YES, each, name_row, over};
+use super::{MAILBOX_OR_SELECTED, in_turn, submit};
 use crate::report::{Cell, Report, Value, complain};
 
 const ROOTS: Argument = Argument {
     name: "ROOT|PATTERN",
-    kind: Kind::Root,
+    kind: ArgumentKind::Roots,
     count: Count::One,
 };
 
@@ -27,14 +28,13 @@ pub static LISTQUOTA: Command = Command {
     summary: "show usage and limits of quota roots",
     details: "Storage is in KiB. On Cyrus a quota root is a mailbox, and holds for all below it. A pattern, or --recursive, is for mailboxes, and \
               shows each of their quota roots once.",
-    flow: Flow::Reads,
     lists: true,
     start: listquota,
     ..Command::BASE
 };
 
 fn listquota(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
-    let reach = match root_scope(input, shell)? {
+    let reach = match input.scope(0, shell)? {
         Scope::One(root) => {
             return submit(shell, GetQuota::new(root), |quota, out| {
                 rows(None, &quota, out)
@@ -87,22 +87,11 @@ impl Seen {
     }
 }
 
-/// What the root stands for. Unlike a mailbox it may be empty, which is Cyrus's root of the whole server.
-fn root_scope(input: &Input, shell: &Shell) -> Result<Scope, Error> {
-    match input.word(0) {
-        Some("") => Ok(Scope::One(MailboxName::pattern("")?)),
-        _ => scope(input, 0, shell),
-    }
-}
-
 pub static LISTQUOTAROOT: Command = Command {
     name: "listquotaroot",
     aliases: &["lqr", "lqm"],
-    flags: &[],
     arguments: &[MAILBOX_OR_SELECTED],
     summary: "show the quota roots of a mailbox",
-    details: "",
-    flow: Flow::Reads,
     lists: true,
     start: listquotaroot,
     ..Command::BASE
@@ -179,7 +168,7 @@ pub static SETQUOTA: Command = Command {
         ROOTS,
         Argument {
             name: "LIMIT|none|RESOURCE LIMIT...",
-            kind: Kind::Text,
+            kind: ArgumentKind::Text,
             count: Count::Rest,
         },
     ],
@@ -188,7 +177,7 @@ pub static SETQUOTA: Command = Command {
               setquota ROOT STORAGE 10G MESSAGE 100000. Limits that are not named stay: they are read first and set again, where the server \
               would remove them (Cyrus); --only spares that. none removes all. On Dovecot, 0 removes one, and new limits show from the next \
               session on.",
-    flow: Flow::Changes,
+    effect: Effect::Changes,
     check: |input| limits(input).map(drop),
     start: setquota,
     ..Command::BASE
@@ -246,7 +235,7 @@ fn is_resource(word: &str) -> bool {
 
 fn setquota(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     let changes = limits(input)?;
-    let scope = root_scope(input, shell)?;
+    let scope = input.scope(0, shell)?;
     if input.has("only") {
         return set_only(shell, input, scope, &changes);
     }
@@ -262,7 +251,7 @@ fn setquota(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
         session.set_quota_request(model.clone(), absolute)?;
     }
     match scope {
-        Scope::One(root) => alone(move |shell, out| {
+        Scope::One(root) => in_turn(move |shell, out| {
             let (asked, told) = shell.session()?.change_quota(root.clone(), &changes)?;
             set(&root, &asked.limits, told.as_ref(), out);
             for warning in &asked.warnings {

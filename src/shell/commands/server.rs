@@ -6,9 +6,10 @@ use imapadm::net::{Address, Known};
 use imapadm::session::State;
 
 use super::super::Shell;
-use super::super::command::{Argument, Command, Count, Flag, Flow, Input, Kind, Step};
-use super::message::access;
-use super::{alone, submit};
+use super::super::command::{Argument, Command, Count, Effect, Flag, Input, Step};
+use super::super::meaning::ArgumentKind;
+use super::selected::access;
+use super::{in_turn, submit};
 use crate::config::table::{self, Opt, Reader, SETTINGS};
 use crate::config::{Origin, Profile, security_word};
 use crate::files::known::KnownServers;
@@ -16,17 +17,17 @@ use crate::report::{Report, Value};
 
 const OPTIONAL_SERVER: Argument = Argument {
     name: "SERVER",
-    kind: Kind::Server,
+    kind: ArgumentKind::Server,
     count: Count::Optional,
 };
 const OPTIONAL_PORT: Argument = Argument {
     name: "PORT",
-    kind: Kind::Name,
+    kind: ArgumentKind::Name,
     count: Count::Optional,
 };
 const OPTIONAL_USER: Argument = Argument {
     name: "USER",
-    kind: Kind::Name,
+    kind: ArgumentKind::Name,
     count: Count::Optional,
 };
 
@@ -140,7 +141,6 @@ pub static CONNECT: Command = Command {
     summary: "connect to a server and log in",
     details: "SERVER is one that the configuration names, or written as on the command line: host, host:port, imap://user@host, \
               imaps://host, or a Unix socket's path. Without one, the last server is connected to again.",
-    flow: Flow::Reads,
     check: |input| profile(input, table::CONNECT).map(drop),
     start: connect,
     ..Command::BASE
@@ -163,7 +163,7 @@ fn connect(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
         None => None,
     };
     let login = !input.has("noauthenticate");
-    alone(move |shell, out| {
+    in_turn(move |shell, out| {
         let stack = match server {
             Some(server) => shell.inside(options, server),
             None => {
@@ -220,7 +220,6 @@ pub static AUTHENTICATE: Command = Command {
     summary: "log in, also as another user",
     details: "Who is logged in already is logged out first; the connection stays where the server can do that (UNAUTHENTICATE, RFC 8437), \
               and is made anew elsewhere, as it is with an option about TLS.",
-    flow: Flow::Reads,
     check: |input| login(input).map(drop),
     start: authenticate,
     ..Command::BASE
@@ -228,7 +227,7 @@ pub static AUTHENTICATE: Command = Command {
 
 fn authenticate(_: &mut Shell, input: &Input) -> Result<Step, Error> {
     let (options, least) = login(input)?;
-    alone(move |shell, out| {
+    in_turn(move |shell, out| {
         about(shell.authenticate(options, least)?, out);
         Ok(())
     })
@@ -246,13 +245,10 @@ fn login(input: &Input) -> Result<(Profile, u32), Error> {
 pub static UNAUTHENTICATE: Command = Command {
     name: "unauthenticate",
     aliases: &["unauth"],
-    flags: &[],
-    arguments: &[],
     summary: "log out and keep the connection",
     details: "The server needs UNAUTHENTICATE (RFC 8437); authenticate then logs in anew.",
-    flow: Flow::Reads,
     start: |_, _| {
-        alone(|shell, out| {
+        in_turn(|shell, out| {
             let session = shell.session()?;
             session.unauthenticate()?;
             about(session.state(), out);
@@ -264,14 +260,10 @@ pub static UNAUTHENTICATE: Command = Command {
 
 pub static STARTTLS: Command = Command {
     name: "starttls",
-    aliases: &[],
-    flags: &[],
-    arguments: &[],
     summary: "encrypt a connection that is in cleartext",
     details: "Only before the login: connect --noauthenticate --notls SERVER, starttls, authenticate.",
-    flow: Flow::Reads,
     start: |_, _| {
-        alone(|shell, out| {
+        in_turn(|shell, out| {
             about(shell.start_tls()?, out);
             Ok(())
         })
@@ -281,14 +273,10 @@ pub static STARTTLS: Command = Command {
 
 pub static SERVERS: Command = Command {
     name: "servers",
-    aliases: &[],
-    flags: &[],
-    arguments: &[],
     summary: "list the servers that have a name",
     details: "They stand in imapadm/config.toml in the folder of configurations, mostly ~/.config, as [servers.NAME].",
-    flow: Flow::Reads,
     lists: true,
-    start: |_, _| alone(servers),
+    start: |_, _| in_turn(servers),
     ..Command::BASE
 };
 
@@ -324,21 +312,20 @@ fn servers(shell: &mut Shell, out: &mut Report) -> Result<(), Error> {
 
 pub static KNOWN: Command = Command {
     name: "known",
-    aliases: &[],
     flags: &[option(
         "forget",
         "HOST[:PORT]",
         "remove what was accepted for a server; without PORT, for all its ports",
     )],
-    arguments: &[],
     summary: "list the certificates you accepted",
     details: "They are asked about when a server is first connected to at a terminal, and kept in imapadm/known_servers in the folder of data, \
               mostly ~/.local/share. After --forget the server's next certificate is asked about again.",
+    // It may forget some.
+    effect: Effect::Changes,
     lists: true,
-    flow: Flow::Reads,
     start: |_, input| {
         let forget = input.option("forget").map(str::to_owned);
-        alone(move |shell, out| known(shell, forget.as_deref(), out))
+        in_turn(move |shell, out| known(shell, forget.as_deref(), out))
     },
     ..Command::BASE
 };
@@ -409,13 +396,9 @@ fn about(state: &State, out: &mut Report) {
 pub static DISCONNECT: Command = Command {
     name: "disconnect",
     aliases: &["disc"],
-    flags: &[],
-    arguments: &[],
     summary: "log out and close the connection",
-    details: "",
-    flow: Flow::Reads,
     start: |_, _| {
-        alone(|shell, out| {
+        in_turn(|shell, out| {
             let server = shell.session()?.state().server().to_owned();
             shell.disconnect();
             out.row(&[
@@ -430,13 +413,8 @@ pub static DISCONNECT: Command = Command {
 
 pub static SESSION: Command = Command {
     name: "session",
-    aliases: &[],
-    flags: &[],
-    arguments: &[],
     summary: "show all that is known of the session",
-    details: "",
-    flow: Flow::Reads,
-    start: |_, _| alone(session),
+    start: |_, _| in_turn(session),
     ..Command::BASE
 };
 
@@ -504,14 +482,10 @@ fn session(shell: &mut Shell, out: &mut Report) -> Result<(), Error> {
 pub static CAPABILITY: Command = Command {
     name: "capability",
     aliases: &["capa"],
-    flags: &[],
-    arguments: &[],
     summary: "list what the server can do",
-    details: "",
-    flow: Flow::Reads,
     lists: true,
     start: |_, _| {
-        alone(|shell, out| {
+        in_turn(|shell, out| {
             for name in shell.session()?.capabilities()?.iter() {
                 out.row(&[("capability", Value::str(name))]);
             }
@@ -524,14 +498,10 @@ pub static CAPABILITY: Command = Command {
 pub static NAMESPACE: Command = Command {
     name: "namespace",
     aliases: &["ns"],
-    flags: &[],
-    arguments: &[],
     summary: "list namespaces and their separators",
-    details: "",
-    flow: Flow::Reads,
     lists: true,
     start: |_, _| {
-        alone(|shell, out| {
+        in_turn(|shell, out| {
             for (kind, namespace) in shell.session()?.namespaces()?.iter() {
                 let separator = namespace.separator.map(char::from);
                 out.row(&[
@@ -552,11 +522,7 @@ pub static NAMESPACE: Command = Command {
 pub static ID: Command = Command {
     name: "id",
     aliases: &["version", "ver"],
-    flags: &[],
-    arguments: &[],
     summary: "show which software the server is",
-    details: "",
-    flow: Flow::Reads,
     lists: true,
     start: |shell, _| {
         submit(shell, Id::default(), |fields, out| {
@@ -573,13 +539,8 @@ pub static ID: Command = Command {
 
 pub static NOOP: Command = Command {
     name: "noop",
-    aliases: &[],
-    flags: &[],
-    arguments: &[],
     summary: "ask whether the server is still there",
-    details: "",
-    flow: Flow::Reads,
-    start: |_, _| alone(|shell, _| shell.session()?.noop()),
+    start: |_, _| in_turn(|shell, _| shell.session()?.noop()),
     ..Command::BASE
 };
 

@@ -3,30 +3,28 @@
 use imapadm::Error;
 
 use super::super::Shell;
-use super::super::command::{Argument, Command, Count, Flow, Input, Kind, Step};
+use super::super::command::{Argument, Command, Count, Input, Step};
+use super::super::meaning::ArgumentKind;
 use super::super::{find, no_command};
-use super::{ALL, alone};
+use super::{ALL, in_turn};
 use crate::report::Value;
 
 pub static HELP: Command = Command {
     name: "help",
     aliases: &["?"],
-    flags: &[],
     arguments: &[Argument {
         name: "COMMAND",
-        kind: Kind::Command,
+        kind: ArgumentKind::Command,
         count: Count::Optional,
     }],
     summary: "list the commands, or explain one",
-    details: "",
-    flow: Flow::Reads,
     start: help,
     ..Command::BASE
 };
 
 fn help(_: &mut Shell, input: &Input) -> Result<Step, Error> {
     let Some(name) = input.word(0) else {
-        return alone(|_, out| {
+        return in_turn(|_, out| {
             for command in ALL {
                 out.row(&[
                     ("command", Value::str(command.name)),
@@ -38,7 +36,7 @@ fn help(_: &mut Shell, input: &Input) -> Result<Step, Error> {
         });
     };
     let command = find(name).ok_or_else(|| no_command(name))?;
-    alone(move |_, out| {
+    in_turn(move |_, out| {
         let mut paragraph = |text: &str| {
             for line in textwrap::wrap(text, WIDTH) {
                 out.row(&[("help", Value::str(line))]);
@@ -65,15 +63,13 @@ const WIDTH: usize = 78;
 pub static QUIT: Command = Command {
     name: "quit",
     aliases: &["exit"],
-    flags: &[],
     arguments: &[Argument {
         name: "STATUS",
-        kind: Kind::Name,
+        kind: ArgumentKind::Name,
         count: Count::Optional,
     }],
     summary: "log out and leave",
     details: "Without STATUS, a script's exit status says whether a command failed.",
-    flow: Flow::Reads,
     check: |input| status(input).map(drop),
     start: quit,
     ..Command::BASE
@@ -81,7 +77,7 @@ pub static QUIT: Command = Command {
 
 fn quit(_: &mut Shell, input: &Input) -> Result<Step, Error> {
     let status = status(input)?;
-    alone(move |shell, _| {
+    in_turn(move |shell, _| {
         shell.quit = Some(status);
         Ok(())
     })

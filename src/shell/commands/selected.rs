@@ -6,8 +6,8 @@ use imapadm::{Error, MailboxName, Session};
 
 use super::super::Shell;
 use super::super::ask::{Question, confirm, counted};
-use super::super::command::{Command, Flag, Flow, Input, Step};
-use super::{MAILBOX, alone};
+use super::super::command::{Command, Effect, Flag, Input, Step};
+use super::{MAILBOX, in_turn};
 use crate::report::{Report, Value, complain};
 
 const YES: Flag = Flag {
@@ -21,11 +21,9 @@ const YES: Flag = Flag {
 pub static SELECT: Command = Command {
     name: "select",
     aliases: &["sel"],
-    flags: &[],
     arguments: &[MAILBOX],
     summary: "select a mailbox to work on",
     details: "Commands that are given no mailbox then mean this one.",
-    flow: Flow::Reads,
     start: |shell, input| select(shell, input, false),
     ..Command::BASE
 };
@@ -33,18 +31,15 @@ pub static SELECT: Command = Command {
 pub static EXAMINE: Command = Command {
     name: "examine",
     aliases: &["ex"],
-    flags: &[],
     arguments: &[MAILBOX],
     summary: "select a mailbox only to read it",
-    details: "",
-    flow: Flow::Reads,
     start: |shell, input| select(shell, input, true),
     ..Command::BASE
 };
 
 fn select(shell: &mut Shell, input: &Input, read_only: bool) -> Result<Step, Error> {
     let mailbox = input.mailbox(0, shell)?;
-    alone(move |shell, out| {
+    in_turn(move |shell, out| {
         let selected = shell.session()?.run(Select::new(mailbox, read_only))?;
         let number = |number: Option<u64>| number.map_or(Value::Absent("-"), Value::Number);
         let words = |words: Option<Vec<String>>| match words {
@@ -77,16 +72,14 @@ pub(super) fn access(selected: &Selected) -> Value<'static> {
 
 pub static CLOSE: Command = Command {
     name: "close",
-    aliases: &[],
     flags: &[YES],
-    arguments: &[],
     summary: "leave the selected mailbox, expunged",
     details: "Removes its messages flagged \\Deleted and shows how many these were. At a terminal it first says how many there are, and asks. A \
               mailbox that was only examined is left as it is. To leave any mailbox as it is, use unselect.",
-    flow: Flow::Changes,
+    effect: Effect::Destroys,
     start: |_, input| {
         let (command, yes) = (input.command, input.has("yes"));
-        alone(move |shell, out| close(shell, command, yes, out))
+        in_turn(move |shell, out| close(shell, command, yes, out))
     },
     ..Command::BASE
 };
@@ -213,13 +206,9 @@ fn question(
 pub static UNSELECT: Command = Command {
     name: "unselect",
     aliases: &["unsel"],
-    flags: &[],
-    arguments: &[],
     summary: "leave the selected mailbox as it is",
-    details: "",
-    flow: Flow::Reads,
     start: |_, _| {
-        alone(|shell, out| {
+        in_turn(|shell, out| {
             let mailbox = shell.selected().cloned();
             shell.session()?.unselect()?;
             left(mailbox, "unselected", out);
@@ -237,15 +226,13 @@ fn left(mailbox: Option<imapadm::MailboxName>, how: &'static str, out: &mut Repo
 
 pub static EXPUNGE: Command = Command {
     name: "expunge",
-    aliases: &[],
     flags: &[YES],
-    arguments: &[],
     summary: "remove the messages flagged \\Deleted",
     details: "At a terminal it first says how many there are, and asks. Shows the numbers as the server gives them: each one shifts those after it down by one, so 3 and 3 are messages 3 and 4.",
-    flow: Flow::Changes,
+    effect: Effect::Destroys,
     start: |_, input| {
         let (command, yes) = (input.command, input.has("yes"));
-        alone(move |shell, out| expunge(shell, command, yes, out))
+        in_turn(move |shell, out| expunge(shell, command, yes, out))
     },
     ..Command::BASE
 };
