@@ -21,7 +21,7 @@ use imapadm::net::Interrupt;
 
 use cli::Cli;
 use config::{Config, FormatName, Stack};
-use report::{Format, Output, Place, Value, complain, stdout_is_closed};
+use report::{Column, Format, Output, Place, Value, complain, stdout_is_closed};
 use shell::script::{Leftover, Policy, Runner, Script, exit_status, status};
 use shell::{Settings, Shell};
 
@@ -163,10 +163,17 @@ fn output(cli: &Cli, stack: &Stack) -> Output {
     Output::new(format, out, io::stdout().is_terminal(), cli.colour())
 }
 
+/// The columns of `--show-config`.
+const SETTINGS: &[Column] = &[
+    Column::new("setting", ""),
+    Column::new("value", ""),
+    Column::new("from", "where the setting comes from"),
+];
+
 /// Shows what a connection would be made with.
 fn show(stack: &Stack, output: &Output) -> Result<(), Error> {
     let settings = stack.show()?;
-    let mut report = output.report("show-config", &Place::default(), false);
+    let mut report = output.report("show-config", SETTINGS, false, &Place::default());
     for setting in settings {
         let value = setting.value.map_or(Value::Absent("-"), Value::str);
         report.row(&[

@@ -65,6 +65,56 @@ impl<'a> Value<'a> {
     }
 }
 
+/// One column of a command's rows. All that names columns comes from here: what JSON has for keys, headings, help and README.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Column {
+    /// Its key in JSON, and its heading elsewhere.
+    pub name: &'static str,
+    /// What its values mean, where the name does not say it all.
+    pub meaning: &'static str,
+    /// Whether a row may lack it.
+    pub optional: bool,
+}
+
+impl Column {
+    /// A column that every row has, but for those of failures.
+    pub const fn new(name: &'static str, meaning: &'static str) -> Self {
+        Self {
+            name,
+            meaning,
+            optional: false,
+        }
+    }
+
+    /// The same column, which not every row has.
+    pub const fn optional(self) -> Self {
+        Self {
+            optional: true,
+            ..self
+        }
+    }
+
+    /// The same column, with a meaning of its own.
+    pub const fn meaning(self, meaning: &'static str) -> Self {
+        Self { meaning, ..self }
+    }
+}
+
+/// Whether the cells of a row stand in declared columns and in their order, and none is missing that has to be there. A row that has
+/// a reason is that of a failure, where there is nothing to say in the others.
+fn fits(columns: &[Column], cells: &[Cell<'_>]) -> bool {
+    let is_failure = cells.iter().any(|(key, _)| *key == REASON.name);
+    let mut keys = cells.iter().map(|(key, _)| *key).peekable();
+    let complete = columns.iter().all(|column| {
+        let is_there = keys.next_if_eq(&column.name).is_some();
+        is_there || column.optional || is_failure
+    });
+    complete && keys.next().is_none()
+}
+
+/// Why one of many things failed.
+pub const REASON: Column = Column::new("reason", "why it failed").optional();
+
 /// How results are rendered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -144,8 +194,14 @@ impl Output {
         }
     }
 
-    /// The report of one command, which begins here. `lists` is whether people are told where there are no rows.
-    pub fn report(&self, command: &str, place: &Place, lists: bool) -> Report {
+    /// The report of one command, whose rows have `columns`; it begins here. `lists` is whether people are told where there are no rows.
+    pub fn report(
+        &self,
+        command: &str,
+        columns: &'static [Column],
+        lists: bool,
+        place: &Place,
+    ) -> Report {
         let render: Box<dyn Render> = match (self.format, self.terminal) {
             (Format::Json, _) => Box::new(json::Lines::default()),
             (Format::Text, true) => Box::new(text::Table::new(self.colour, lists)),
@@ -153,6 +209,7 @@ impl Output {
         };
         let mut report = Report {
             render,
+            columns,
             sink: Rc::clone(&self.sink),
         };
         report.keep(|render, out| render.begin(out, command, place));
@@ -226,6 +283,7 @@ impl Sink {
 /// The result of one command: its rows, and how it ended.
 pub struct Report {
     render: Box<dyn Render>,
+    columns: &'static [Column],
     sink: Rc<RefCell<Sink>>,
 }
 
@@ -247,6 +305,11 @@ impl Report {
 
     /// One row of its result.
     pub fn row(&mut self, cells: &[Cell<'_>]) {
+        debug_assert!(
+            fits(self.columns, cells),
+            "{cells:?} are not a row of {:?}",
+            self.columns
+        );
         self.keep(|render, out| render.row(out, cells));
     }
 
@@ -256,7 +319,35 @@ impl Report {
     }
 
     fn keep(&mut self, write: impl FnOnce(&mut dyn Render, &mut dyn Write) -> io::Result<()>) {
-        let Self { render, sink } = self;
+        let Self { render, sink, .. } = self;
         sink.borrow_mut().keep(|out| write(render.as_mut(), out));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_has_the_columns_of_its_command() {
+        let columns = &[
+            Column::new("mailbox", ""),
+            Column::new("set", ""),
+            Column::new("partition", "").optional(),
+            REASON,
+        ];
+        for (keys, expected) in [
+            (&["mailbox", "set"][..], true),
+            (&["mailbox", "set", "partition"], true),
+            (&["mailbox", "reason"], true),
+            (&["mailbox", "set", "reason"], true),
+            (&["mailbox"], false),
+            (&["set", "mailbox"], false),
+            (&["mailbox", "set", "other"], false),
+            (&["mailbox", "other", "reason"], false),
+        ] {
+            let cells: Vec<Cell<'_>> = keys.iter().map(|key| (*key, Value::Flag(true))).collect();
+            assert_eq!(fits(columns, &cells), expected, "{keys:?}");
+        }
     }
 }

@@ -226,12 +226,12 @@ pub fn size(bytes: u64) -> String {
         part *= 1024;
         unit += 1;
     }
-    let whole = bytes / part;
-    if unit == 0 || whole >= 10 {
-        format!("{whole} {}", units[unit])
-    } else {
-        let tenths = (bytes % part) * 10 / part;
-        format!("{whole}.{tenths} {}", units[unit])
+    // To the nearest tenth.
+    let tenths = (u128::from(bytes) * 10 + u128::from(part) / 2) / u128::from(part);
+    match unit {
+        0 => counted(bytes, "byte", "bytes"),
+        _ if tenths < 100 => format!("{}.{} {}", tenths / 10, tenths % 10, units[unit]),
+        _ => format!("{} {}", tenths / 10, units[unit]),
     }
 }
 
@@ -282,12 +282,14 @@ mod tests {
         assert_eq!(counted(1500, "message", "messages"), "1,500 messages");
         for (bytes, shown) in [
             (0, "0 bytes"),
-            (1023, "1023 bytes"),
+            (1, "1 byte"),
+            (1023, "1,023 bytes"),
             (1024, "1.0 KiB"),
-            (1535, "1.4 KiB"),
+            (1535, "1.5 KiB"),
+            (10 * 1024 - 1, "10 KiB"),
             (10 * 1024, "10 KiB"),
             (56 * 1024 * 1024 + 5, "56 MiB"),
-            (u64::MAX, "15 EiB"),
+            (u64::MAX, "16 EiB"),
         ] {
             assert_eq!(size(bytes), shown);
         }

@@ -8,7 +8,7 @@ use imapadm::session::MailboxName;
 
 use super::Shell;
 use super::meaning::{ArgumentKind, Scope};
-use crate::report::{Output, Place, Report};
+use crate::report::{Column, Output, Place, Report};
 
 /// How often an argument stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +101,8 @@ pub struct Command {
     pub details: &'static str,
     /// What it does.
     pub effect: Effect,
+    /// The columns of its rows.
+    pub columns: &'static [Column],
     /// It is asked for its rows: a person at a terminal is told when there are none.
     pub lists: bool,
     /// What can be said of its words without a server, beyond their kinds.
@@ -125,6 +127,7 @@ impl Command {
         summary: "",
         details: "",
         effect: Effect::Reads,
+        columns: &[],
         lists: false,
         check: |_| Ok(()),
         start: |_, _| Ok(Step::Work(Box::new(|_, _| Ok(())))),
@@ -170,7 +173,7 @@ impl Command {
 
     /// The report of one run of it, which begins here.
     pub fn report(&self, output: &Output, place: &Place) -> Report {
-        output.report(self.name, place, self.lists)
+        output.report(self.name, self.columns, self.lists, place)
     }
 
     /// The arguments at the end that are repeated as a group.

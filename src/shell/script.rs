@@ -560,7 +560,7 @@ impl Started {
             None => {
                 let typed = words::split(&self.typed).unwrap_or_default();
                 let name = typed.first().and_then(|command| command.words.first());
-                output.report(name.map_or("", String::as_str), &self.place, false)
+                output.report(name.map_or("", String::as_str), &[], false, &self.place)
             }
         }
     }
@@ -1199,7 +1199,7 @@ pub fn run_typed(shell: &mut Shell, output: &Output, typed: Result<Commands, Err
         let read = read(&words);
         let mut report = match &read {
             Ok(input) => input.command.report(output, &place),
-            Err(_) => output.report(words.first().map_or("", String::as_str), &place, false),
+            Err(_) => output.report(words.first().map_or("", String::as_str), &[], false, &place),
         };
         let result = read.and_then(|input: Input| {
             let (Step::Sent(collect) | Step::Work(collect)) = (input.command.start)(shell, &input)?;

@@ -12,8 +12,10 @@ use super::super::ask::{Question, confirm, counted};
 use super::super::command::{Argument, Command, Count, Effect, Input, Step};
 use super::super::meaning::{ArgumentKind, Scope};
 use super::many::{RECURSIVE, YES, change_each, each, name_row, over};
-use super::{MAILBOX, MAILBOX_OR_SELECTED, MAILBOXES, MAILBOXES_OR_SELECTED, in_turn, submit};
-use crate::report::{Cell, Report, Value};
+use super::{
+    MAILBOX, MAILBOX_OR_SELECTED, MAILBOXES, MAILBOXES_OR_SELECTED, columns, in_turn, submit,
+};
+use crate::report::{Cell, Column, REASON, Report, Value};
 
 const IDENTIFIERS: Argument = Argument {
     name: "IDENTIFIER",
@@ -27,6 +29,12 @@ pub static LISTACL: Command = Command {
     flags: &[RECURSIVE],
     arguments: &[MAILBOXES_OR_SELECTED],
     summary: "list who has which rights on mailboxes",
+    columns: &[
+        columns::MAILBOX,
+        columns::IDENTIFIER,
+        columns::RIGHTS,
+        REASON,
+    ],
     lists: true,
     start: listacl,
     ..Command::BASE
@@ -78,6 +86,13 @@ pub static SETACL: Command = Command {
               messages, e expunge, a administer), +letters to add, -letters to take away, or one of none, read (lrs), post (lrsp), append \
               (lrsip), write (lrswipkxte), delete (lrxte), all (lrswipkxtea). The rights shown are those that were asked for; listacl \
               shows what the server made of them.",
+    columns: &[
+        columns::MAILBOX,
+        columns::IDENTIFIER,
+        columns::RIGHTS.meaning("as asked for"),
+        columns::SET,
+        REASON,
+    ],
     effect: Effect::Changes,
     start: setacl,
     ..Command::BASE
@@ -136,6 +151,12 @@ pub static DELETEACL: Command = Command {
     summary: "take identifiers off mailboxes' lists",
     details: "The identifier * stands for every one on the mailbox's own list, yours last. Of one mailbox it says who was not on the list, and \
               what rights the server leaves somebody.",
+    columns: &[
+        columns::MAILBOX,
+        columns::IDENTIFIER,
+        Column::new("deleted", "whether it was removed"),
+        REASON,
+    ],
     effect: Effect::Changes,
     start: deleteacl,
     ..Command::BASE
@@ -275,6 +296,7 @@ pub static MYRIGHTS: Command = Command {
     aliases: &["mr"],
     arguments: &[MAILBOX_OR_SELECTED],
     summary: "show your own rights on a mailbox",
+    columns: &[columns::MAILBOX, columns::RIGHTS],
     start: myrights,
     ..Command::BASE
 };
@@ -302,6 +324,12 @@ pub static LISTRIGHTS: Command = Command {
     ],
     summary: "show the rights an identifier can get",
     details: "Required are those it always has; each group of the optional ones can be given only as a whole.",
+    columns: &[
+        columns::MAILBOX,
+        columns::IDENTIFIER,
+        Column::new("required", "the rights it always has"),
+        Column::new("optional", "each group is granted as a whole"),
+    ],
     start: listrights,
     ..Command::BASE
 };

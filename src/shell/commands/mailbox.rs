@@ -16,14 +16,23 @@ use super::super::meaning::{ArgumentKind, Scope};
 use super::many::{self, RECURSIVE, YES, name_row};
 use super::{
     MAILBOX, MAILBOX_OR_SELECTED, MAILBOXES, MAILBOXES_OR_SELECTED, PARTITION, PARTITION_FLAG,
-    in_turn, partition, submit,
+    columns, in_turn, partition, submit,
 };
-use crate::report::{Cell, Report, Value, complain};
+use crate::report::{Cell, Column, REASON, Report, Value, complain};
 
 const NEW_MAILBOX: Argument = Argument {
     kind: ArgumentKind::NewMailbox,
     ..MAILBOX
 };
+
+const UNSEEN: Column = Column::new("unseen", "");
+const SIZE: Column = Column::new("size", "bytes");
+const STATUS_OPTION: &str = "with --status";
+const SUBSCRIBED: &[Column] = &[
+    columns::MAILBOX,
+    Column::new("subscribed", "whether it is subscribed now"),
+    REASON,
+];
 
 pub static CREATE: Command = Command {
     name: "createmailbox",
@@ -33,6 +42,11 @@ pub static CREATE: Command = Command {
     summary: "create a mailbox",
     details: "On Cyrus, user.NAME (or user/NAME) makes the user's INBOX. What is shown is the mailbox that exists afterwards: some servers make \
               another one than was asked for. A new name with * or % is refused unless it is written wire:NAME.",
+    columns: &[
+        columns::MAILBOX.meaning("the name it has now"),
+        Column::new("created", ""),
+        columns::PARTITION,
+    ],
     effect: Effect::Changes,
     start: create,
     ..Command::BASE
@@ -66,6 +80,12 @@ pub static DELETE: Command = Command {
               than the one mailbox named says first how many mailboxes and messages go, and asks; at most 16 deletes are under way at once. Many are \
               deleted deepest first, and what went and what stayed is listed one by one; a mailbox above one that stayed is not tried. You need \
               the right x on each; a Cyrus administrator gives it to itself with setacl.",
+    columns: &[
+        columns::MAILBOX,
+        Column::new("deleted", "whether it was deleted"),
+        REASON.meaning("why it was not deleted"),
+        Column::new("unchanged", "it was already gone").optional(),
+    ],
     effect: Effect::Destroys,
     start: delete,
     ..Command::BASE
@@ -186,6 +206,13 @@ pub static RENAME: Command = Command {
     ],
     summary: "rename a mailbox and all below it",
     details: "On Cyrus, the same name twice with a partition moves the mailbox to that partition.",
+    columns: &[
+        columns::MAILBOX.meaning("the old name"),
+        Column::new("renamed", ""),
+        Column::new("to", "the name it has now"),
+        columns::PARTITION,
+        Column::new("mailboxes", "how many were renamed, if known").optional(),
+    ],
     effect: Effect::Changes,
     start: rename,
     ..Command::BASE
@@ -267,6 +294,20 @@ pub static LIST: Command = Command {
     summary: "list mailboxes",
     details: "In PATTERN, * matches anything and % anything but the hierarchy separator; without one, all are listed. BASE is put in \
               front of PATTERN by the server.",
+    columns: &[
+        columns::MAILBOX,
+        Column::new("attributes", ""),
+        columns::SEPARATOR,
+        columns::MESSAGES.meaning(STATUS_OPTION).optional(),
+        columns::RECENT.meaning(STATUS_OPTION).optional(),
+        UNSEEN.meaning(STATUS_OPTION).optional(),
+        columns::UIDNEXT.meaning(STATUS_OPTION).optional(),
+        columns::UIDVALIDITY.meaning(STATUS_OPTION).optional(),
+        SIZE.meaning("bytes; with --status").optional(),
+        columns::RIGHTS
+            .meaning("your own; with --myrights")
+            .optional(),
+    ],
     // Nothing in a LIST response tells which LIST it answers, and rows leave as they come.
     lists: true,
     start: list,
@@ -367,6 +408,15 @@ pub static STATUS: Command = Command {
     arguments: &[MAILBOX_OR_SELECTED],
     summary: "count the messages of a mailbox",
     details: "Messages, recent, unseen, uidnext, uidvalidity and, where the server tells it, the size in bytes.",
+    columns: &[
+        columns::MAILBOX,
+        columns::MESSAGES,
+        columns::RECENT,
+        UNSEEN,
+        columns::UIDNEXT,
+        columns::UIDVALIDITY,
+        SIZE,
+    ],
     start: status,
     ..Command::BASE
 };
@@ -388,6 +438,7 @@ pub static SUBSCRIBE: Command = Command {
     arguments: &[MAILBOXES_OR_SELECTED],
     summary: "subscribe to mailboxes",
     details: "The subscriptions are those of the user who is logged in; list them with listmailbox --subscribed.",
+    columns: SUBSCRIBED,
     effect: Effect::Changes,
     start: |shell, input| subscription(shell, input, true),
     ..Command::BASE
@@ -399,6 +450,7 @@ pub static UNSUBSCRIBE: Command = Command {
     flags: &[RECURSIVE, YES],
     arguments: &[MAILBOXES_OR_SELECTED],
     summary: "unsubscribe from mailboxes",
+    columns: SUBSCRIBED,
     effect: Effect::Changes,
     start: |shell, input| subscription(shell, input, false),
     ..Command::BASE

@@ -15,8 +15,8 @@ use super::super::Shell;
 use super::super::command::{Argument, Command, Count, Effect, Flag, Input, Step};
 use super::super::meaning::{ArgumentKind, Scope};
 use super::many::{RECURSIVE, YES, each, name_row, tell_passed_over};
-use super::{MAILBOXES, in_turn, submit};
-use crate::report::{Report, Value};
+use super::{MAILBOXES, columns, in_turn, submit};
+use crate::report::{Column, REASON, Report, Value};
 
 /// A short name, the path it stands for, and under what setmetadata puts it.
 struct Short(&'static str, &'static str, &'static str);
@@ -109,6 +109,9 @@ impl Typed {
     }
 }
 
+const ENTRY: Column = Column::new("entry", "");
+const VALUE: Column = Column::new("value", "");
+
 pub static GETMETADATA: Command = Command {
     name: "getmetadata",
     aliases: &["getmd"],
@@ -138,6 +141,12 @@ pub static GETMETADATA: Command = Command {
     details: "Without MAILBOX, or with '', the server's. ENTRY is a path, or short: admin, comment, expire, motd, news2mail, pop3showafter, \
               sharedseen, shutdown, sieve, specialuse, squat; it is looked for under /shared (for all) and /private (yours), unless it begins \
               with one. Without ENTRY, everything that has a value. A value is unknown where the server does not say. Bytes that are no UTF-8 show as \\xNN.",
+    columns: &[
+        columns::MAILBOX_OR_SERVER,
+        ENTRY,
+        VALUE.meaning("null: none, or the server did not say"),
+        REASON,
+    ],
     lists: true,
     check: |input| {
         let server = MailboxName::pattern("")?;
@@ -365,6 +374,13 @@ pub static SETMETADATA: Command = Command {
     details: "MAILBOX '' is the server. ENTRY is a path or a short name, as in getmetadata: comment and specialuse go under /private, all else \
               under /shared, unless it begins with one. The value none removes it. What Cyrus and Dovecot keep differs: Cyrus knows only its own \
               entries, Dovecot keeps any.",
+    columns: &[
+        columns::MAILBOX_OR_SERVER,
+        ENTRY,
+        VALUE.meaning("null: removed"),
+        columns::SET,
+        REASON,
+    ],
     effect: Effect::Changes,
     check: |input| check_writable(&entry(input)?),
     start: setmetadata,

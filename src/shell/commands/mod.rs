@@ -95,6 +95,28 @@ const PARTITION_FLAG: Flag = Flag {
     secret: false,
 };
 
+/// The columns that several commands have.
+mod columns {
+    use crate::report::Column;
+
+    pub(super) const MAILBOX: Column = Column::new("mailbox", "");
+    pub(super) const MAILBOX_OR_SERVER: Column = MAILBOX.meaning("null: the server");
+    pub(super) const IDENTIFIER: Column = Column::new("identifier", "");
+    pub(super) const RIGHTS: Column = Column::new("rights", "");
+    pub(super) const PARTITION: Column = Column::new("partition", "if one was named").optional();
+    pub(super) const SEPARATOR: Column =
+        Column::new("separator", "the hierarchy separator; null: none");
+    pub(super) const ROOT: Column = Column::new("root", "the quota root");
+    pub(super) const RESOURCE: Column = Column::new("resource", "");
+    pub(super) const USAGE: Column = Column::new("usage", "KiB for STORAGE");
+    pub(super) const LIMIT: Column = Column::new("limit", "KiB for STORAGE; null: none");
+    pub(super) const SET: Column = Column::new("set", "whether it was set");
+    pub(super) const MESSAGES: Column = Column::new("messages", "");
+    pub(super) const RECENT: Column = Column::new("recent", "");
+    pub(super) const UIDNEXT: Column = Column::new("uidnext", "");
+    pub(super) const UIDVALIDITY: Column = Column::new("uidvalidity", "");
+}
+
 /// The partition of a command that takes it as an option and as a last word.
 fn partition(input: &Input, index: usize) -> Result<Option<&str>, Error> {
     match (input.option("partition"), input.word(index)) {

@@ -11,8 +11,8 @@ use super::super::Shell;
 use super::super::command::{Argument, Command, Count, Effect, Flag, Input, Step};
 use super::super::meaning::{ArgumentKind, Scope};
 use super::many::{RECURSIVE, YES, each, name_row, over};
-use super::{MAILBOX_OR_SELECTED, in_turn, submit};
-use crate::report::{Cell, Report, Value, complain};
+use super::{MAILBOX_OR_SELECTED, columns, in_turn, submit};
+use crate::report::{Cell, REASON, Report, Value, complain};
 
 const ROOTS: Argument = Argument {
     name: "ROOT|PATTERN",
@@ -28,6 +28,16 @@ pub static LISTQUOTA: Command = Command {
     summary: "show usage and limits of quota roots",
     details: "Storage is in KiB. On Cyrus a quota root is a mailbox, and holds for all below it. A pattern, or --recursive, is for mailboxes, and \
               shows each of their quota roots once.",
+    columns: &[
+        columns::MAILBOX
+            .meaning("whose quota could not be read")
+            .optional(),
+        columns::ROOT,
+        columns::RESOURCE,
+        columns::USAGE,
+        columns::LIMIT,
+        REASON,
+    ],
     lists: true,
     start: listquota,
     ..Command::BASE
@@ -92,6 +102,13 @@ pub static LISTQUOTAROOT: Command = Command {
     aliases: &["lqr", "lqm"],
     arguments: &[MAILBOX_OR_SELECTED],
     summary: "show the quota roots of a mailbox",
+    columns: &[
+        columns::MAILBOX,
+        columns::ROOT,
+        columns::RESOURCE,
+        columns::USAGE,
+        columns::LIMIT,
+    ],
     lists: true,
     start: listquotaroot,
     ..Command::BASE
@@ -177,6 +194,13 @@ pub static SETQUOTA: Command = Command {
               setquota ROOT STORAGE 10G MESSAGE 100000. Limits that are not named stay: they are read first and set again, where the server \
               would remove them (Cyrus); --only spares that. none removes all. On Dovecot, 0 removes one, and new limits show from the next \
               session on.",
+    columns: &[
+        columns::ROOT,
+        columns::RESOURCE.meaning("null: all"),
+        columns::LIMIT,
+        columns::SET,
+        REASON,
+    ],
     effect: Effect::Changes,
     check: |input| limits(input).map(drop),
     start: setquota,

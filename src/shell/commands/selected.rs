@@ -7,8 +7,8 @@ use imapadm::{Error, MailboxName, Session};
 use super::super::Shell;
 use super::super::ask::{Question, confirm, counted};
 use super::super::command::{Command, Effect, Flag, Input, Step};
-use super::{MAILBOX, in_turn};
-use crate::report::{Report, Value, complain};
+use super::{MAILBOX, columns, in_turn};
+use crate::report::{Column, Report, Value, complain};
 
 const YES: Flag = Flag {
     name: "yes",
@@ -18,12 +18,29 @@ const YES: Flag = Flag {
     secret: false,
 };
 
+/// What the server says of a mailbox when it is selected.
+const SELECTED: &[Column] = &[
+    columns::MAILBOX,
+    Column::new(
+        "access",
+        "read-write or read-only; null here and below: the server did not say",
+    ),
+    columns::MESSAGES,
+    columns::RECENT,
+    Column::new("firstunseen", "the number of the first unseen message"),
+    columns::UIDNEXT,
+    columns::UIDVALIDITY,
+    Column::new("flags", ""),
+    Column::new("permanentflags", ""),
+];
+
 pub static SELECT: Command = Command {
     name: "select",
     aliases: &["sel"],
     arguments: &[MAILBOX],
     summary: "select a mailbox to work on",
     details: "Commands that are given no mailbox then mean this one.",
+    columns: SELECTED,
     start: |shell, input| select(shell, input, false),
     ..Command::BASE
 };
@@ -33,6 +50,7 @@ pub static EXAMINE: Command = Command {
     aliases: &["ex"],
     arguments: &[MAILBOX],
     summary: "select a mailbox only to read it",
+    columns: SELECTED,
     start: |shell, input| select(shell, input, true),
     ..Command::BASE
 };
@@ -76,6 +94,14 @@ pub static CLOSE: Command = Command {
     summary: "leave the selected mailbox, expunged",
     details: "Removes its messages flagged \\Deleted and shows how many these were. At a terminal it first says how many there are, and asks. A \
               mailbox that was only examined is left as it is. To leave any mailbox as it is, use unselect.",
+    columns: &[
+        columns::MAILBOX,
+        Column::new("closed", ""),
+        Column::new(
+            "expunged",
+            "how many messages it removed; null: the server did not say",
+        ),
+    ],
     effect: Effect::Destroys,
     start: |_, input| {
         let (command, yes) = (input.command, input.has("yes"));
@@ -207,6 +233,7 @@ pub static UNSELECT: Command = Command {
     name: "unselect",
     aliases: &["unsel"],
     summary: "leave the selected mailbox as it is",
+    columns: &[columns::MAILBOX, Column::new("unselected", "")],
     start: |_, _| {
         in_turn(|shell, out| {
             let mailbox = shell.selected().cloned();
@@ -229,6 +256,14 @@ pub static EXPUNGE: Command = Command {
     flags: &[YES],
     summary: "remove the messages flagged \\Deleted",
     details: "At a terminal it first says how many there are, and asks. Shows the numbers as the server gives them: each one shifts those after it down by one, so 3 and 3 are messages 3 and 4.",
+    columns: &[
+        columns::MAILBOX,
+        Column::new(
+            "number",
+            "as the server gave it: each shifts those after it",
+        ),
+        Column::new("expunged", ""),
+    ],
     effect: Effect::Destroys,
     start: |_, input| {
         let (command, yes) = (input.command, input.has("yes"));

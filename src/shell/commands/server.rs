@@ -9,11 +9,11 @@ use super::super::Shell;
 use super::super::command::{Argument, Command, Count, Effect, Flag, Input, Step};
 use super::super::meaning::ArgumentKind;
 use super::selected::access;
-use super::{in_turn, submit};
+use super::{columns, in_turn, submit};
 use crate::config::table::{self, Opt, Reader, SETTINGS};
 use crate::config::{Origin, Profile, security_word};
 use crate::files::known::KnownServers;
-use crate::report::{Report, Value};
+use crate::report::{Column, REASON, Report, Value};
 
 const OPTIONAL_SERVER: Argument = Argument {
     name: "SERVER",
@@ -133,6 +133,14 @@ static CONNECT_FLAGS: [Flag; count(table::CONNECT) + OF_CONNECT.len()] =
 static AUTHENTICATE_FLAGS: [Flag; count(table::AUTHENTICATE) + OF_AUTHENTICATE.len()] =
     flags(table::AUTHENTICATE, OF_AUTHENTICATE);
 
+/// Where a session is, and as whom.
+const CONNECTED: &[Column] = &[
+    Column::new("server", ""),
+    Column::new("user", "null: nobody is logged in"),
+    Column::new("tls", "the version; null: none"),
+    Column::new("connected", ""),
+];
+
 pub static CONNECT: Command = Command {
     name: "connect",
     aliases: &["server", "servername"],
@@ -141,6 +149,7 @@ pub static CONNECT: Command = Command {
     summary: "connect to a server and log in",
     details: "SERVER is one that the configuration names, or written as on the command line: host, host:port, imap://user@host, \
               imaps://host, or a Unix socket's path. Without one, the last server is connected to again.",
+    columns: CONNECTED,
     check: |input| profile(input, table::CONNECT).map(drop),
     start: connect,
     ..Command::BASE
@@ -220,6 +229,7 @@ pub static AUTHENTICATE: Command = Command {
     summary: "log in, also as another user",
     details: "Who is logged in already is logged out first; the connection stays where the server can do that (UNAUTHENTICATE, RFC 8437), \
               and is made anew elsewhere, as it is with an option about TLS.",
+    columns: CONNECTED,
     check: |input| login(input).map(drop),
     start: authenticate,
     ..Command::BASE
@@ -247,6 +257,7 @@ pub static UNAUTHENTICATE: Command = Command {
     aliases: &["unauth"],
     summary: "log out and keep the connection",
     details: "The server needs UNAUTHENTICATE (RFC 8437); authenticate then logs in anew.",
+    columns: CONNECTED,
     start: |_, _| {
         in_turn(|shell, out| {
             let session = shell.session()?;
@@ -262,6 +273,7 @@ pub static STARTTLS: Command = Command {
     name: "starttls",
     summary: "encrypt a connection that is in cleartext",
     details: "Only before the login: connect --noauthenticate --notls SERVER, starttls, authenticate.",
+    columns: CONNECTED,
     start: |_, _| {
         in_turn(|shell, out| {
             about(shell.start_tls()?, out);
@@ -275,6 +287,14 @@ pub static SERVERS: Command = Command {
     name: "servers",
     summary: "list the servers that have a name",
     details: "They stand in imapadm/config.toml in the folder of configurations, mostly ~/.config, as [servers.NAME].",
+    columns: &[
+        Column::new("name", ""),
+        Column::new("host", ""),
+        Column::new("port", "null: a Unix socket"),
+        Column::new("security", "tls, starttls or none"),
+        Column::new("user", ""),
+        REASON.meaning("why its configuration is wrong"),
+    ],
     lists: true,
     start: |_, _| in_turn(servers),
     ..Command::BASE
@@ -320,6 +340,14 @@ pub static KNOWN: Command = Command {
     summary: "list the certificates you accepted",
     details: "They are asked about when a server is first connected to at a terminal, and kept in imapadm/known_servers in the folder of data, \
               mostly ~/.local/share. After --forget the server's next certificate is asked about again.",
+    columns: &[
+        Column::new("server", ""),
+        Column::new("kind", "certificate or authority"),
+        Column::new("fingerprint", ""),
+        Column::new("accepted", "when"),
+        Column::new("subject", "of an authority"),
+        Column::new("forgotten", "with --forget").optional(),
+    ],
     // It may forget some.
     effect: Effect::Changes,
     lists: true,
@@ -397,6 +425,7 @@ pub static DISCONNECT: Command = Command {
     name: "disconnect",
     aliases: &["disc"],
     summary: "log out and close the connection",
+    columns: &[Column::new("server", ""), Column::new("disconnected", "")],
     start: |_, _| {
         in_turn(|shell, out| {
             let server = shell.session()?.state().server().to_owned();
@@ -414,6 +443,7 @@ pub static DISCONNECT: Command = Command {
 pub static SESSION: Command = Command {
     name: "session",
     summary: "show all that is known of the session",
+    columns: &[Column::new("item", ""), Column::new("value", "")],
     start: |_, _| in_turn(session),
     ..Command::BASE
 };
@@ -483,6 +513,7 @@ pub static CAPABILITY: Command = Command {
     name: "capability",
     aliases: &["capa"],
     summary: "list what the server can do",
+    columns: &[Column::new("capability", "")],
     lists: true,
     start: |_, _| {
         in_turn(|shell, out| {
@@ -499,6 +530,11 @@ pub static NAMESPACE: Command = Command {
     name: "namespace",
     aliases: &["ns"],
     summary: "list namespaces and their separators",
+    columns: &[
+        Column::new("kind", "personal, other or shared"),
+        Column::new("prefix", ""),
+        columns::SEPARATOR,
+    ],
     lists: true,
     start: |_, _| {
         in_turn(|shell, out| {
@@ -523,6 +559,7 @@ pub static ID: Command = Command {
     name: "id",
     aliases: &["version", "ver"],
     summary: "show which software the server is",
+    columns: &[Column::new("field", ""), Column::new("value", "")],
     lists: true,
     start: |shell, _| {
         submit(shell, Id::default(), |fields, out| {

@@ -7,7 +7,7 @@ use super::super::command::{Argument, Command, Count, Input, Step};
 use super::super::meaning::ArgumentKind;
 use super::super::{find, no_command};
 use super::{ALL, in_turn};
-use crate::report::Value;
+use crate::report::{Column, Value};
 
 pub static HELP: Command = Command {
     name: "help",
@@ -18,6 +18,12 @@ pub static HELP: Command = Command {
         count: Count::Optional,
     }],
     summary: "list the commands, or explain one",
+    columns: &[
+        Column::new("command", "without an argument").optional(),
+        Column::new("aliases", "without an argument").optional(),
+        Column::new("summary", "without an argument").optional(),
+        Column::new("help", "one line of it").optional(),
+    ],
     start: help,
     ..Command::BASE
 };
