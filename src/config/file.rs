@@ -10,8 +10,7 @@ use imapadm::Error;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::profile::Profile;
-use super::stack::Origin;
+use super::profile::{Origin, Profile};
 use super::table::{self, Opt, Reader};
 use crate::files;
 

@@ -1,4 +1,4 @@
-//! What one speaker says of a connection.
+//! What one speaker says of a connection, and who that is.
 //!
 //! Not here: how it is written (`table`), and who is heard first (`stack`).
 
@@ -10,8 +10,6 @@ use imapadm::Error;
 use imapadm::auth::{Method, SecretKind, SecretSource};
 use imapadm::net::{Address, Fingerprint, Security, Target};
 
-use super::table::{SETTINGS, Scope, Setting};
-
 /// How results look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FormatName {
@@ -21,7 +19,7 @@ pub enum FormatName {
     Json,
 }
 
-/// What one speaker says of a connection; `None` is silence. Each field has its entry in [`SETTINGS`].
+/// What one speaker says of a connection; `None` is silence. Each field has its entry in the table.
 #[derive(Debug, Clone, Default)]
 pub struct Profile {
     /// A host, or the path of a Unix socket.
@@ -102,20 +100,6 @@ impl Profile {
         }
     }
 
-    /// Whether it says anything of a scope.
-    pub fn says(&self, scope: Scope) -> bool {
-        SETTINGS
-            .iter()
-            .any(|setting| setting.scope == scope && setting.is_said(self))
-    }
-
-    /// Whether it says anything of TLS, which is settled when a connection is made.
-    pub fn says_of_tls(&self) -> bool {
-        [Scope::Tls, Scope::Trust, Scope::OwnCertificate]
-            .into_iter()
-            .any(|scope| self.says(scope))
-    }
-
     /// The line of the file that a setting is on.
     pub fn line(&self, setting: &str) -> Option<usize> {
         // A host's notation may hold these too.
@@ -125,13 +109,6 @@ impl Profile {
         };
         self.lines.get(setting).or_else(in_host).copied()
     }
-
-    /// Takes back what it says of some settings.
-    pub fn withdraw(&mut self, which: impl Fn(&Setting) -> bool) {
-        for setting in SETTINGS.iter().filter(|setting| which(setting)) {
-            setting.withdraw(self);
-        }
-    }
 }
 
 /// The word for it in the file.
@@ -140,5 +117,42 @@ pub fn security_word(security: Security) -> &'static str {
         Security::Tls => "tls",
         Security::StartTls => "starttls",
         Security::None => "none",
+    }
+}
+
+/// Who says what a [`Profile`] says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The options of `connect` in the shell.
+    Connect,
+    /// The program's options.
+    CommandLine,
+    /// The server as it was written.
+    Notation,
+    /// The environment.
+    Environment,
+    /// A named server of the file.
+    Server(PathBuf, String),
+    /// The file's `[defaults]`.
+    Defaults(PathBuf),
+}
+
+impl Origin {
+    /// Whether it is what the program was started with, and not what somebody wrote down for a server.
+    pub fn is_of_start(&self) -> bool {
+        matches!(self, Origin::CommandLine | Origin::Environment)
+    }
+
+    /// In words, with the line where it is the file.
+    pub fn words(&self, line: Option<usize>) -> String {
+        let line = line.map(|line| format!(":{line}")).unwrap_or_default();
+        match self {
+            Origin::Connect => "connect".into(),
+            Origin::CommandLine => "command line".into(),
+            Origin::Notation => "the server's notation".into(),
+            Origin::Environment => "environment".into(),
+            Origin::Server(file, name) => format!("{}{line}, [servers.{name}]", file.display()),
+            Origin::Defaults(file) => format!("{}{line}, [defaults]", file.display()),
+        }
     }
 }

@@ -1,6 +1,5 @@
 //! Who says what of a connection, and what that comes to: the speakers in order, and the plan of a connection.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use imapadm::auth::{Method, Needs, SecretKind, SecretSource};
@@ -10,45 +9,8 @@ use imapadm::net::{
 use imapadm::{Error, Options};
 
 use super::file::Config;
-use super::profile::{FormatName, Profile, security_word};
+use super::profile::{FormatName, Origin, Profile, security_word};
 use super::table::{SETTINGS, Scope, Setting, TIMEOUT};
-
-/// Who says what a [`Profile`] says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// The options of `connect` in the shell.
-    Connect,
-    /// The program's options.
-    CommandLine,
-    /// The server as it was written.
-    Notation,
-    /// The environment.
-    Environment,
-    /// A named server of the file.
-    Server(PathBuf, String),
-    /// The file's `[defaults]`.
-    Defaults(PathBuf),
-}
-
-impl Origin {
-    /// Whether it is what the program was started with, and not what somebody wrote down for a server.
-    fn is_of_start(&self) -> bool {
-        matches!(self, Origin::CommandLine | Origin::Environment)
-    }
-
-    /// In words, with the line where it is the file.
-    fn words(&self, line: Option<usize>) -> String {
-        let line = line.map(|line| format!(":{line}")).unwrap_or_default();
-        match self {
-            Origin::Connect => "connect".into(),
-            Origin::CommandLine => "command line".into(),
-            Origin::Notation => "the server's notation".into(),
-            Origin::Environment => "environment".into(),
-            Origin::Server(file, name) => format!("{}{line}, [servers.{name}]", file.display()),
-            Origin::Defaults(file) => format!("{}{line}, [defaults]", file.display()),
-        }
-    }
-}
 
 /// All that is said of one connection; who stands first wins, setting by setting.
 #[derive(Debug, Clone, Default)]

@@ -148,6 +148,29 @@ impl Opt {
     }
 }
 
+impl Profile {
+    /// Whether it says anything of a scope.
+    pub fn says(&self, scope: Scope) -> bool {
+        SETTINGS
+            .iter()
+            .any(|setting| setting.scope == scope && setting.is_said(self))
+    }
+
+    /// Whether it says anything of TLS, which is settled when a connection is made.
+    pub fn says_of_tls(&self) -> bool {
+        [Scope::Tls, Scope::Trust, Scope::OwnCertificate]
+            .into_iter()
+            .any(|scope| self.says(scope))
+    }
+
+    /// Takes back what it says of some settings.
+    pub fn withdraw(&mut self, which: impl Fn(&Setting) -> bool) {
+        for setting in SETTINGS.iter().filter(|setting| which(setting)) {
+            setting.withdraw(self);
+        }
+    }
+}
+
 /// Every option that can be written in a place, with its setting.
 pub fn options(place: u8) -> impl Iterator<Item = (&'static Setting, &'static Opt)> {
     SETTINGS

@@ -2,7 +2,7 @@
 //!
 //! A connection is a `stream` on a `tls_layer` on a `socket` on a `transport`, and `deflate` compresses in between. `address` reads
 //! what a user writes for a server; `connect` makes the connection; `wait` has the time limits and the flag that Ctrl-C raises.
-//! `tls` says what to trust and who to be, `pem` reads the files for that, `verify` checks the server's certificate and `certificate`
+//! `tls` says what to trust and who to be, `roots` and `pem` read that, `verify` checks the server's certificate and `certificate`
 //! shows it. Errors are in `io_error`, `tls_error` and beside what they are of; `text` words them. Nothing here knows IMAP: when to send
 //! STARTTLS is the session's business.
 
@@ -12,6 +12,7 @@ mod connect;
 mod deflate;
 mod io_error;
 mod pem;
+mod roots;
 mod socket;
 mod stream;
 mod text;
@@ -30,6 +31,7 @@ pub use certificate::{Authority, Certificate, Fingerprint, FingerprintError, Kno
 pub use connect::{Attempt, ConnectError};
 pub use io_error::IoError;
 pub use pem::{FileError, PemPlace};
+pub use roots::Roots;
 /// The version of rustls that [`TlsOptions::config`] takes a configuration of.
 #[cfg(feature = "rustls-config")]
 pub use rustls;
@@ -37,7 +39,7 @@ pub use stream::{Channel, Stream};
 pub(crate) use text::words;
 #[cfg(feature = "rustls-config")]
 pub use tls::GivenConfig;
-pub use tls::{ClientIdentity, Roots, TlsOptions};
+pub use tls::{ClientIdentity, TlsOptions};
 pub use tls_error::TlsError;
 pub use tls_layer::TlsInfo;
 pub use transport::{Ready, Transport};

@@ -9,14 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, RootCertStore, SignatureScheme};
-use rustls_native_certs::{CertificateResult, ErrorKind, load_native_certs};
+use rustls::{ClientConfig, SignatureScheme};
 
 use super::certificate::{Fingerprint, Known};
-use super::pem::{FileError, Pem, pem_words, read_certificates, read_dir, read_key};
-use super::text::words;
+use super::pem::{FileError, Pem, read_certificates, read_key};
+use super::roots::Roots;
 use super::tls_error::Client;
 use super::verify::{Accepted, Trust, Verifier, vouching};
 
@@ -199,99 +197,6 @@ impl TlsOptions {
     }
 }
 
-/// Authorities that are trusted to sign a server's certificate. A server's own certificate may be among them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Roots(Vec<Source>);
-
-/// Some authorities.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Source {
-    Public,
-    System,
-    Pem(Pem),
-    Folder(PathBuf),
-}
-
-impl Default for Roots {
-    /// The public ones.
-    fn default() -> Self {
-        Roots::public()
-    }
-}
-
-impl Roots {
-    /// The public authorities, as compiled in (webpki-roots).
-    pub fn public() -> Self {
-        Roots(vec![Source::Public])
-    }
-
-    /// The authorities that this system trusts. `SSL_CERT_FILE` and `SSL_CERT_DIR` say where they are, if not where the system keeps
-    /// them.
-    pub fn system() -> Self {
-        Roots(vec![Source::System])
-    }
-
-    /// The certificates in a PEM file.
-    pub fn file(file: impl Into<PathBuf>) -> Self {
-        Roots(vec![Source::Pem(Pem::File(file.into()))])
-    }
-
-    /// The certificates in the files of a folder: every `*.pem` and `*.crt`, and OpenSSL's hashed `*.0`.
-    pub fn folder(folder: impl Into<PathBuf>) -> Self {
-        Roots(vec![Source::Folder(folder.into())])
-    }
-
-    /// The certificates in a PEM text.
-    pub fn pem(text: impl Into<Vec<u8>>) -> Self {
-        Roots(vec![Source::Pem(Pem::memory(text))])
-    }
-
-    /// These and others.
-    #[must_use]
-    pub fn and(mut self, others: Roots) -> Self {
-        self.0.extend(others.0);
-        self
-    }
-
-    /// Whether the public authorities are among them.
-    pub fn are_public(&self) -> bool {
-        self.0.contains(&Source::Public)
-    }
-
-    /// All of them; the second list lacks the public ones.
-    fn read(&self) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), FileError> {
-        let mut roots = RootCertStore::empty();
-        let mut given = Vec::new();
-        for source in &self.0 {
-            match source {
-                Source::Public => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-                Source::System => given.extend(add_system_roots(&mut roots, load_native_certs())?),
-                Source::Pem(pem) => {
-                    for certificate in read_certificates(pem)? {
-                        let added = roots.add(certificate.clone());
-                        added.map_err(|error| FileError::BadCertificate {
-                            file: pem.place(),
-                            reason: error.to_string(),
-                        })?;
-                        given.push(certificate);
-                    }
-                }
-                Source::Folder(dir) => {
-                    let certificates = read_dir(dir)?;
-                    // A folder of the system's holds what others put there: an old certificate that rustls does not
-                    // take vouches for nobody, but is no reason to trust none of the others.
-                    let (taken, _) = roots.add_parsable_certificates(certificates.iter().cloned());
-                    if taken == 0 {
-                        return Err(FileError::EmptyDir { dir: dir.clone() });
-                    }
-                    given.extend(certificates);
-                }
-            }
-        }
-        Ok((roots, given))
-    }
-}
-
 /// The client's own certificate, followed by its chain, and its private key (PEM: PKCS#8, PKCS#1 or SEC1).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientIdentity {
@@ -373,26 +278,6 @@ impl ResolvesClientCert for Identity {
     fn has_certs(&self) -> bool {
         self.key.is_some()
     }
-}
-
-/// Trusts what the system trusts. Some of it may be of no use, as in any folder of the system's, but not all.
-fn add_system_roots(
-    roots: &mut RootCertStore,
-    found: CertificateResult,
-) -> Result<Vec<CertificateDer<'static>>, FileError> {
-    let (taken, _) = roots.add_parsable_certificates(found.certs.iter().cloned());
-    if taken > 0 {
-        return Ok(found.certs);
-    }
-    let reason = match found.errors.first().map(|error| &error.kind) {
-        Some(ErrorKind::Io { inner, path }) => {
-            format!("cannot read {}: {}", path.display(), words(inner))
-        }
-        Some(ErrorKind::Pem(error)) => pem_words(error).to_owned(),
-        Some(_) => "the system does not hand them out".to_owned(),
-        None => "there are none".to_owned(),
-    };
-    Err(FileError::NoSystemRoots { reason })
 }
 
 #[cfg(test)]
@@ -498,7 +383,7 @@ mod tests {
         put(&dir, "one.crt", &cert);
         std::os::unix::fs::symlink("one.crt", dir.path().join("5ed36f99.0")).unwrap();
         check().unwrap();
-        assert_eq!(read_dir(dir.path()).unwrap().len(), 2);
+        assert_eq!(super::super::pem::read_dir(dir.path()).unwrap().len(), 2);
         std::os::unix::fs::symlink("gone.pem", dir.path().join("dangling.pem")).unwrap();
         assert!(matches!(check(), Err(FileError::Unreadable { .. })));
     }
@@ -636,36 +521,6 @@ ZfCewVlH0I6Db4aNK6iIqg==
     }
 
     #[test]
-    fn authorities_of_the_system() {
-        use rustls_native_certs::load_certs_from_paths;
-        let dir = TempDir::new().unwrap();
-        let (cert, key) = pair();
-        let load = |path: &Path| {
-            let mut roots = RootCertStore::empty();
-            add_system_roots(&mut roots, load_certs_from_paths(Some(path), None))
-        };
-        let none = |path: &Path, why: &str| {
-            let words = load(path).unwrap_err().to_string();
-            assert!(
-                words.contains(why) && words.contains("SSL_CERT_FILE"),
-                "{words}"
-            );
-        };
-        let good = put(&dir, "good.pem", &cert);
-        assert_eq!(load(&good).unwrap().len(), 1);
-        // One that is none does not make the others unusable.
-        let junk = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        assert!(load(&put(&dir, "partly.pem", &format!("{junk}{cert}"))).is_ok());
-        none(&put(&dir, "key.pem", &key), "there are none");
-        none(&put(&dir, "junk.pem", junk), "there are none");
-        none(
-            &put(&dir, "cut.pem", &cert[..cert.len() / 2]),
-            "no END line",
-        );
-        none(&dir.path().join("missing"), "cannot read");
-    }
-
-    #[test]
     fn a_damaged_key_is_not_quoted() {
         let dir = TempDir::new().unwrap();
         let (cert, _) = pair();
@@ -713,20 +568,5 @@ ZfCewVlH0I6Db4aNK6iIqg==
             with(&key, &key),
             Err(FileError::NoCertificate { .. })
         ));
-    }
-
-    #[test]
-    fn roots_are_those_that_are_named() {
-        let (cert, _) = pair();
-        let count = |roots: Roots| roots.read().unwrap().0.len();
-        let public = count(Roots::default());
-        assert!(public > 50);
-        assert_eq!(count(Roots::pem(cert.clone())), 1);
-        assert_eq!(
-            count(Roots::public().and(Roots::pem(cert.clone()))),
-            public + 1
-        );
-        assert!(Roots::pem(cert).and(Roots::public()).are_public());
-        assert!(!Roots::system().are_public());
     }
 }
