@@ -162,6 +162,17 @@ pub enum Error {
         /// The command.
         verb: &'static str,
     },
+    /// The server asked for more after a command that was complete, and refused it when there was no more. The session goes on.
+    #[error(
+        "the server asked for more after {verb}, which was complete, and then refused it: {text}; nothing was changed, report it with the \
+         server's name and version"
+    )]
+    UnexpectedContinuation {
+        /// The command.
+        verb: &'static str,
+        /// What it said in the end. Untrusted.
+        text: String,
+    },
     /// The server said OK to a CREATE or RENAME, but lists nothing by the new name.
     #[error(
         "the server said OK to {verb}, but lists no mailbox {mailbox}: it made nothing, or you may not see what it made (right l); leave out a \
@@ -506,6 +517,7 @@ impl Error {
             | Error::ChildrenUnlisted { .. }
             | Error::BelowStayed
             | Error::TooLong { .. }
+            | Error::UnexpectedContinuation { .. }
             | Error::NotMade { .. }
             | Error::NotAsAsked { .. }
             | Error::NotImap { .. }
@@ -568,6 +580,7 @@ impl Error {
             Error::ChildrenUnlisted { .. } => "incomplete",
             Error::BelowStayed => "not-tried",
             Error::TooLong { .. } => "too-long",
+            Error::UnexpectedContinuation { .. } => "continuation",
             Error::File(_) => "file",
             Error::TurnedAway { .. } => "bye",
             Error::NotImap { .. } => "not-imap",

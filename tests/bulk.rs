@@ -1700,6 +1700,7 @@ fn run_each_tells_of_every_request_in_its_order() {
                 assert_eq!(acl.mailbox.to_string(), name);
             }
             told.push((name, result.is_ok()));
+            ControlFlow::Continue(())
         })
         .expect("all were sent");
         let expected: Vec<_> = names
@@ -1727,6 +1728,7 @@ fn run_each_says_that_not_all_were_sent() {
             numbered(PLENTY).iter().map(|name| set_acl(name)),
             |name, result| {
                 told.push((name, result.err().map(|error| error.is_unknown())));
+                ControlFlow::Continue(())
             },
         )
         .expect_err("not all were sent");
@@ -1753,6 +1755,7 @@ fn run_each_says_that_not_all_were_sent() {
                 numbered(PLENTY).iter().map(|name| set_acl(name)),
                 |name, result| {
                     told.push((name, result.err().map(|error| error.is_unknown())));
+                    ControlFlow::Continue(())
                 },
             )
         })
@@ -1784,8 +1787,11 @@ fn run_each_goes_on_behind_what_was_never_sent() {
     // No server can be sent this one.
     requests[4].0.identifier = "b\0b".into();
     let mut told = Vec::new();
-    imap.run_each(requests, |name, result| told.push((name, result.is_ok())))
-        .expect("all that can be");
+    imap.run_each(requests, |name, result| {
+        told.push((name, result.is_ok()));
+        ControlFlow::Continue(())
+    })
+    .expect("all that can be");
     let expected: Vec<_> = numbered(10)
         .into_iter()
         .map(|name| (name.clone(), name != "m004"))

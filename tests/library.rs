@@ -35,7 +35,7 @@ pub(super) fn open(server: &Server, user: &str) -> Session {
     session
 }
 
-fn credentials(server: &Server, user: &str) -> Credentials {
+pub(super) fn credentials(server: &Server, user: &str) -> Credentials {
     let folder = tempfile::tempdir_in(&server.folder).expect("a folder");
     let file = folder.path().join("password");
     std::fs::write(&file, format!("{}\nnot this line\n", server.password)).expect("a file");

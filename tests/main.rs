@@ -23,6 +23,7 @@ mod operations;
 mod raw_output;
 mod refusals;
 mod replies;
+mod requests;
 mod sasl;
 mod script_checks;
 mod script_ends;

@@ -910,7 +910,10 @@ impl Session {
                 let ask = to_ask.by_ref().take(LISTS_TOGETHER);
                 let ask = ask.map(|listed| MailboxName::from_wire(&listed.mailbox));
                 let ask = ask.map(|mailbox| (GetAcl::new(mailbox), ()));
-                session.run_each(ask, |(), result| lists.push_back(result))?;
+                session.run_each(ask, |(), result| {
+                    lists.push_back(result);
+                    ControlFlow::Continue(())
+                })?;
             }
             let acl = lists.pop_front().transpose()?;
             let entries = acl.map(|acl| session.removable(acl)).unwrap_or_default();

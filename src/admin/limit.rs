@@ -355,7 +355,10 @@ impl Session {
         self.software();
         let ask = names.iter().map(|name| (GetQuota::new(name.clone()), ()));
         let mut answers = Vec::new();
-        self.run_each(ask, |(), result| answers.push(result))?;
+        self.run_each(ask, |(), result| {
+            answers.push(result);
+            ControlFlow::Continue(())
+        })?;
         let mut all: Vec<Result<Before, Error>> = answers
             .into_iter()
             .map(|answer| self.before(answer, changes))
@@ -373,6 +376,7 @@ impl Session {
             if let (Ok(before), Ok(roots)) = (&mut all[at], result) {
                 before.above = roots.into_iter().next().map(|quota| quota.root);
             }
+            ControlFlow::Continue(())
         })?;
         Ok(all)
     }

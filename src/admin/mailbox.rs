@@ -953,7 +953,7 @@ impl Session {
         let mut head = Head::default();
         let asked = Pattern::new(base.wire(), pattern.wire());
         let mut unasked = 0;
-        self.stream(request, &mut |data| {
+        self.stream_to(request, &mut |data| {
             if !data.is(of.verb()) {
                 return Ok(Taken::No);
             }

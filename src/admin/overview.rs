@@ -268,7 +268,7 @@ impl Session {
                 }
             },
         };
-        let result = self.stream(request, &mut |data| waiting.take(data));
+        let result = self.stream_to(request, &mut |data| waiting.take(data));
         while !waiting.overviews.is_empty() {
             waiting.hand_out();
         }

@@ -40,6 +40,18 @@ impl Session {
             mechanism: mechanism.name(),
             initial: initial.as_ref().map(encode),
         };
+        self.in_dialogue = true;
+        let result = self.exchange(mechanism, request);
+        self.in_dialogue = false;
+        result
+    }
+
+    /// The challenges of AUTHENTICATE and the answers to them.
+    fn exchange(
+        &mut self,
+        mechanism: &mut dyn Mechanism,
+        request: Authenticate,
+    ) -> Result<(), Error> {
         let ticket = self.submit(request)?;
         self.flush()?;
         let mut challenges = 0;

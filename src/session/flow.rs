@@ -55,7 +55,10 @@ type Ahead<R, K> = VecDeque<(Result<Ticket<R>, Error>, K)>;
 
 impl Session {
     /// Sends many requests, each before the ones before it are answered, and tells `each` what became of every one, in their order. What
-    /// belongs to a request, such as the mailbox it is about, comes back with its reply.
+    /// belongs to a request, such as the mailbox it is about, comes back with its reply. Requests of different types can be sent as
+    /// [`BoxedRequest`](super::BoxedRequest).
+    ///
+    /// After a `Break` nothing more is sent, and `each` still hears of everything that was.
     ///
     /// A failure does not keep the others from being sent, but for one that [is grave](Error::is_grave): nothing is sent after that, and
     /// `each` still hears of everything that was.
@@ -65,20 +68,17 @@ impl Session {
     pub fn run_each<R: Request, K>(
         &mut self,
         requests: impl IntoIterator<Item = (R, K)>,
-        mut each: impl FnMut(K, Result<R::Reply, Error>),
+        each: impl FnMut(K, Result<R::Reply, Error>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         let mut requests = requests.into_iter();
         self.run_next(
             &mut Pace::default(),
             |_| Ok(requests.next().map(|(request, key)| (Ok(request), key))),
-            |key, result| {
-                each(key, result);
-                ControlFlow::Continue(())
-            },
+            each,
         )
     }
 
-    /// The same, where each request is made when its turn to be sent comes. After a `Break` from `each` nothing more is sent, and `each` still hears of everything that was.
+    /// The same, where each request is made when its turn to be sent comes.
     pub(crate) fn run_next<R: Request, K>(
         &mut self,
         pace: &mut Pace<'_>,

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::error::LostCause;
@@ -24,8 +24,31 @@ pub enum Direction {
     Received,
 }
 
-/// Where a session's protocol is shown: one call for each command line or response, secrets already masked.
-pub type Trace = Box<dyn FnMut(Direction, &[u8]) + Send>;
+/// Where a session's protocol is shown. Clones show it in the same place.
+#[derive(Clone)]
+pub struct Trace(Arc<Mutex<Show>>);
+
+type Show = dyn FnMut(Direction, &[u8]) + Send;
+
+impl Trace {
+    /// Has `show` called once for each command line and for each response, secrets already masked. What the server sent is untrusted.
+    pub fn new(show: impl FnMut(Direction, &[u8]) + Send + 'static) -> Trace {
+        Trace(Arc::new(Mutex::new(show)))
+    }
+
+    fn show(&self, direction: Direction, bytes: &[u8]) {
+        // One that has panicked shows nothing more.
+        if let Ok(mut show) = self.0.lock() {
+            show(direction, bytes);
+        }
+    }
+}
+
+impl std::fmt::Debug for Trace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Trace")
+    }
+}
 
 /// Why no response can be had.
 #[derive(Debug)]
@@ -162,7 +185,7 @@ impl Link {
 
     /// Sends `bytes`; the ranges `secrets` of them are masked in the trace.
     pub(super) fn send(&mut self, bytes: &[u8], secrets: &[Range<usize>]) -> Result<(), LinkError> {
-        if let Some(trace) = &mut self.trace {
+        if let Some(trace) = &self.trace {
             show_sent(trace, bytes, secrets);
         }
         let stream = self.stream.as_mut().ok_or(IoError::Closed)?;
@@ -171,7 +194,7 @@ impl Link {
 
     /// Takes what is written and holds no secrets, which [`push`](Self::push) then sends.
     pub(super) fn queue(&mut self) -> Result<(), LinkError> {
-        if let Some(trace) = &mut self.trace {
+        if let Some(trace) = &self.trace {
             show_sent(trace, &self.out, &[]);
         }
         let stream = self.stream.as_mut().ok_or(IoError::Closed)?;
@@ -206,12 +229,12 @@ impl Link {
     /// The next whole response of those that have been read.
     fn next(&mut self) -> Result<Option<Frame>, LinkError> {
         let frame = self.framer.next_frame()?;
-        if let (Some(frame), Some(trace)) = (frame, &mut self.trace) {
+        if let (Some(frame), Some(trace)) = (frame, &self.trace) {
             let bytes = &*self.secrets.mask(self.framer.bytes(frame));
             if self.in_scram && is_signature(bytes) {
-                trace(Direction::Received, b"+ <secret>");
+                trace.show(Direction::Received, b"+ <secret>");
             } else {
-                trace(Direction::Received, bytes);
+                trace.show(Direction::Received, bytes);
             }
         }
         Ok(frame)
@@ -407,7 +430,7 @@ fn is_signature(response: &[u8]) -> bool {
 }
 
 /// Shows what is sent line by line, every secret as `<secret>`.
-fn show_sent(trace: &mut Trace, bytes: &[u8], secrets: &[Range<usize>]) {
+fn show_sent(trace: &Trace, bytes: &[u8], secrets: &[Range<usize>]) {
     let mut masked = Vec::with_capacity(bytes.len());
     let mut at = 0;
     for secret in secrets {
@@ -418,6 +441,6 @@ fn show_sent(trace: &mut Trace, bytes: &[u8], secrets: &[Range<usize>]) {
     masked.extend_from_slice(&bytes[at..]);
     for line in masked.split_inclusive(|&b| b == b'\n') {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
-        trace(Direction::Sent, line.strip_suffix(b"\r").unwrap_or(line));
+        trace.show(Direction::Sent, line.strip_suffix(b"\r").unwrap_or(line));
     }
 }

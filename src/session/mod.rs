@@ -5,8 +5,10 @@
 
 mod alias;
 mod authenticate;
+mod boxed;
 mod capability;
 mod compress;
+mod connector;
 mod flow;
 mod link;
 mod login;
@@ -28,6 +30,8 @@ use std::time::{Duration, Instant};
 
 use crate::error::Error;
 
+pub use boxed::BoxedRequest;
+pub use connector::{BackOff, Connector};
 pub(crate) use flow::Next;
 pub use flow::Pace;
 pub use link::{Direction, Trace};
@@ -36,10 +40,10 @@ pub use options::Options;
 pub use pipeline::Ticket;
 pub(crate) use receive::Taken;
 pub(crate) use request::Bare;
-pub use request::{Effect, Fit, Request};
+pub use request::{Continuation, Effect, Fit, Request, Streamed};
 pub(crate) use state::Software;
 pub use state::{Capabilities, Extension, Namespace, Namespaces, Notice, Selected, State, Stray};
-pub use waiting::{Waiting, Watch};
+pub use waiting::{Unsolicited, Waiting, Watch};
 
 use link::{Deadline, Link};
 use pipeline::Pipeline;
@@ -64,6 +68,10 @@ pub struct Session {
     asked_id: Option<u64>,
     /// Who is told while a change takes long.
     watch: Option<Watch>,
+    /// Who is told of data that nobody asked for.
+    unsolicited: Option<Unsolicited>,
+    /// Whether the session reads by itself what a server asks for, as in AUTHENTICATE.
+    in_dialogue: bool,
     /// Tells this session's tickets from another's.
     number: u64,
 }
@@ -92,6 +100,14 @@ impl Session {
     /// been answered within [`Timeouts::read`], which goes on as long as the connection lives.
     pub fn set_watch(&mut self, watch: Watch) {
         self.watch = Some(watch);
+    }
+
+    /// Has `tell` told of every untagged response with data that no request took: new messages in the selected mailbox (EXISTS), messages
+    /// that are gone (EXPUNGE), changed flags. What the session [remembers](State) of it is up to date before `tell` is called.
+    ///
+    /// Responses are read only while something waits for an answer, or in [`listen`](Self::listen).
+    pub fn on_unsolicited(&mut self, tell: Unsolicited) {
+        self.unsolicited = Some(tell);
     }
 
     /// Whether the connection still stands, as far as is known.

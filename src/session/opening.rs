@@ -7,11 +7,11 @@ use std::time::Instant;
 
 use crate::account::Outcome;
 use crate::error::{Error, LostCause};
-use crate::net::{Security, Stream, Timeouts};
+use crate::net::{Security, Stream, Timeouts, Transport};
 use crate::wire::response::{self, Condition, Response, Untagged, words};
 
 use super::Session;
-use super::link::{Link, LinkError, LoginTime, Trace};
+use super::link::{Link, LinkError, LoginTime};
 use super::login::code_of;
 use super::options::Options;
 use super::pipeline::Pipeline;
@@ -32,45 +32,54 @@ impl Session {
     /// # Errors
     /// No connection, no TLS, no IMAP server, or one that says BYE.
     pub fn open(options: Options) -> Result<Self, Error> {
-        Self::open_traced(options, None)
+        options.tls.check()?;
+        let start = Instant::now();
+        let stream = Stream::connect(&options.address, &options.timeouts, &options.interrupt)?;
+        Self::on(stream, options, start)
     }
 
-    /// The same, showing the protocol to `trace`, secrets masked.
+    /// The same over something that is connected already: an SSH channel, a proxy, the pipes of a process.
+    ///
+    /// `peer` names the other end in messages. [`Options::address`] is not connected to; its host is the name that the server's
+    /// certificate has to be for.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_traced(options: Options, trace: Option<Trace>) -> Result<Self, Error> {
+    pub fn over(
+        transport: Box<dyn Transport>,
+        peer: impl Into<String>,
+        options: Options,
+    ) -> Result<Self, Error> {
         options.tls.check()?;
-        let start = Instant::now();
-        let mut stream = Stream::connect(&options.address, &options.timeouts, &options.interrupt)?;
+        let mut stream = Stream::over(transport, peer);
+        stream.set_read_limit(options.timeouts.read);
+        stream.set_interrupt(options.interrupt.clone());
+        Self::on(stream, options, Instant::now())
+    }
+
+    /// A session on a connection that was begun at `start`.
+    fn on(mut stream: Stream, options: Options, start: Instant) -> Result<Self, Error> {
+        let left = || options.timeouts.connect.saturating_sub(start.elapsed());
         if options.security == Security::Tls {
-            let limit = options.timeouts.connect;
-            stream = stream.start_tls(
-                options.address.host(),
-                &options.tls,
-                &Timeouts {
-                    connect: limit.saturating_sub(start.elapsed()),
-                    ..options.timeouts
-                },
-                &options.interrupt,
-            )?;
+            let timeouts = Timeouts {
+                connect: left(),
+                ..options.timeouts
+            };
+            let host = options.address.host();
+            stream = stream.start_tls(host, &options.tls, &timeouts, &options.interrupt)?;
         }
-        let state = State::new(
-            options.address.to_string(),
-            stream.info(),
-            options.separator,
-        );
         let mut session = Self {
-            link: Link::new(
-                stream,
-                trace,
-                options.timeouts.read,
-                options.timeouts.connect.saturating_sub(start.elapsed()),
+            state: State::new(
+                options.address.to_string(),
+                stream.info(),
+                options.separator,
             ),
+            link: Link::new(stream, options.trace.clone(), options.timeouts.read, left()),
             asked_id: None,
             watch: None,
+            unsolicited: None,
+            in_dialogue: false,
             pipeline: Pipeline::default(),
-            state,
             options,
             after_refusal: false,
             number: SESSIONS.fetch_add(1, Ordering::Relaxed),

@@ -1,5 +1,6 @@
 //! What a session is opened with.
 
+use super::link::Trace;
 use crate::net::{Address, Interrupt, Security, Timeouts, TlsOptions};
 
 /// How to reach a server.
@@ -23,6 +24,8 @@ pub struct Options {
     /// Whether both directions are compressed once somebody is logged in (COMPRESS=DEFLATE, RFC 4978), where the server can do that. What
     /// is compressed tells by its length something of what is in it, also to who can't read it for TLS; secrets are left out of it.
     pub compress: bool,
+    /// Is shown every command and every response, secrets masked.
+    pub trace: Option<Trace>,
     /// Ends a wait when it is raised.
     pub interrupt: Interrupt,
 }
@@ -43,6 +46,7 @@ impl Options {
             separator: None,
             pipeline: true,
             compress: false,
+            trace: None,
             interrupt: Interrupt::new(),
         }
     }

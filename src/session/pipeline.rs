@@ -15,7 +15,8 @@ use crate::wire::cursor::ParseError;
 use crate::wire::response::{Condition, Data, Status, words};
 
 use super::alias::{Plain, Side};
-use super::request::{Effect, Fit, Request};
+use super::boxed::BoxedRequest;
+use super::request::{Continuation, Effect, Fit, Request};
 use super::secrets::Secrets;
 use super::state::State;
 
@@ -45,29 +46,6 @@ impl<R: Request> Ticket<R> {
 
 /// A request's reply or error, its type forgotten until the ticket gives it back.
 type Answer = Result<Box<dyn Any + Send>, Error>;
-
-/// A [`Request`] with its reply's type forgotten, so that one queue holds them all.
-trait Work: Send {
-    fn take(&mut self, data: &Data<'_>, fit: Fit<'_>) -> Result<bool, ParseError>;
-    fn take_status(&mut self, status: &Status<'_>) -> bool;
-    fn finish(self: Box<Self>, ok: &Status<'_>, state: &mut State) -> Answer;
-    fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<String>;
-}
-
-impl<R: Request> Work for R {
-    fn take(&mut self, data: &Data<'_>, fit: Fit<'_>) -> Result<bool, ParseError> {
-        Request::take(self, data, fit)
-    }
-    fn take_status(&mut self, status: &Status<'_>) -> bool {
-        Request::take_status(self, status)
-    }
-    fn finish(self: Box<Self>, ok: &Status<'_>, state: &mut State) -> Answer {
-        Request::finish(*self, ok, state).map(|reply| Box::new(reply) as Box<dyn Any + Send>)
-    }
-    fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<String> {
-        Request::refused(self, refusal, state)
-    }
-}
 
 /// What was wrong with a request's responses.
 struct Damage {
@@ -100,7 +78,9 @@ struct InFlight {
     range: Range<u64>,
     /// What it asks about.
     subject: Option<Subject>,
-    work: Box<dyn Work>,
+    /// Who is to speak.
+    turn: Turn,
+    work: BoxedRequest<Box<dyn Any + Send>>,
 }
 
 /// The mailbox or quota root that a request asks about.
@@ -120,6 +100,17 @@ impl Subject {
             has_space: wire.contains(&b' '),
         })
     }
+}
+
+/// Whose turn it is to say something of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// The server's: it is to answer.
+    Server,
+    /// This side's: the server has asked for more, and [`Continuation::Hold`] was the answer.
+    Client,
+    /// The server's, which has asked for more than there is, and was told so.
+    Cancelled,
 }
 
 impl InFlight {
@@ -218,7 +209,8 @@ impl Pipeline {
             holder: Arc::downgrade(&ticket.holder),
             range: self.written..self.written + bytes as u64,
             subject,
-            work: Box::new(request),
+            turn: Turn::Server,
+            work: BoxedRequest::new(request, |reply| Box::new(reply) as Box<dyn Any + Send>),
         });
         self.written += bytes as u64;
     }
@@ -436,6 +428,43 @@ impl Pipeline {
         self.endless
     }
 
+    /// The server has asked for more with a `+`, of the oldest request in flight. Returns the line to send.
+    pub(super) fn continued(&mut self, text: &[u8]) -> Option<Vec<u8>> {
+        let entry = self.queue.front_mut()?;
+        match entry.work.on_continue(text) {
+            Continuation::Send(line) => Some(line),
+            Continuation::Hold => {
+                entry.turn = Turn::Client;
+                None
+            }
+            // Once only: a server that asks again and again would be answered for ever.
+            Continuation::Cancel if entry.turn == Turn::Cancelled => None,
+            Continuation::Cancel => {
+                entry.turn = Turn::Cancelled;
+                Some(b"*".to_vec())
+            }
+        }
+    }
+
+    /// Whether it is this side's turn to say something of the oldest request.
+    pub(super) fn is_held(&self) -> bool {
+        self.queue
+            .front()
+            .is_some_and(|entry| entry.turn == Turn::Client)
+    }
+
+    /// Whether it is this side's turn to say something of request `id`; it no longer is after this.
+    pub(super) fn take_turn(&mut self, id: u64) -> bool {
+        let entry = self.queue.iter_mut().find(|entry| entry.id == id);
+        entry.is_some_and(|entry| {
+            let is_ours = entry.turn == Turn::Client;
+            if is_ours {
+                entry.turn = Turn::Server;
+            }
+            is_ours
+        })
+    }
+
     /// Offers an untagged OK to the oldest request in flight.
     pub(super) fn offer_status(&mut self, status: &Status<'_>) -> bool {
         self.queue
@@ -510,6 +539,10 @@ impl Pipeline {
                 advice: "ask for this one by itself",
             }),
             (Condition::Ok, _) => entry.work.finish(status, state),
+            (_, _) if entry.turn == Turn::Cancelled => Err(Error::UnexpectedContinuation {
+                verb: entry.verb,
+                text: status.said(),
+            }),
             (condition, _) => {
                 let mut refusal = refusal(entry.verb, condition, status);
                 refusal.advice = entry.work.refused(&refusal, state);

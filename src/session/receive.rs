@@ -3,6 +3,7 @@
 //! Here: [`Session::wait`] and the loop behind it. Not here: which request a response belongs to (`pipeline`), how bytes become
 //! responses (`link`, `wire`), and what an unsolicited response changes (`state`).
 
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 use crate::account::Outcome;
@@ -13,7 +14,7 @@ use crate::wire::response::{self, Code, Condition, Data, Response, Status, Untag
 
 use super::link::LinkError;
 use super::pipeline::Ticket;
-use super::request::Request;
+use super::request::{Request, Streamed};
 use super::state::{Bye, Capabilities, Notice, State};
 use super::waiting::{Progress, Waiting};
 use super::{GRACE, Session, utf8};
@@ -119,8 +120,66 @@ impl Session {
         Ok(())
     }
 
+    /// Sends a request and hands each of its responses to `each` as it comes. After a `Break` the rest is read and thrown away; put it
+    /// [`within`](Self::within) a time limit where there may be no end of it.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run). `each` has then seen the responses that could be read.
+    pub fn stream<R: Streamed>(
+        &mut self,
+        request: R,
+        mut each: impl FnMut(R::Item<'_>) -> ControlFlow<()>,
+    ) -> Result<R::Reply, Error> {
+        let mut more = true;
+        self.stream_to(request, &mut |data| {
+            let Some(item) = R::item(data)? else {
+                return Ok(Taken::No);
+            };
+            if more {
+                more = each(item).is_continue();
+            }
+            Ok(Taken::Yes)
+        })
+    }
+
+    /// Waits for one response and deals with it, whatever it is about. For a request that [holds](super::Continuation::Hold): the responses
+    /// that come meanwhile are nobody's, and go to [`on_unsolicited`](Self::on_unsolicited). Nothing at all for as long as
+    /// [`Timeouts::read`](crate::net::Timeouts::read) ends this wait too, and is no error then.
+    ///
+    /// # Errors
+    /// As [`await_answer`](Self::await_answer).
+    pub fn listen(&mut self) -> Result<(), Error> {
+        self.check_open("a command")?;
+        self.flush_to_wait()?;
+        self.pump(None).map(drop)
+    }
+
+    /// Sends the line that the server waits for, without its line end: a request [held](super::Continuation::Hold) it back. Waits for the
+    /// server to ask for it where it has not yet. Does nothing where the request is answered already.
+    ///
+    /// # Errors
+    /// The line holds a line end, or the connection was lost.
+    pub fn proceed<R: Request>(&mut self, ticket: &Ticket<R>, line: &[u8]) -> Result<(), Error> {
+        if line.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+            return Err(Error::Usage("a line cannot hold a line end".into()));
+        }
+        while ticket.session == self.number && self.pipeline.describe(ticket.id).is_some() {
+            if self.pipeline.take_turn(ticket.id) {
+                return self.say_line(line);
+            }
+            self.flush_to_wait()?;
+            self.pump(None)?;
+        }
+        Ok(())
+    }
+
+    fn say_line(&mut self, line: &[u8]) -> Result<(), Error> {
+        let line = [line, b"\r\n"].concat();
+        self.link.send(&line, &[]).map_err(|error| self.lose(error))
+    }
+
     /// Sends a request whose untagged responses go to `sink` as they come, so that none has to be kept.
-    pub(crate) fn stream<R: Request>(
+    pub(crate) fn stream_to<R: Request>(
         &mut self,
         request: R,
         sink: Sink<'_>,
@@ -233,6 +292,10 @@ impl Session {
     ///
     /// The system finds out whether the other end is still there; see [`Stream::connect`](crate::net::Stream::connect).
     fn waits_on(&mut self) -> bool {
+        if self.pipeline.is_held() {
+            // The server has nothing to say until this side does.
+            return true;
+        }
         let Some(verb) = self.pipeline.awaited_change() else {
             return false;
         };
@@ -351,8 +414,15 @@ impl Session {
                 }
                 let observed = self.state.observe(&data);
                 match self.pipeline.offer(&data, bytes, &self.state, secrets) {
-                    Ok(false) if !observed => self.state.stray(secrets.sample(bytes), None),
-                    Ok(_) => {}
+                    Ok(false) => {
+                        if let Some(tell) = &mut self.unsolicited {
+                            tell(&data);
+                        }
+                        if !observed {
+                            self.state.stray(secrets.sample(bytes), None);
+                        }
+                    }
+                    Ok(true) => {}
                     Err(error) => self.state.stray(secrets.sample(bytes), Some(&error)),
                 }
                 if let Some(verb) = self.pipeline.endless() {
@@ -361,6 +431,17 @@ impl Session {
                 Event::Other
             }
         };
+        // Where a command goes out in pieces, or in a dialogue of the session's own, whoever sends it reads what the server asks for.
+        if let Event::Continuation(text) = &event
+            && self.link.held_back == 0
+            && !self.in_dialogue
+            && let Some(line) = self.pipeline.continued(text)
+        {
+            // An untagged BAD about a line that the server did not wait for after all is no news.
+            self.after_refusal = true;
+            // What goes wrong is with the ticket.
+            let _ = self.say_line(&line);
+        }
         Some(event)
     }
 

@@ -59,8 +59,31 @@ impl Fit<'_> {
     }
 }
 
+/// What to say to a server that asks for more with a `+` (RFC 3501 section 7.5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Continuation {
+    /// There is nothing more: the exchange is cancelled with a single `*`. Where the server then refuses the command, that is an
+    /// [`Error::UnexpectedContinuation`], and the session goes on.
+    Cancel,
+    /// This line, without its line end. It goes to the trace as it is: it is no place for secrets.
+    Send(Vec<u8>),
+    /// Nothing yet: [`Session::proceed`](super::Session::proceed) sends the line later, as DONE ends an IDLE (RFC 2177). The server may be
+    /// silent until then for as long as it likes.
+    Hold,
+}
+
 /// One IMAP command, as a value.
 ///
+/// # Who is asked, and when
+/// A response goes to the requests in flight, the oldest first. All are asked with [`Fit::Exact`] before any is asked with [`Fit::Alias`], so
+/// a response about `INBOX` goes to whoever asked about INBOX before it goes to whoever asked about `user.bob`, which may be the same
+/// mailbox. [`take`](Self::take) is called once for each of these rounds until one request takes the response; it must leave alone what is
+/// not its own, as a response may be unsolicited. A request that was given up on still takes its responses.
+///
+/// [`finish`](Self::finish) or [`refused`](Self::refused) comes last, with the tagged response; neither does where the connection is lost.
+///
+/// # How it travels
 /// [`Session::submit`](super::Session::submit) sends it and [`Session::wait`](super::Session::wait) returns its reply;
 /// [`Session::run`](super::Session::run) does both.
 pub trait Request: Send + 'static {
@@ -106,6 +129,13 @@ pub trait Request: Send + 'static {
         let _ = state;
     }
 
+    /// The server asks for more with a `+` and this text. Literals are the session's own business; this is for commands that are a
+    /// dialogue, such as IDLE. Such a command has to be [`alone`](Self::alone), or nobody could tell which one the server asks about.
+    fn on_continue(&mut self, text: &[u8]) -> Continuation {
+        let _ = text;
+        Continuation::Cancel
+    }
+
     /// Takes an untagged response if it is this request's own: `Ok(true)` when it was.
     ///
     /// # Errors
@@ -139,6 +169,19 @@ pub trait Request: Send + 'static {
         let _ = (refusal, state);
         None
     }
+}
+
+/// A request whose responses can be had one by one as they come, so that none has to be kept; see
+/// [`Session::stream`](super::Session::stream).
+pub trait Streamed: Request {
+    /// What one response is read into.
+    type Item<'d>;
+
+    /// Reads one response. `Ok(None)` leaves it to the session: it is not this request's.
+    ///
+    /// # Errors
+    /// As [`take`](Request::take).
+    fn item<'d>(data: &Data<'d>) -> Result<Option<Self::Item<'d>>, ParseError>;
 }
 
 /// A command without arguments that changes nothing and whose OK is all its reply: NOOP, STARTTLS, LOGOUT.

@@ -192,16 +192,9 @@ impl Shell {
         if checked && let Ok(known) = &known {
             options.tls.known = known.lookup(&server)?;
         }
-        let open = |options| {
-            let trace = self
-                .settings
-                .trace
-                .as_deref()
-                .map(trace::open)
-                .transpose()?;
-            Session::open_traced(options, trace)
-        };
-        let mut session = match open(options.clone()) {
+        let trace = self.settings.trace.as_deref();
+        options.trace = trace.map(trace::open).transpose()?;
+        let mut session = match Session::open(options.clone()) {
             Err(Error::Tls(
                 ref error @ (TlsError::SelfSigned {
                     ref certificate, ..
@@ -219,7 +212,7 @@ impl Shell {
                     Err(error) => complain(&format!("it is trusted this once: {error}")),
                 }
                 options.tls.known = Some(accepted);
-                open(options)?
+                Session::open(options)?
             }
             Err(Error::Tls(error @ TlsError::Changed { .. })) => {
                 return Err(Error::Insecure {

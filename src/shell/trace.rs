@@ -35,7 +35,7 @@ pub fn open(path: &Path) -> Result<Trace, Error> {
         })?)
     };
     let start = Instant::now();
-    Ok(Box::new(move |direction, bytes| {
+    Ok(Trace::new(move |direction, bytes| {
         let who = match direction {
             Direction::Sent => 'C',
             Direction::Received => 'S',
