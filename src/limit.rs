@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use imapadm::net::Interrupt;
 
 use crate::report::complain;
-use crate::shell::script::status;
+use crate::shell::status;
 
 /// How long the account of what was sent may take; then it is given up on, and after as long again the program ends whatever it does.
 const ACCOUNT: Duration = Duration::from_secs(3);

@@ -22,8 +22,10 @@ use imapadm::net::Interrupt;
 use cli::Cli;
 use config::{Config, FormatName, Stack};
 use report::{Column, Format, Output, Place, Value, complain, stdout_is_closed};
-use shell::script::{Leftover, Policy, Runner, Script, exit_status, status};
-use shell::{Settings, Shell};
+use shell::leftover::Leftover;
+use shell::runner::{Policy, Runner};
+use shell::script::Script;
+use shell::{Settings, Shell, status};
 
 fn main() -> ExitCode {
     let idle = Arc::new(AtomicBool::new(false));
@@ -32,7 +34,7 @@ fn main() -> ExitCode {
         Ok(ended) => ended,
         Err(error) => {
             complain(&error.to_string());
-            exit_status(&error)
+            status::of(&error)
         }
     };
     let late = over.is_some_and(|over| over.load(Ordering::SeqCst));

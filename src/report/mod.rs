@@ -12,6 +12,7 @@ mod text;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::fmt;
 use std::io::{self, Write};
 use std::rc::Rc;
 
@@ -86,6 +87,14 @@ impl Column {
         }
     }
 
+    /// Its name in lists of columns, in brackets where a row may lack it.
+    pub fn label(&self) -> Cow<'static, str> {
+        match self.optional {
+            true => Cow::Owned(format!("[{}]", self.name)),
+            false => Cow::Borrowed(self.name),
+        }
+    }
+
     /// The same column, which not every row has.
     pub const fn optional(self) -> Self {
         Self {
@@ -131,6 +140,25 @@ pub struct Place {
     pub file: Option<String>,
     /// The line, from 1.
     pub line: u64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.file {
+            Some(file) => write!(f, "{file}:{}", self.line),
+            None => write!(f, "line {}", self.line),
+        }
+    }
+}
+
+impl Place {
+    /// For a summary: the line, with its file where there is one.
+    pub fn short(&self) -> String {
+        match &self.file {
+            Some(file) => format!("{file}:{}", self.line),
+            None => self.line.to_string(),
+        }
+    }
 }
 
 /// Tells a person something on stderr, beside the results, in one line that is safe for a terminal.

@@ -58,6 +58,35 @@ pub struct Flag {
     pub secret: bool,
 }
 
+impl Flag {
+    /// An option without a value.
+    pub const fn switch(name: &'static str, help: &'static str) -> Self {
+        Self {
+            name,
+            short: None,
+            value: None,
+            help,
+            secret: false,
+        }
+    }
+
+    /// An option with a value.
+    pub const fn option(name: &'static str, value: &'static str, help: &'static str) -> Self {
+        Self {
+            value: Some(value),
+            ..Self::switch(name, help)
+        }
+    }
+
+    /// The same option, which has a letter too.
+    pub const fn short(self, letter: char) -> Self {
+        Self {
+            short: Some(letter),
+            ..self
+        }
+    }
+}
+
 /// What a command does to what it is for. All that depends on it is derived: the order in which a script sends commands, the question
 /// at a terminal, and the `--yes` that a script has to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

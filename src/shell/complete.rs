@@ -12,6 +12,7 @@ use imapadm::session::{MailboxName, Ticket};
 
 use super::command::Command;
 use super::meaning::ArgumentKind;
+use super::topics::TOPICS;
 use super::words::partial;
 use super::{Shell, commands, find};
 
@@ -138,8 +139,10 @@ pub fn complete(shell: &mut Shell, before: &str) -> (usize, Vec<Candidate>) {
         return (at.start, Vec::new());
     };
     let candidates = match command.argument(plain).map(|argument| argument.kind) {
-        Some(ArgumentKind::Command) => {
-            with_prefix(commands::ALL.iter().map(|command| command.name), &at.text)
+        Some(ArgumentKind::Topic) => {
+            let commands = commands::ALL.iter().map(|command| command.name);
+            let topics = TOPICS.iter().map(|topic| topic.name);
+            with_prefix(commands.chain(topics), &at.text)
         }
         Some(ArgumentKind::Server) => with_prefix(shell.settings.config.names(), &at.text)
             .into_iter()

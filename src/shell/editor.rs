@@ -15,8 +15,8 @@ use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Config, Context, Editor, Helper};
 
 use super::complete::{Candidate, complete};
-use super::script::{run_typed, status};
-use super::{Shell, words};
+use super::runner::run_typed;
+use super::{Shell, status, words};
 use crate::files;
 use crate::report::{Output, complain};
 

@@ -10,6 +10,7 @@ use imapadm::admin::many::Reach;
 use imapadm::session::{Capabilities, MailboxName, RAW};
 
 use super::commands::check_entry;
+use super::topics::Topic;
 use super::{find, no_command};
 
 /// What an argument is.
@@ -38,8 +39,8 @@ pub enum ArgumentKind {
     Server,
     /// A metadata entry.
     Entry,
-    /// A command of the shell.
-    Command,
+    /// What help explains: a command of the shell, or a topic.
+    Topic,
     /// A name of anything else.
     Name,
     /// Any text, also none.
@@ -65,7 +66,8 @@ impl ArgumentKind {
             Self::Identifier => check_identifier(word),
             Self::Rights => RightsChange::parse(word, &Capabilities::default()).map(drop),
             Self::Entry => check_entry(word),
-            Self::Command => find(word).map(drop).ok_or_else(|| no_command(word)),
+            Self::Topic if Topic::find(word).is_some() => Ok(()),
+            Self::Topic => find(word).map(drop).ok_or_else(|| no_command(word)),
             Self::Server | Self::Name | Self::Text => Ok(()),
             _ => self
                 .resolve(Some(word), || Err(Error::NothingSelected))

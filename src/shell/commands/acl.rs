@@ -155,7 +155,7 @@ pub static DELETEACL: Command = Command {
         columns::MAILBOX,
         columns::IDENTIFIER,
         Column::new("deleted", "whether it was removed"),
-        REASON,
+        REASON.meaning("why it failed, was not on the list, or which rights the server leaves"),
     ],
     effect: Effect::Changes,
     start: deleteacl,

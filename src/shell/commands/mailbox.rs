@@ -257,27 +257,9 @@ pub static LIST: Command = Command {
     name: "listmailbox",
     aliases: &["list", "lm"],
     flags: &[
-        Flag {
-            name: "subscribed",
-            short: Some('s'),
-            value: None,
-            help: "only those you are subscribed to",
-            secret: false,
-        },
-        Flag {
-            name: "status",
-            short: None,
-            value: None,
-            help: "with the counts of their messages",
-            secret: false,
-        },
-        Flag {
-            name: "myrights",
-            short: None,
-            value: None,
-            help: "with your own rights on them",
-            secret: false,
-        },
+        Flag::switch("subscribed", "only those you are subscribed to").short('s'),
+        Flag::switch("status", "with the counts of their messages"),
+        Flag::switch("myrights", "with your own rights on them"),
     ],
     arguments: &[
         Argument {

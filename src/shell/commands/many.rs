@@ -18,20 +18,9 @@ use super::in_turn;
 use crate::report::progress::Progress;
 use crate::report::{Cell, Report, Value, complain};
 
-pub(super) const RECURSIVE: Flag = Flag {
-    name: "recursive",
-    short: Some('r'),
-    value: None,
-    help: "with all mailboxes below it",
-    secret: false,
-};
-pub(super) const YES: Flag = Flag {
-    name: "yes",
-    short: Some('y'),
-    value: None,
-    help: "change many mailboxes without asking",
-    secret: false,
-};
+pub(super) const RECURSIVE: Flag =
+    Flag::switch("recursive", "with all mailboxes below it").short('r');
+pub(super) const YES: Flag = Flag::switch("yes", "change many mailboxes without asking").short('y');
 
 /// Deletes that are under way at once where somebody watches.
 const MOST_DELETES: usize = 16;

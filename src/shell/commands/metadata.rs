@@ -116,13 +116,11 @@ pub static GETMETADATA: Command = Command {
     name: "getmetadata",
     aliases: &["getmd"],
     flags: &[
-        Flag {
-            name: "depth",
-            short: None,
-            value: Some("0|1|infinity"),
-            help: "also the entries right below those named, or all below",
-            secret: false,
-        },
+        Flag::option(
+            "depth",
+            "0|1|infinity",
+            "also the entries right below those named, or all below",
+        ),
         RECURSIVE,
     ],
     arguments: &[
@@ -344,13 +342,7 @@ pub static SETMETADATA: Command = Command {
     name: "setmetadata",
     aliases: &["setmd"],
     flags: &[
-        Flag {
-            name: "private",
-            short: None,
-            value: None,
-            help: "put it under /private, where only you see it",
-            secret: false,
-        },
+        Flag::switch("private", "put it under /private, where only you see it"),
         RECURSIVE,
         YES,
     ],

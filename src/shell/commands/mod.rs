@@ -4,12 +4,14 @@
 //! (`imapadm::admin`), nor how its rows look (`report`).
 
 mod acl;
+mod connect;
 mod mailbox;
 mod many;
 mod metadata;
 mod quota;
 mod selected;
-mod server;
+mod servers;
+mod session;
 mod shell;
 
 use imapadm::Error;
@@ -24,14 +26,14 @@ use crate::report::Report;
 
 /// Every command, in the order of `help`.
 pub static ALL: &[&Command] = &[
-    &server::CONNECT,
-    &server::SERVERS,
-    &server::KNOWN,
-    &server::AUTHENTICATE,
-    &server::UNAUTHENTICATE,
-    &server::STARTTLS,
-    &server::DISCONNECT,
-    &server::SESSION,
+    &connect::CONNECT,
+    &servers::SERVERS,
+    &servers::KNOWN,
+    &connect::AUTHENTICATE,
+    &connect::UNAUTHENTICATE,
+    &connect::STARTTLS,
+    &connect::DISCONNECT,
+    &session::SESSION,
     &mailbox::CREATE,
     &mailbox::DELETE,
     &mailbox::RENAME,
@@ -54,10 +56,10 @@ pub static ALL: &[&Command] = &[
     &selected::CLOSE,
     &selected::UNSELECT,
     &selected::EXPUNGE,
-    &server::CAPABILITY,
-    &server::NAMESPACE,
-    &server::ID,
-    &server::NOOP,
+    &session::CAPABILITY,
+    &session::NAMESPACE,
+    &session::ID,
+    &session::NOOP,
     &shell::HELP,
     &shell::QUIT,
 ];
@@ -87,13 +89,11 @@ const PARTITION: Argument = Argument {
     kind: ArgumentKind::Name,
     count: Count::Optional,
 };
-const PARTITION_FLAG: Flag = Flag {
-    name: "partition",
-    short: None,
-    value: Some("PARTITION"),
-    help: "where to put it (Cyrus alone has partitions)",
-    secret: false,
-};
+const PARTITION_FLAG: Flag = Flag::option(
+    "partition",
+    "PARTITION",
+    "where to put it (Cyrus alone has partitions)",
+);
 
 /// The columns that several commands have.
 mod columns {

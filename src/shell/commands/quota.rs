@@ -169,13 +169,10 @@ fn rows(mailbox: Option<&MailboxName>, quota: &Quota, out: &mut Report) {
     }
 }
 
-const ONLY: Flag = Flag {
-    name: "only",
-    short: None,
-    value: None,
-    help: "set these limits alone, without reading those there are: Cyrus removes the others",
-    secret: false,
-};
+const ONLY: Flag = Flag::switch(
+    "only",
+    "set these limits alone, without reading those there are: Cyrus removes the others",
+);
 
 pub static SETQUOTA: Command = Command {
     name: "setquota",

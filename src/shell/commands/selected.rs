@@ -10,13 +10,7 @@ use super::super::command::{Command, Effect, Flag, Input, Step};
 use super::{MAILBOX, columns, in_turn};
 use crate::report::{Column, Report, Value, complain};
 
-const YES: Flag = Flag {
-    name: "yes",
-    short: Some('y'),
-    value: None,
-    help: "remove them without asking",
-    secret: false,
-};
+const YES: Flag = Flag::switch("yes", "remove them without asking").short('y');
 
 /// What the server says of a mailbox when it is selected.
 const SELECTED: &[Column] = &[

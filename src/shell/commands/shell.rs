@@ -5,6 +5,7 @@ use imapadm::Error;
 use super::super::Shell;
 use super::super::command::{Argument, Command, Count, Input, Step};
 use super::super::meaning::ArgumentKind;
+use super::super::topics::{TOPICS, Topic, WIDTH};
 use super::super::{find, no_command};
 use super::{ALL, in_turn};
 use crate::report::{Column, Value};
@@ -13,11 +14,11 @@ pub static HELP: Command = Command {
     name: "help",
     aliases: &["?"],
     arguments: &[Argument {
-        name: "COMMAND",
-        kind: ArgumentKind::Command,
+        name: "COMMAND|TOPIC",
+        kind: ArgumentKind::Topic,
         count: Count::Optional,
     }],
-    summary: "list the commands, or explain one",
+    summary: "list the commands, or explain a command or a topic",
     columns: &[
         Column::new("command", "without an argument").optional(),
         Column::new("aliases", "without an argument").optional(),
@@ -38,9 +39,24 @@ fn help(_: &mut Shell, input: &Input) -> Result<Step, Error> {
                     ("summary", Value::str(command.summary)),
                 ]);
             }
+            for topic in TOPICS {
+                out.row(&[
+                    ("command", Value::str(format!("help {}", topic.name))),
+                    ("aliases", Value::words(NONE)),
+                    ("summary", Value::str(topic.summary)),
+                ]);
+            }
             Ok(())
         });
     };
+    if let Some(topic) = Topic::find(name) {
+        return in_turn(|_, out| {
+            for line in topic.text().lines() {
+                out.row(&[("help", Value::str(line))]);
+            }
+            Ok(())
+        });
+    }
     let command = find(name).ok_or_else(|| no_command(name))?;
     in_turn(move |_, out| {
         let mut paragraph = |text: &str| {
@@ -59,12 +75,20 @@ fn help(_: &mut Shell, input: &Input) -> Result<Step, Error> {
         if !command.details.is_empty() {
             paragraph(command.details);
         }
+        if !command.columns.is_empty() {
+            let columns = command.columns.iter().map(|column| match column.meaning {
+                "" => column.label().into_owned(),
+                meaning => format!("{} ({meaning})", column.label()),
+            });
+            let columns: Vec<_> = columns.collect();
+            paragraph(&format!("columns: {}", columns.join(", ")));
+        }
         Ok(())
     })
 }
 
-/// Columns that help is wrapped at: every terminal has them.
-const WIDTH: usize = 78;
+/// No words.
+const NONE: [&str; 0] = [];
 
 pub static QUIT: Command = Command {
     name: "quit",

@@ -1,19 +1,17 @@
-//! The connection and the server: connect, authenticate, starttls, disconnect, session, capability, namespace, id, noop.
+//! The connection: connect, authenticate, unauthenticate, starttls, disconnect.
+//!
+//! Not here: how a connection is made (`shell::connect`), and the table of its options (`config::table`).
 
 use imapadm::Error;
-use imapadm::admin::server::Id;
-use imapadm::net::{Address, Known};
 use imapadm::session::State;
 
 use super::super::Shell;
-use super::super::command::{Argument, Command, Count, Effect, Flag, Input, Step};
+use super::super::command::{Argument, Command, Count, Flag, Input, Step};
 use super::super::meaning::ArgumentKind;
-use super::selected::access;
-use super::{columns, in_turn, submit};
+use super::in_turn;
 use crate::config::table::{self, Opt, Reader, SETTINGS};
-use crate::config::{Origin, Profile, security_word};
-use crate::files::known::KnownServers;
-use crate::report::{Column, REASON, Report, Value};
+use crate::config::{Origin, Profile};
+use crate::report::{Column, Report, Value};
 
 const OPTIONAL_SERVER: Argument = Argument {
     name: "SERVER",
@@ -31,35 +29,13 @@ const OPTIONAL_USER: Argument = Argument {
     count: Count::Optional,
 };
 
-/// An option without a value.
-const fn switch(name: &'static str, help: &'static str) -> Flag {
-    Flag {
-        name,
-        short: None,
-        value: None,
-        help,
-        secret: false,
-    }
-}
-
-/// An option with a value.
-const fn option(name: &'static str, value: &'static str, help: &'static str) -> Flag {
-    Flag {
-        name,
-        short: None,
-        value: Some(value),
-        help,
-        secret: false,
-    }
-}
-
-const MINSSF: Flag = option("minssf", "BITS", "refuse a weaker encryption than this");
-const MAXSSF: Flag = option(
+const MINSSF: Flag = Flag::option("minssf", "BITS", "refuse a weaker encryption than this");
+const MAXSSF: Flag = Flag::option(
     "maxssf",
     "BITS",
     "taken for cyradm's sake; TLS encrypts, SASL never does",
 );
-const SERVICE: Flag = option(
+const SERVICE: Flag = Flag::option(
     "service",
     "NAME",
     "taken for cyradm's sake; the service is imap",
@@ -84,7 +60,7 @@ const fn count(place: u8) -> usize {
 
 /// The same as options of a command, with the command's own at the end.
 const fn flags<const N: usize>(place: u8, own: &[Flag]) -> [Flag; N] {
-    let mut all = [switch("", ""); N];
+    let mut all = [Flag::switch("", ""); N];
     let (mut filled, mut at) = (0, 0);
     while at < SETTINGS.len() {
         let options = SETTINGS[at].options;
@@ -126,7 +102,10 @@ const fn flags<const N: usize>(place: u8, own: &[Flag]) -> [Flag; N] {
     all
 }
 
-const OF_CONNECT: &[Flag] = &[switch("noauthenticate", "leave the login to authenticate")];
+const OF_CONNECT: &[Flag] = &[Flag::switch(
+    "noauthenticate",
+    "leave the login to authenticate",
+)];
 const OF_AUTHENTICATE: &[Flag] = &[MINSSF, MAXSSF, SERVICE];
 static CONNECT_FLAGS: [Flag; count(table::CONNECT) + OF_CONNECT.len()] =
     flags(table::CONNECT, OF_CONNECT);
@@ -283,133 +262,6 @@ pub static STARTTLS: Command = Command {
     ..Command::BASE
 };
 
-pub static SERVERS: Command = Command {
-    name: "servers",
-    summary: "list the servers that have a name",
-    details: "They stand in imapadm/config.toml in the folder of configurations, mostly ~/.config, as [servers.NAME].",
-    columns: &[
-        Column::new("name", ""),
-        Column::new("host", ""),
-        Column::new("port", "null: a Unix socket"),
-        Column::new("security", "tls, starttls or none"),
-        Column::new("user", ""),
-        REASON.meaning("why its configuration is wrong"),
-    ],
-    lists: true,
-    start: |_, _| in_turn(servers),
-    ..Command::BASE
-};
-
-fn servers(shell: &mut Shell, out: &mut Report) -> Result<(), Error> {
-    let settings = &shell.settings;
-    for name in settings.config.names() {
-        let server = settings.config.server(name, None)?;
-        let plan = match settings
-            .inside(Profile::default(), server)
-            .plan(&settings.interrupt)
-        {
-            Ok(plan) => plan,
-            // The others can be connected to all the same.
-            Err(error) => {
-                out.row(&[("name", Value::str(name)), ("reason", Value::text(error))]);
-                continue;
-            }
-        };
-        let (host, port) = match &plan.options.address {
-            Address::Tcp { host, port } => (Value::text(host), Value::Number((*port).into())),
-            Address::Unix(path) => (Value::text(path.display()), Value::Absent("-")),
-        };
-        out.row(&[
-            ("name", Value::str(name)),
-            ("host", host),
-            ("port", port),
-            ("security", Value::str(security_word(plan.options.security))),
-            ("user", plan.user.map_or(Value::Absent("-"), Value::str)),
-        ]);
-    }
-    Ok(())
-}
-
-pub static KNOWN: Command = Command {
-    name: "known",
-    flags: &[option(
-        "forget",
-        "HOST[:PORT]",
-        "remove what was accepted for a server; without PORT, for all its ports",
-    )],
-    summary: "list the certificates you accepted",
-    details: "They are asked about when a server is first connected to at a terminal, and kept in imapadm/known_servers in the folder of data, \
-              mostly ~/.local/share. After --forget the server's next certificate is asked about again.",
-    columns: &[
-        Column::new("server", ""),
-        Column::new("kind", "certificate or authority"),
-        Column::new("fingerprint", ""),
-        Column::new("accepted", "when"),
-        Column::new("subject", "of an authority"),
-        Column::new("forgotten", "with --forget").optional(),
-    ],
-    // It may forget some.
-    effect: Effect::Changes,
-    lists: true,
-    start: |_, input| {
-        let forget = input.option("forget").map(str::to_owned);
-        in_turn(move |shell, out| known(shell, forget.as_deref(), out))
-    },
-    ..Command::BASE
-};
-
-fn known(shell: &Shell, forget: Option<&str>, out: &mut Report) -> Result<(), Error> {
-    let servers = KnownServers::of_user()?;
-    let entries = match forget {
-        None => servers.all()?,
-        Some(word) => {
-            // Also by the name that the configuration has for it.
-            let named = shell.settings.config.names().any(|name| name == word);
-            let address = if named {
-                let server = shell.settings.config.server(word, None)?;
-                let plan = shell.inside(Profile::default(), server);
-                plan.plan(&shell.settings.interrupt)?
-                    .options
-                    .address
-                    .to_string()
-            } else {
-                word.to_owned()
-            };
-            let gone = servers.forget(&address)?;
-            if gone.is_empty() {
-                return Err(Error::Usage(format!(
-                    "nothing was accepted for {address}; known lists what was"
-                )));
-            }
-            gone
-        }
-    };
-    for entry in entries {
-        let (kind, subject) = match &entry.known {
-            Known::Authority(authority) => ("authority", Some(&authority.certificate().subject)),
-            _ => ("certificate", None),
-        };
-        let mut row = vec![
-            ("server", Value::str(&entry.server)),
-            ("kind", Value::str(kind)),
-            ("fingerprint", Value::text(entry.known.fingerprint())),
-            (
-                "accepted",
-                entry
-                    .accepted
-                    .as_ref()
-                    .map_or(Value::Absent("-"), Value::str),
-            ),
-            ("subject", subject.map_or(Value::Absent("-"), Value::str)),
-        ];
-        if forget.is_some() {
-            row.push(("forgotten", Value::Flag(true)));
-        }
-        out.row(&row);
-    }
-    Ok(())
-}
-
 /// One row: where the session is, and as whom.
 fn about(state: &State, out: &mut Report) {
     let tls = state.channel().tls.as_ref().map(|tls| tls.version.clone());
@@ -437,147 +289,6 @@ pub static DISCONNECT: Command = Command {
             Ok(())
         })
     },
-    ..Command::BASE
-};
-
-pub static SESSION: Command = Command {
-    name: "session",
-    summary: "show all that is known of the session",
-    columns: &[Column::new("item", ""), Column::new("value", "")],
-    start: |_, _| in_turn(session),
-    ..Command::BASE
-};
-
-fn session(shell: &mut Shell, out: &mut Report) -> Result<(), Error> {
-    let session = shell.session()?;
-    let separator = match session.separator() {
-        Err(error) if error.is_grave() => return Err(error),
-        separator => separator,
-    };
-    session.capabilities()?;
-    let state = session.state();
-    let mut row = |item: &'static str, value: Value<'_>| {
-        out.row(&[("item", Value::str(item)), ("value", value)])
-    };
-    row("server", Value::str(state.server()));
-    row("peer", Value::str(state.channel().peer.as_str()));
-    let tls = state
-        .channel()
-        .tls
-        .as_ref()
-        .map(|tls| format!("{} {}", tls.version, tls.cipher));
-    row("tls", tls.map_or(Value::Absent("none"), Value::str));
-    row("compressed", Value::Answer(state.channel().compressed));
-    row("greeting", Value::str(state.greeting()));
-    row("user", state.user().map_or(Value::Absent("-"), Value::str));
-    row(
-        "mechanism",
-        state.mechanism().map_or(Value::Absent("-"), Value::str),
-    );
-    row(
-        "separator",
-        match separator {
-            Ok(Some(byte)) => Value::text(char::from(byte)),
-            Ok(None) => Value::Absent("none"),
-            Err(_) => Value::Absent("unknown"),
-        },
-    );
-    if let Some(namespaces) = state.namespaces() {
-        for (kind, namespace) in namespaces.iter() {
-            let item = match kind {
-                "personal" => "namespace-personal",
-                "other" => "namespace-other",
-                _ => "namespace-shared",
-            };
-            row(item, Value::text(&namespace.prefix));
-        }
-    }
-    match state.selected() {
-        Some(selected) => {
-            row("selected", Value::text(&selected.mailbox));
-            row("access", access(selected));
-            row(
-                "messages",
-                selected.exists.map_or(Value::Absent("-"), Value::Number),
-            );
-        }
-        None => row("selected", Value::Absent("none")),
-    }
-    let (_, strays) = state.strays();
-    row("strays", Value::Number(strays));
-    row("capabilities", Value::words(state.capabilities().iter()));
-    Ok(())
-}
-
-pub static CAPABILITY: Command = Command {
-    name: "capability",
-    aliases: &["capa"],
-    summary: "list what the server can do",
-    columns: &[Column::new("capability", "")],
-    lists: true,
-    start: |_, _| {
-        in_turn(|shell, out| {
-            for name in shell.session()?.capabilities()?.iter() {
-                out.row(&[("capability", Value::str(name))]);
-            }
-            Ok(())
-        })
-    },
-    ..Command::BASE
-};
-
-pub static NAMESPACE: Command = Command {
-    name: "namespace",
-    aliases: &["ns"],
-    summary: "list namespaces and their separators",
-    columns: &[
-        Column::new("kind", "personal, other or shared"),
-        Column::new("prefix", ""),
-        columns::SEPARATOR,
-    ],
-    lists: true,
-    start: |_, _| {
-        in_turn(|shell, out| {
-            for (kind, namespace) in shell.session()?.namespaces()?.iter() {
-                let separator = namespace.separator.map(char::from);
-                out.row(&[
-                    ("kind", Value::str(kind)),
-                    ("prefix", Value::text(&namespace.prefix)),
-                    (
-                        "separator",
-                        separator.map_or(Value::Absent("none"), Value::text),
-                    ),
-                ]);
-            }
-            Ok(())
-        })
-    },
-    ..Command::BASE
-};
-
-pub static ID: Command = Command {
-    name: "id",
-    aliases: &["version", "ver"],
-    summary: "show which software the server is",
-    columns: &[Column::new("field", ""), Column::new("value", "")],
-    lists: true,
-    start: |shell, _| {
-        submit(shell, Id::default(), |fields, out| {
-            for (field, value) in fields {
-                out.row(&[
-                    ("field", Value::str(field)),
-                    ("value", value.map_or(Value::Absent("-"), Value::str)),
-                ]);
-            }
-        })
-    },
-    ..Command::BASE
-};
-
-pub static NOOP: Command = Command {
-    name: "noop",
-    summary: "ask whether the server is still there",
-    start: |_, _| in_turn(|shell, _| shell.session()?.noop()),
     ..Command::BASE
 };
 
