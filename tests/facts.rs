@@ -743,7 +743,7 @@ fn both_servers_set_what_they_are_asked_for() {
 #[test]
 fn a_root_of_which_the_server_tells_nothing_is_not_said_to_have_no_limits() {
     let server = server(|_| None);
-    text_of(&server, "lq a").fails(1).complains("sent no QUOTA");
+    text_of(&server, "lq a").ok().says("a\t-\t-\t-\n");
     text_of(&server, "lqr a")
         .fails(1)
         .complains("sent no QUOTAROOT");

@@ -286,10 +286,11 @@ impl Session {
         changes: &[LimitChange],
     ) -> Result<(Asked, Option<Quota>), Error> {
         let root = root.into_mailbox()?;
-        // Which server it is decides what its silence means.
-        self.software();
-        let read = self.run(GetQuota::new(root.clone()));
-        let mut before = self.before(read, changes)?;
+        let mut before = Before::default();
+        if self.has_to_read(changes) {
+            let read = self.run(GetQuota::new(root.clone()));
+            before = self.before(read, changes)?;
+        }
         if before.quota.is_none() {
             before.above = match self.run_root_of(&root) {
                 Ok(above) => above,
@@ -352,7 +353,9 @@ impl Session {
         names: &[MailboxName],
         changes: &[LimitChange],
     ) -> Result<Vec<Result<Before, Error>>, Error> {
-        self.software();
+        if !self.has_to_read(changes) {
+            return Ok(names.iter().map(|_| Ok(Before::default())).collect());
+        }
         let ask = names.iter().map(|name| (GetQuota::new(name.clone()), ()));
         let mut answers = Vec::new();
         self.run_each(ask, |(), result| {
@@ -381,15 +384,27 @@ impl Session {
         Ok(all)
     }
 
+    /// Whether what is there has to be known. Cyrus removes limits that are not named, Dovecot is asked for what is used; of others nothing is
+    /// known, and they are sent what was asked for.
+    fn has_to_read(&mut self, changes: &[LimitChange]) -> bool {
+        let known = matches!(self.software(), Some(Software::Cyrus | Software::Dovecot));
+        known || changes.iter().any(LimitChange::is_relative)
+    }
+
     /// What GETQUOTA found. That there is no such root yet is no error: SETQUOTA makes it, or is refused.
     fn before(
         &mut self,
         read: Result<Quota, Error>,
         changes: &[LimitChange],
     ) -> Result<Before, Error> {
-        // What would be lost on Cyrus is known to be kept on Dovecot; of others nobody knows, and they may be unable to tell.
+        // On Dovecot only a warning hangs on it.
         let is_needed = self.is_cyrus() || changes.iter().any(LimitChange::is_relative);
         match read {
+            Ok(quota) if !quota.told && is_needed => Err(Error::Missing {
+                verb: "GETQUOTA",
+                missing: "QUOTA",
+                advice: "give the new limit itself",
+            }),
             Ok(quota) => Ok(Before {
                 quota: Some(quota),
                 above: None,
@@ -407,7 +422,6 @@ impl Session {
                 );
                 Err(Error::Refused(refusal))
             }
-            Err(Error::Missing { .. }) if !is_needed => Ok(Before::default()),
             Err(error) => Err(error),
         }
     }

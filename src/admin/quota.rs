@@ -37,6 +37,8 @@ pub struct Quota {
     pub root: MailboxName,
     /// Its resources, in the server's order.
     pub resources: Vec<Resource>,
+    /// Whether the server told of its resources; `false` where it said OK and nothing else, so that nobody knows of any limit.
+    pub told: bool,
 }
 
 impl Quota {
@@ -45,7 +47,11 @@ impl Quota {
         let root = MailboxName::from_wire(&name_before_list(&mut body, "a quota root")?);
         let mut resources = Vec::new();
         if body.is_end() {
-            return Ok(Self { root, resources });
+            return Ok(Self {
+                root,
+                resources,
+                told: true,
+            });
         }
         body.expect_open()?;
         while body.close().is_none() {
@@ -58,7 +64,11 @@ impl Quota {
             body.skip_spaces();
         }
         body.expect_end()?;
-        Ok(Self { root, resources })
+        Ok(Self {
+            root,
+            resources,
+            told: true,
+        })
     }
 
     /// What this line and a later one for the same root say together.
@@ -137,16 +147,17 @@ impl Request for GetQuota {
         match (self.reply.told, self.reply.other) {
             (Some(quota), _) => Ok(quota),
             (None, Some(other)) => Err(about_another("GETQUOTA", &self.root, &other)),
-            // Dovecot 2.3 sends no QUOTA line for a root without limits.
-            (None, None) if may_tell_nothing(state) => Ok(Quota {
-                root: self.root,
-                resources: Vec::new(),
-            }),
-            // Without one nobody knows its limits, and they must not be taken for none.
-            (None, None) => Err(Error::Missing {
+            // Cyrus always sends one: its limits must not be taken for none.
+            (None, None) if state.is_cyrus() => Err(Error::Missing {
                 verb: "GETQUOTA",
                 missing: "QUOTA",
-                advice: "look for the root's name with listquotaroot",
+                advice: "try it once more",
+            }),
+            // Dovecot 2.3 sends no QUOTA line for a root without limits.
+            (None, None) => Ok(Quota {
+                root: self.root,
+                resources: Vec::new(),
+                told: state.is_dovecot(),
             }),
         }
     }
@@ -265,13 +276,14 @@ impl Request for GetQuotaRoot {
             roots.iter().any(|own| MailboxName::same(own.wire(), root))
         };
         self.quotas.retain(is_own);
-        // A root named without a QUOTA line has no limits.
+        // Of a root that is named without a QUOTA line nothing is told.
         for root in roots {
             let is_told = |have: &Quota| MailboxName::same(have.root.wire(), root.wire());
             if !self.quotas.iter().any(is_told) {
                 self.quotas.push(Quota {
                     root,
                     resources: Vec::new(),
+                    told: state.is_dovecot(),
                 });
             }
         }

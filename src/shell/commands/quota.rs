@@ -162,7 +162,11 @@ fn rows(mailbox: Option<&MailboxName>, quota: &Quota, out: &mut Report) {
             .chain([
                 ("resource", Value::Absent("-")),
                 ("usage", Value::Absent("-")),
-                UNLIMITED,
+                if quota.told {
+                    UNLIMITED
+                } else {
+                    ("limit", Value::Absent("-"))
+                },
             ])
             .collect();
         out.row(&cells);
