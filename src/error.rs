@@ -1,18 +1,22 @@
-//! The one error type of the library: whose fault it is, what the server said, what to do next.
+//! The one error type of the library: whose fault it is, what the server said, and what to do next.
 //!
-//! Lives here: [`Error`], [`Refusal`] and [`Fault`]. Not here: how an error is printed (that is `report`'s and the
-//! shell's), nor the errors of connecting and of TLS, which `net` makes and this type carries.
+//! [`Refusal`] and [`Reason`] say what a server refused and why, [`Advice`] what to do about an error. Not here: the words of an advice
+//! (each program has its own), nor the errors of connecting and of TLS, which `net` makes and this type carries.
 
-use std::fmt;
+mod advice;
+mod lost;
+mod refusal;
+
+pub use advice::Advice;
+pub use lost::{LostCause, Retry};
+pub use refusal::{Reason, Refusal};
 
 use crate::account::{Account, Outcome};
 use crate::auth::{AuthError, SecretError};
 use crate::net::{ConnectError, FileError, TlsError};
+use crate::wire::code::ResponseCode;
 use crate::wire::encode::EncodeError;
 use crate::wire::response::Condition;
-
-mod lost;
-pub use lost::{LostCause, Retry};
 
 /// Whose fault an [`Error`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,58 +29,10 @@ pub enum Fault {
     Network,
 }
 
-/// A command that the server answered with NO or BAD (RFC 3501 section 7.1).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// The IMAP command that was refused, such as `DELETE`.
-    pub verb: &'static str,
-    /// `No` (the server will not) or `Bad` (the server did not understand).
-    pub condition: Condition,
-    /// The status response code (RFC 5530 and others) in capitals, such as `NOPERM`.
-    pub code: Option<String>,
-    /// What stands behind the code in its brackets, such as the `MAXSIZE 1024` of METADATA (RFC 5464 section 4.3); mostly nothing.
-    /// Untrusted.
-    pub arguments: String,
-    /// The server's own words. Untrusted: escape them before they reach a terminal.
-    pub text: String,
-    /// What to do next, where the command knows.
-    pub advice: Option<String>,
-}
-
-impl Refusal {
-    /// The server's code and words: `[NOPERM] Permission denied`.
-    pub(crate) fn words(&self) -> String {
-        let code = match &self.code {
-            Some(code) if self.arguments.is_empty() => format!("[{code}] "),
-            Some(code) => format!("[{code} {}] ", self.arguments),
-            None => String::new(),
-        };
-        format!("{code}{}", self.text).trim_end().to_owned()
-    }
-
-    /// All that the server said: `NO [NOPERM] Permission denied`.
-    pub(crate) fn said(&self) -> String {
-        format!("{} {}", self.condition, self.words())
-            .trim_end()
-            .to_owned()
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the server refused {}: {}", self.verb, self.said())?;
-        match &self.advice {
-            Some(advice) if self.text.ends_with(['.', '!', '?']) => write!(f, " {advice}"),
-            Some(advice) => write!(f, ". {advice}"),
-            None => Ok(()),
-        }
-    }
-}
-
 /// Why something could not be done.
 ///
-/// Every message says what happened and ends in what to do next where anything can be done. Text that came from a server is
-/// untrusted: escape it before it reaches a terminal.
+/// The text says what happened, [`advice`](Error::advice) what to do next. Text that came from a server is untrusted: escape it before it
+/// reaches a terminal.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -84,15 +40,13 @@ pub enum Error {
     #[error("{0}")]
     Usage(String),
     /// Nothing is connected.
-    #[error("not connected; connect with: connect SERVER")]
+    #[error("not connected")]
     NotConnected,
     /// A command was left without a mailbox, and none is selected.
-    #[error("no mailbox is selected, and this needs one; select it first with: select MAILBOX")]
+    #[error("no mailbox is selected, and this needs one")]
     NothingSelected,
     /// The server does not have the extension that a command needs. Nothing was sent.
-    #[error(
-        "{what} needs the extension {extension} ({rfc}), which this server does not offer; see what it offers with: capability"
-    )]
+    #[error("{what} needs the extension {extension} ({rfc}), which this server does not offer")]
     Unsupported {
         /// The command that was asked for.
         what: &'static str,
@@ -114,12 +68,12 @@ pub enum Error {
     #[error(transparent)]
     File(#[from] FileError),
     /// The server turned the connection away in its greeting.
-    #[error("{}", sentence(&format!("{server} turned the connection away: {text}"), &turned_away_advice(.code.as_deref(), arguments)))]
+    #[error("{server} turned the connection away: {text}")]
     TurnedAway {
         /// The server.
         server: String,
-        /// The status response code of its BYE, in capitals.
-        code: Option<String>,
+        /// The status response code of its BYE.
+        code: Option<ResponseCode>,
         /// What stands behind the code in its brackets. Untrusted.
         arguments: String,
         /// Code and words of its BYE. Untrusted.
@@ -134,17 +88,14 @@ pub enum Error {
         why: String,
     },
     /// The server lists no such mailbox; nothing was sent to change it.
-    #[error(
-        "the server lists no mailbox {mailbox}, so nothing was done; look for its exact name with listmailbox, or you may not be allowed to see it (right l)"
-    )]
+    #[error("the server lists no mailbox {mailbox}, so nothing was done")]
     NotListed {
         /// The name that was looked for.
         mailbox: String,
     },
     /// A mailbox has others below it, as the server says, and the server lists none of them; nothing was done.
     #[error(
-        "the server says that {mailbox} has mailboxes below it (\\HasChildren), but it lists none of them, so nothing was done; \
-         you may not be allowed to see them (right l), or the separator is another one (--separator)"
+        "the server says that {mailbox} has mailboxes below it (\\HasChildren), but it lists none of them, so nothing was done"
     )]
     ChildrenUnlisted {
         /// The mailbox.
@@ -155,8 +106,7 @@ pub enum Error {
     BelowStayed,
     /// A listing is longer than what can be kept. The rest of it could not be waited for, so the connection was ended.
     #[error(
-        "the server's reply to {verb} is longer than can be kept (256 MiB), so the connection was ended; \
-         nothing was changed, connect again and name fewer mailboxes"
+        "the server's reply to {verb} is longer than can be kept (256 MiB), so the connection was ended; nothing was changed"
     )]
     TooLong {
         /// The command.
@@ -164,8 +114,7 @@ pub enum Error {
     },
     /// The server asked for more after a command that was complete, and refused it when there was no more. The session goes on.
     #[error(
-        "the server asked for more after {verb}, which was complete, and then refused it: {text}; nothing was changed, report it with the \
-         server's name and version"
+        "the server asked for more after {verb}, which was complete, and then refused it: {text}; nothing was changed"
     )]
     UnexpectedContinuation {
         /// The command.
@@ -175,8 +124,7 @@ pub enum Error {
     },
     /// The server said OK to a CREATE or RENAME, but lists nothing by the new name.
     #[error(
-        "the server said OK to {verb}, but lists no mailbox {mailbox}: it made nothing, or you may not see what it made (right l); leave out a \
-         separator at the end and empty levels of the hierarchy"
+        "the server said OK to {verb}, but lists no mailbox {mailbox}: it made nothing, or you may not see what it made (right l)"
     )]
     NotMade {
         /// The command.
@@ -185,17 +133,17 @@ pub enum Error {
         mailbox: String,
     },
     /// The server said OK to a change and made something else of it.
-    #[error("the server said OK to {verb}, but {found}; {advice}")]
+    #[error("the server said OK to {verb}, but {found}")]
     NotAsAsked {
         /// The command.
         verb: &'static str,
         /// What is there now.
         found: String,
         /// What to do next.
-        advice: &'static str,
+        advice: Advice,
     },
     /// What answered does not speak IMAP.
-    #[error("{server} does not answer as an IMAP server ({why}); check the host and the port")]
+    #[error("{server} does not answer as an IMAP server ({why})")]
     NotImap {
         /// The server.
         server: String,
@@ -212,10 +160,7 @@ pub enum Error {
     #[error(transparent)]
     Password(#[from] SecretError),
     /// The server refused the login.
-    #[error("{}", sentence(
-        &format!("the server refused the login of {user} with {mechanism}: {}", .refusal.words()),
-        &login_advice(mechanism, refusal)
-    ))]
+    #[error("the server refused the login of {user} with {mechanism}: {}", .refusal.words())]
     Login {
         /// Who was to log in.
         user: String,
@@ -225,7 +170,7 @@ pub enum Error {
         refusal: Box<Refusal>,
     },
     /// The connection ended during the login.
-    #[error("{}", sentence(&format!("the connection was lost while logging in: {cause}"), "connect again"))]
+    #[error("the connection was lost while logging in: {cause}")]
     LoginLost {
         /// How it ended.
         #[source]
@@ -234,7 +179,7 @@ pub enum Error {
     /// Part of a reply could not be read, so the reply is not whole.
     #[error(
         "the reply to {verb} is not whole: {count} of the server's responses could not be read, the first one {why}: {sample}; \
-         nothing was changed, report it with the server's name and version"
+         nothing was changed"
     )]
     Incomplete {
         /// The command.
@@ -247,18 +192,18 @@ pub enum Error {
         sample: String,
     },
     /// The server said OK without the response that the command is for.
-    #[error("the server said OK to {verb} but sent no {missing} response; {advice}")]
+    #[error("the server said OK to {verb} but sent no {missing} response")]
     Missing {
         /// The command.
         verb: &'static str,
         /// The untagged response that did not come.
         missing: &'static str,
         /// What to do next.
-        advice: &'static str,
+        advice: Advice,
     },
     /// The server said OK and answered about another mailbox or quota root than the one that was asked about. The names are untrusted.
     #[error(
-        "the server answered {verb} about \"{told}\" instead of \"{asked}\", so there is no answer; {advice}"
+        "the server answered {verb} about \"{told}\" instead of \"{asked}\", so there is no answer"
     )]
     AboutAnother {
         /// The command.
@@ -267,8 +212,6 @@ pub enum Error {
         asked: String,
         /// The name that the server answered about.
         told: String,
-        /// What to do next.
-        advice: &'static str,
     },
     /// The connection ended while a command waited for its answer.
     #[error("{}", lost(.verb, .cause, *.outcome))]
@@ -282,7 +225,7 @@ pub enum Error {
         outcome: Outcome,
     },
     /// The user interrupted a command that waited for its answer.
-    #[error("{}", interrupted(.verb, *.outcome))]
+    #[error("{}", given_up("interrupted", .verb, *.outcome))]
     Interrupted {
         /// The command.
         verb: &'static str,
@@ -290,7 +233,7 @@ pub enum Error {
         outcome: Outcome,
     },
     /// The time limit of [`Session::within`](crate::Session::within) passed before a command was answered. The session goes on.
-    #[error("{}", late(.verb, *.outcome))]
+    #[error("{}", given_up("the time limit passed", .verb, *.outcome))]
     DeadlineExceeded {
         /// The command.
         verb: &'static str,
@@ -301,18 +244,21 @@ pub enum Error {
     #[error("nothing was changed")]
     Declined,
     /// Several things were done in one command and some of them failed; each was reported on its own.
-    #[error("{} of {} failed: {first}", .account.failed, .account.all())]
+    #[error("{} of {} failed: {}{first}", .account.failed, .account.all(), of(.mailbox.as_deref()))]
     Several {
         /// What became of them.
         account: Account,
-        /// What failed first, and why.
-        first: String,
+        /// The mailbox for which something failed first.
+        mailbox: Option<String>,
+        /// What failed first.
+        #[source]
+        first: Box<Error>,
     },
     /// Many things were to be done in one command, and the user or the end of the connection stopped it half way; each that was sent was
     /// reported on its own.
     #[error("{}", sentence(
         &how(.cause),
-        &format!("{} of {} were done{}", .account.done, .account.all(), rest(.cause, .account))
+        &format!("{} of {} were done{}", .account.done, .account.all(), rest(.account))
     ))]
     Stopped {
         /// What stopped it: [`Error::Lost`], [`Error::Interrupted`], [`Error::DeadlineExceeded`].
@@ -342,8 +288,8 @@ pub(crate) fn sentence(words: &str, advice: &str) -> String {
 }
 
 /// The host that a referral names (RFC 2221, RFC 2193): `imap://joe;AUTH=*@mail2.example.org/`.
-pub(crate) fn referred_host(code: &str, arguments: &str) -> Option<String> {
-    if code != "REFERRAL" {
+pub(crate) fn referred_host(code: &ResponseCode, arguments: &str) -> Option<String> {
+    if *code != ResponseCode::Referral {
         return None;
     }
     let first = arguments.split_whitespace().next()?;
@@ -356,104 +302,67 @@ pub(crate) fn referred_host(code: &str, arguments: &str) -> Option<String> {
 }
 
 /// What to do next where the code says more than that a login failed (RFC 5530, RFC 2221; WEBALERT is Gmail's).
-fn advice_on(code: &str, arguments: &str) -> Option<String> {
-    if let Some(host) = referred_host(code, arguments) {
-        return Some(format!("this user's server is {host}; connect to that one"));
-    }
-    let advice = match code {
-        "REFERRAL" => "this user belongs to another server; connect to that one",
-        "UNAVAILABLE" => {
-            "the server can't check anybody now, so this says nothing about user or password; try again later"
-        }
-        "AUTHORIZATIONFAILED" => {
-            "the password is right, but this user may not act as the other one; check --authz, or the server's list of administrators"
-        }
-        "EXPIRED" => "the password has expired; set a new one, then log in with that",
-        "PRIVACYREQUIRED" => "the server wants TLS first; connect without --notls, or with --tls",
-        "CONTACTADMIN" => "ask the server's administrator",
-        "LIMIT" => {
-            "a limit of the server is reached; close other connections, or wait and try again"
-        }
-        "INUSE" => "something that the login needs is in use; wait and try again",
-        "NOPERM" => "this user may not log in here; ask the server's administrator",
-        "SERVERBUG" => "it is a fault of the server; report it to its administrator",
-        "WEBALERT" if arguments.is_empty() => "log in with a web browser once, as the server asks",
-        "WEBALERT" => "open that address in a web browser and do what it asks, then try again",
+fn advice_on(code: &ResponseCode, arguments: &str) -> Option<Advice> {
+    Some(match code {
+        ResponseCode::Referral => Advice::ConnectTo {
+            host: referred_host(code, arguments),
+            for_user: true,
+        },
+        ResponseCode::Unavailable => Advice::TryLoginLater,
+        ResponseCode::AuthorizationFailed => Advice::CheckAuthorization,
+        ResponseCode::Expired => Advice::RenewPassword,
+        ResponseCode::PrivacyRequired => Advice::UseTls,
+        ResponseCode::ContactAdmin => Advice::AskAdministrator,
+        ResponseCode::Limit => Advice::CloseConnections,
+        ResponseCode::InUse => Advice::WaitForLogin,
+        ResponseCode::NoPerm => Advice::AskForLogin,
+        ResponseCode::ServerBug => Advice::ReportToAdministrator,
+        ResponseCode::WebAlert => Advice::LogInWithBrowser {
+            at_address: !arguments.is_empty(),
+        },
         _ => return None,
-    };
-    Some(advice.to_owned())
-}
-
-/// What to do about a server that says BYE at once.
-fn turned_away_advice(code: Option<&str>, arguments: &str) -> String {
-    code.and_then(|code| advice_on(code, arguments))
-        .unwrap_or_else(|| "wait and try again, or ask whoever runs it".to_owned())
-}
-
-/// What may be wrong with a login, by the server's code and the mechanism.
-fn login_advice(mechanism: &str, refusal: &Refusal) -> String {
-    let code = refusal.code.as_deref();
-    let advice = code.and_then(|code| advice_on(code, &refusal.arguments));
-    advice.unwrap_or_else(|| {
-        if refusal.condition == Condition::Bad {
-            format!("it does not take {mechanism}, whatever it offers; choose another mechanism with --auth")
-        } else {
-            mechanism_advice(mechanism).to_owned()
-        }
     })
 }
 
-/// What may be wrong with a login, by its mechanism.
-fn mechanism_advice(mechanism: &str) -> &'static str {
-    match mechanism {
-        "EXTERNAL" => "check the client certificate and whom the server takes it for",
-        "OAUTHBEARER" | "XOAUTH2" => "check the user and the token, which may have expired",
-        "GSSAPI" => "check whose ticket it is, with klist",
-        "ANONYMOUS" => "log in as somebody",
+/// What may be wrong with a login, by the server's code and the mechanism.
+fn login_advice(mechanism: &'static str, refusal: &Refusal) -> Advice {
+    let code = refusal.code.as_ref();
+    let advice = code.and_then(|code| advice_on(code, &refusal.arguments));
+    advice.unwrap_or_else(|| match mechanism {
+        mechanism if refusal.condition == Condition::Bad => Advice::ChooseMechanism { mechanism },
+        "EXTERNAL" => Advice::CheckCertificate,
+        "OAUTHBEARER" | "XOAUTH2" => Advice::CheckToken,
+        "GSSAPI" => Advice::CheckTicket,
+        "ANONYMOUS" => Advice::LogInAsUser,
         // Such a server can check a password that it is shown, but not a proof.
-        scram if scram.starts_with("SCRAM-") => {
-            "check the user and the password; a server that keeps passwords hashed in another way may need --auth PLAIN"
-        }
-        _ => "check the user and the password",
-    }
+        scram if scram.starts_with("SCRAM-") => Advice::CheckPasswordOrMechanism,
+        _ => Advice::CheckPassword,
+    })
 }
 
 fn lost(verb: &str, cause: &LostCause, outcome: Outcome) -> String {
-    match outcome {
-        Outcome::NotSent => sentence(
-            &format!("{verb} was not sent, because the connection was lost: {cause}"),
-            "connect again and repeat it",
-        ),
-        Outcome::Unknown => sentence(
-            &format!("the connection was lost before {verb} was answered: {cause}"),
-            "it is unknown whether it was done: connect again and look before repeating it",
-        ),
-        _ => sentence(
-            &format!("the connection was lost before {verb} was answered: {cause}"),
-            "it changes nothing: connect again and repeat it",
-        ),
+    if outcome == Outcome::NotSent {
+        return format!("{verb} was not sent, because the connection was lost: {cause}");
     }
+    sentence(
+        &format!("the connection was lost before {verb} was answered: {cause}"),
+        what_became(outcome),
+    )
 }
 
-fn interrupted(verb: &str, outcome: Outcome) -> String {
-    match outcome {
-        Outcome::NotSent => format!("interrupted before {verb} was sent; it changed nothing"),
-        Outcome::Unknown => format!(
-            "interrupted before {verb} was answered; it is unknown whether it was done: look before repeating it"
-        ),
-        _ => format!("interrupted before {verb} was answered; it changed nothing"),
-    }
+/// That something was given up before a command was answered.
+fn given_up(why: &str, verb: &str, outcome: Outcome) -> String {
+    let when = match outcome {
+        Outcome::NotSent => "sent",
+        _ => "answered",
+    };
+    format!("{why} before {verb} was {when}; {}", what_became(outcome))
 }
 
-fn late(verb: &str, outcome: Outcome) -> String {
+fn what_became(outcome: Outcome) -> &'static str {
     match outcome {
-        Outcome::NotSent => {
-            format!("the time limit passed before {verb} was sent; it changed nothing")
-        }
-        Outcome::Unknown => format!(
-            "the time limit passed before {verb} was answered; it is unknown whether it was done: look before repeating it"
-        ),
-        _ => format!("the time limit passed before {verb} was answered; it changed nothing"),
+        Outcome::Unknown => "it is unknown whether it was done",
+        _ => "it changed nothing",
     }
 }
 
@@ -467,32 +376,26 @@ fn how(cause: &Error) -> String {
     }
 }
 
-/// What became of those that were not done, and what to do next.
-fn rest(cause: &Error, account: &Account) -> String {
-    let connect = if cause.ends_session() {
-        "connect again and "
-    } else {
-        ""
-    };
-    let Account {
-        failed,
-        unknown,
-        not_sent,
-        ..
-    } = account;
+/// What became of those that were not done.
+fn rest(account: &Account) -> String {
     let mut others = String::new();
-    for (count, what) in [(failed, "failed"), (not_sent, "not sent")] {
-        if *count > 0 {
+    for (count, what) in [(account.failed, "failed"), (account.not_sent, "not sent")] {
+        if count > 0 {
             others.push_str(&format!(", {count} {what}"));
         }
     }
-    if *unknown > 0 {
-        format!(
-            "{others}, of {unknown} it is unknown whether they were done: {connect}look before repeating it"
-        )
-    } else {
-        format!("{others}: {connect}repeat it for those that were not done")
+    if account.unknown > 0 {
+        let unknown = account.unknown;
+        others.push_str(&format!(
+            ", of {unknown} it is unknown whether they were done"
+        ));
     }
+    others
+}
+
+/// In front of what happened to a mailbox.
+fn of(mailbox: Option<&str>) -> String {
+    mailbox.map_or_else(String::new, |mailbox| format!("{mailbox}: "))
 }
 
 impl Error {
@@ -597,14 +500,79 @@ impl Error {
         }
     }
 
-    /// The status response code that the server gave, in capitals (RFC 5530).
-    pub fn code(&self) -> Option<&str> {
+    /// The status response code that the server gave (RFC 5530).
+    pub fn code(&self) -> Option<&ResponseCode> {
         match self {
-            Error::Refused(refusal) => refusal.code.as_deref(),
-            Error::Login { refusal, .. } => refusal.code.as_deref(),
-            Error::TurnedAway { code, .. } => code.as_deref(),
+            Error::Refused(refusal) | Error::Login { refusal, .. } => refusal.code.as_ref(),
+            Error::TurnedAway { code, .. } => code.as_ref(),
             _ => None,
         }
+    }
+
+    /// Why the server refused it, from its response code or its known words.
+    ///
+    /// ```
+    /// # use imapadm::{Error, Reason, Session};
+    /// fn ensure(imap: &mut Session, mailbox: &str) -> Result<(), Error> {
+    ///     match imap.create(mailbox, None) {
+    ///         Err(error) if error.reason() == Some(Reason::AlreadyExists) => Ok(()),
+    ///         other => other.map(drop),
+    ///     }
+    /// }
+    /// ```
+    pub fn reason(&self) -> Option<Reason> {
+        match self {
+            Error::Refused(refusal) | Error::Login { refusal, .. } => refusal.reason(),
+            Error::TurnedAway { code, .. } => code.as_ref().and_then(Reason::of_code),
+            Error::NotListed { .. } => Some(Reason::NoSuchMailbox),
+            _ => None,
+        }
+    }
+
+    /// What to do next, where anything can be done.
+    pub fn advice(&self) -> Option<Advice> {
+        Some(match self {
+            Error::Refused(refusal) => return refusal.advice.clone(),
+            Error::Several { first, .. } => return first.advice(),
+            Error::Missing { advice, .. } | Error::NotAsAsked { advice, .. } => advice.clone(),
+            Error::Login {
+                mechanism, refusal, ..
+            } => login_advice(mechanism, refusal),
+            Error::TurnedAway {
+                code, arguments, ..
+            } => code
+                .as_ref()
+                .and_then(|code| advice_on(code, arguments))
+                .unwrap_or(Advice::WaitOrAsk),
+            Error::Lost { outcome, .. } => match outcome {
+                Outcome::Unknown => Advice::ConnectAgainAndLook,
+                _ => Advice::ConnectAgainAndRepeat,
+            },
+            Error::Interrupted {
+                outcome: Outcome::Unknown,
+                ..
+            }
+            | Error::DeadlineExceeded {
+                outcome: Outcome::Unknown,
+                ..
+            } => Advice::Look,
+            Error::Stopped { cause, account } => Advice::RepeatForTheRest {
+                connect: cause.ends_session(),
+                look: account.unknown > 0,
+            },
+            Error::NotConnected => Advice::Connect,
+            Error::NothingSelected => Advice::SelectMailbox,
+            Error::Unsupported { .. } => Advice::SeeCapabilities,
+            Error::NotListed { .. } => Advice::LookForName,
+            Error::ChildrenUnlisted { .. } => Advice::CheckRightsOrSeparator,
+            Error::TooLong { .. } => Advice::NameFewerMailboxes,
+            Error::NotMade { .. } => Advice::WriteNamePlainly,
+            Error::NotImap { .. } => Advice::CheckHostAndPort,
+            Error::LoginLost { .. } => Advice::ConnectAgain,
+            Error::Incomplete { .. } | Error::UnexpectedContinuation { .. } => Advice::ReportReply,
+            Error::AboutAnother { .. } => Advice::LookForNameOrRoot,
+            _ => return None,
+        })
     }
 
     /// What became of what was asked for: of many things that were asked for together, the outcome that has to be looked into first.
@@ -688,8 +656,10 @@ mod tests {
         );
         assert_eq!(
             interrupted.to_string(),
-            "interrupted; 20 of 100 were done, 80 not sent: repeat it for those that were not done"
+            "interrupted; 20 of 100 were done, 80 not sent"
         );
+        let rest = |connect, look| Some(Advice::RepeatForTheRest { connect, look });
+        assert_eq!(interrupted.advice(), rest(false, false));
         assert_eq!(interrupted.kind(), "interrupted");
         assert!(interrupted.is_grave() && !interrupted.is_unknown());
         let lost = stopped(
@@ -702,9 +672,9 @@ mod tests {
         );
         assert_eq!(
             lost.to_string(),
-            "the connection was lost: the server closed the connection; 20 of 100 were done, 73 not sent, of 7 it is unknown whether they were done: \
-             connect again and look before repeating it"
+            "the connection was lost: the server closed the connection; 20 of 100 were done, 73 not sent, of 7 it is unknown whether they were done"
         );
+        assert_eq!(lost.advice(), rest(true, true));
         assert_eq!((lost.kind(), lost.fault()), ("lost", Fault::Network));
         assert!(lost.ends_session() && lost.is_unknown());
     }

@@ -116,5 +116,6 @@ pub mod visible;
 pub mod wire;
 
 pub use account::{Account, Outcome};
-pub use error::{Error, Fault, LostCause, Refusal, Retry};
+pub use error::{Advice, Error, Fault, LostCause, Reason, Refusal, Retry};
 pub use session::{MailboxName, Options, Session};
+pub use wire::ResponseCode;

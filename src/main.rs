@@ -22,6 +22,7 @@ use imapadm::net::Interrupt;
 use cli::Cli;
 use config::{Config, FormatName, Stack};
 use report::{Column, Format, Output, Place, Value, complain, stdout_is_closed};
+use shell::advice;
 use shell::leftover::Leftover;
 use shell::runner::{Policy, Runner};
 use shell::script::Script;
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
     let ended = match Cli::read().and_then(|cli| run(&cli, &idle, &mut over)) {
         Ok(ended) => ended,
         Err(error) => {
-            complain(&error.to_string());
+            complain(&advice::message(&error));
             status::of(&error)
         }
     };
@@ -142,7 +143,7 @@ fn tell_mistakes(scripts: &[Script], yes: bool) -> bool {
         script.check(yes, |place, error| {
             count += 1;
             if count <= MOST_TOLD {
-                complain(&format!("{place}: {error}"));
+                complain(&format!("{place}: {}", advice::message(&error)));
             }
         });
     }

@@ -61,7 +61,7 @@ fn a_bye_with_a_code_shows_it() {
         .args(["-c", "listacl a"])
         .run()
         .fails(7)
-        .complains("saying: [UNAVAILABLE] Shutting down; it changes nothing");
+        .complains("saying: [UNAVAILABLE] Shutting down; it changed nothing");
 }
 
 #[test]

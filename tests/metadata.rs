@@ -382,7 +382,7 @@ fn what_the_server_refuses_is_explained() {
     as_user(set)
         .fails(1)
         .complains("Permission denied")
-        .complains(&format!("{user} needs the right w"));
+        .complains("You need the right w (write flags) on ");
     raw.ok(&format!("SETACL {} {user} lrw", place.root));
     as_user(set).ok();
 }

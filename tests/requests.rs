@@ -16,7 +16,7 @@ use imapadm::session::{
 use imapadm::wire::cursor::ParseError;
 use imapadm::wire::encode::Encoder;
 use imapadm::wire::response::{Data, Status};
-use imapadm::{Error, LostCause, MailboxName, Options, Outcome, Retry, Session};
+use imapadm::{Error, LostCause, MailboxName, Options, Outcome, ResponseCode, Retry, Session};
 
 use super::library::{credentials, open};
 use super::support::faulty::{Conn, Faulty};
@@ -351,7 +351,7 @@ fn how_a_connection_ended_is_a_value() {
             outcome: Outcome::Failed,
             ..
         }) => {
-            assert_eq!(code.as_deref(), Some("UNAVAILABLE"));
+            assert_eq!(code, Some(ResponseCode::Unavailable));
             assert_eq!(text, "[UNAVAILABLE] Shutting down");
         }
         other => panic!("{other:?}"),

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 
 use crate::account::{Account, Outcome};
-use crate::error::{Error, Refusal};
+use crate::error::{Advice, Error, Reason, Refusal};
 use crate::session::{
     Capabilities, Effect, Extension, Fit, IntoMailbox, MailboxName, Pace, Request, Session,
     Software, State, Ticket,
@@ -15,7 +15,7 @@ use crate::wire::encode::Encoder;
 use crate::wire::response::{Data, Status};
 
 use super::many::{Tally, Targets};
-use super::{Answer, MISSING, has, is_denied, is_missing, name_asked_for};
+use super::{Answer, name_asked_for, right_advice};
 
 /// Lists that are asked for together before they are emptied.
 const LISTS_TOGETHER: usize = 200;
@@ -234,10 +234,10 @@ impl Request for GetAcl {
     }
     fn finish(self, _: &Status<'_>, _: &mut State) -> Result<Acl, Error> {
         self.reply
-            .or_missing("GETACL", "ACL", &self.mailbox, "try it once more")
+            .or_missing("GETACL", "ACL", &self.mailbox, Advice::TryAgain)
     }
-    fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<String> {
-        acl_advice(refusal, &self.mailbox, state)
+    fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<Advice> {
+        acl_advice(refusal, &self.mailbox)
     }
 }
 
@@ -275,8 +275,8 @@ impl Request for SetAcl {
     fn finish(self, _: &Status<'_>, _: &mut State) -> Result<(), Error> {
         Ok(())
     }
-    fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<String> {
-        acl_advice(refusal, &self.mailbox, state)
+    fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<Advice> {
+        acl_advice(refusal, &self.mailbox)
     }
 }
 
@@ -308,7 +308,7 @@ impl SetAcl {
                 Some(_) => format!("{who} now has {there} on {}", self.mailbox),
                 None => format!("{who} is not on the list of {}", self.mailbox),
             },
-            advice: "see with listrights what it can be given",
+            advice: Advice::SeeRights,
         })
     }
 }
@@ -344,8 +344,8 @@ impl Request for DeleteAcl {
     fn finish(self, _: &Status<'_>, _: &mut State) -> Result<(), Error> {
         Ok(())
     }
-    fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<String> {
-        acl_advice(refusal, &self.mailbox, state)
+    fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<Advice> {
+        acl_advice(refusal, &self.mailbox)
     }
 }
 
@@ -503,10 +503,12 @@ impl Request for MyRights {
     }
     fn finish(self, _: &Status<'_>, _: &mut State) -> Result<Rights, Error> {
         self.reply
-            .or_missing("MYRIGHTS", "MYRIGHTS", &self.mailbox, "try it once more")
+            .or_missing("MYRIGHTS", "MYRIGHTS", &self.mailbox, Advice::TryAgain)
     }
-    fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<String> {
-        is_missing(refusal).then(|| MISSING.into())
+    fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<Advice> {
+        refusal
+            .is(Reason::NoSuchMailbox)
+            .then_some(Advice::LookForName)
     }
 }
 
@@ -595,35 +597,19 @@ impl Request for ListRights {
         Ok(true)
     }
     fn finish(self, _: &Status<'_>, _: &mut State) -> Result<Grantable, Error> {
-        self.reply.or_missing(
-            "LISTRIGHTS",
-            "LISTRIGHTS",
-            &self.mailbox,
-            "try it once more",
-        )
+        self.reply
+            .or_missing("LISTRIGHTS", "LISTRIGHTS", &self.mailbox, Advice::TryAgain)
     }
-    fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<String> {
-        acl_advice(refusal, &self.mailbox, state)
+    fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<Advice> {
+        acl_advice(refusal, &self.mailbox)
     }
 }
 
-fn acl_advice(refusal: &Refusal, mailbox: &MailboxName, state: &State) -> Option<String> {
-    if is_missing(refusal) {
-        Some(MISSING.into())
-    } else if is_denied(refusal) {
-        let who = state.user().unwrap_or("you");
-        Some(format!(
-            "{who} needs the right a (administer) on {mailbox}; see what is there with myrights"
-        ))
-    } else if has(
-        refusal,
-        "",
-        &["right is not supported", "invalid acl right"],
-    ) {
-        Some("See which rights the server has with listrights".into())
-    } else {
-        None
+fn acl_advice(refusal: &Refusal, mailbox: &MailboxName) -> Option<Advice> {
+    if refusal.is(Reason::NoSuchRight) {
+        return Some(Advice::SeeRights);
     }
+    right_advice(refusal, 'a', Some(mailbox))
 }
 
 /// That an identifier can be sent and means somebody.

@@ -8,12 +8,11 @@ use std::fmt;
 use std::ops::ControlFlow;
 
 use crate::account::Account;
-use crate::error::Error;
+use crate::error::{Advice, Error, Reason};
 use crate::session::{IntoMailbox, MailboxName, Pace, Session, Software};
 
-use super::is_denied;
 use super::many::Targets;
-use super::quota::{GetQuota, GetQuotaRoot, Quota, SetQuota, is_no_root};
+use super::quota::{GetQuota, GetQuotaRoot, Quota, SetQuota};
 
 /// Roots that are read together before they are changed.
 const ROOTS_TOGETHER: usize = 200;
@@ -403,23 +402,21 @@ impl Session {
             Ok(quota) if !quota.told && is_needed => Err(Error::Missing {
                 verb: "GETQUOTA",
                 missing: "QUOTA",
-                advice: "give the new limit itself",
+                advice: Advice::GiveLimitItself,
             }),
             Ok(quota) => Ok(Before {
                 quota: Some(quota),
                 above: None,
             }),
-            Err(Error::Refused(refusal)) if is_no_root(&refusal) => Ok(Before::default()),
+            Err(Error::Refused(refusal)) if refusal.is(Reason::NoSuchMailbox) => {
+                Ok(Before::default())
+            }
             // Cyrus shows administrators every root, and takes limits from nobody else: the refusal of SETQUOTA says so better.
-            Err(Error::Refused(refusal)) if !is_needed || is_denied(&refusal) => {
+            Err(Error::Refused(refusal)) if !is_needed || refusal.is(Reason::PermissionDenied) => {
                 Ok(Before::default())
             }
             Err(Error::Refused(mut refusal)) => {
-                refusal.advice = Some(
-                    "The limits there are could not be read, so nothing was changed; setquota --only sets the new ones without reading, and Cyrus \
-                     then removes the others"
-                        .into(),
-                );
+                refusal.advice = Some(Advice::SetWithoutReading);
                 Err(Error::Refused(refusal))
             }
             Err(error) => Err(error),

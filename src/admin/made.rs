@@ -7,14 +7,13 @@
 
 use std::ops::ControlFlow;
 
-use crate::error::{Error, Refusal};
+use crate::error::{Advice, Error, Reason, Refusal};
 use crate::session::{Effect, Fit, IntoMailbox, MailboxName, Request, Session, State, Ticket};
 use crate::wire::cursor::{Cursor, ParseError};
 use crate::wire::encode::Encoder;
 use crate::wire::response::{Data, Status};
 
 use super::mailbox::{Create, LISTINGS, Listed, Listing, Mailbox, Rename, Renamed};
-use super::{has, is_denied};
 
 /// The names of a LIST response that announces a mailbox under another name than it was asked for or had before
 /// (OLDNAME, RFC 9051 section 6.3.9.7): the one that it has now, and that one.
@@ -326,7 +325,7 @@ impl Session {
 
     /// What there is to be brought back in place of a name that is not there: Cyrus keeps deleted mailboxes below `DELETED`, each with the
     /// time of its end behind its name.
-    fn advise_of_deleted(&mut self, from: &MailboxName) -> Option<String> {
+    fn advise_of_deleted(&mut self, from: &MailboxName) -> Option<Advice> {
         let separator = self.separator_for(from).ok()??;
         let below = from.wire().strip_prefix(DELETED)?;
         if below.first() != Some(&separator) || !self.is_cyrus() {
@@ -360,29 +359,26 @@ impl Session {
             }
         }
         let user = MailboxName::show(&user).into_owned();
-        Some(match kept.count {
-            0 => format!(
-                "Nothing is kept below {user}; see what is with: listmailbox 'DELETED{}*'",
-                char::from(separator)
-            ),
-            _ => format!(
-                "There is no such mailbox: the time when it was deleted stands behind its name. Kept are {}{}",
-                kept.first.join(", "),
-                match kept.count - kept.first.len() {
-                    0 => String::new(),
-                    more => format!(
-                        " and {more} more: listmailbox '{user}{}*'",
-                        char::from(separator)
-                    ),
-                }
-            ),
+        let separator = char::from(separator);
+        Some(if kept.count == 0 {
+            Advice::NothingKept {
+                below: user,
+                pattern: format!("DELETED{separator}*"),
+            }
+        } else {
+            Advice::NameKept {
+                more: kept.count - kept.first.len(),
+                first: kept.first,
+                pattern: format!("{user}{separator}*"),
+            }
         })
     }
 
     /// Why a CREATE was refused, where something has to be asked to know.
-    fn advise(&mut self, mailbox: &MailboxName, refusal: &Refusal) -> Option<String> {
-        let is_name = has(refusal, "CANNOT", &["invalid mailbox name"]);
-        if !is_name && !is_denied(refusal) {
+    fn advise(&mut self, mailbox: &MailboxName, refusal: &Refusal) -> Option<Advice> {
+        let is_name = refusal.is(Reason::InvalidName);
+        let is_denied = refusal.is(Reason::PermissionDenied);
+        if !is_name && !is_denied {
             return None;
         }
         let separator = self.separator_for(mailbox).ok()??;
@@ -396,13 +392,12 @@ impl Session {
                 .iter()
                 .map(|byte| if *byte == other { separator } else { *byte })
                 .collect();
-            return Some(format!(
-                "The separator here is {} ; did you mean {}?",
-                char::from(separator),
-                MailboxName::from_wire(&meant)
-            ));
+            return Some(Advice::WriteSeparator {
+                separator: char::from(separator),
+                meant: MailboxName::from_wire(&meant).to_string(),
+            });
         }
-        if !is_denied(refusal) || !self.is_cyrus() {
+        if !is_denied || !self.is_cyrus() {
             return None;
         }
         // A Cyrus administrator, who has no mailboxes of his own, is refused only what lies below a user who is not there.
@@ -418,14 +413,10 @@ impl Session {
         if self.run(look).ok()?.is_some() {
             return None;
         }
-        Some(if separator == b'.' {
-            let dotted = [root, &b"^"[..], rest].concat();
-            format!(
-                "{user} does not exist; create it first, or write a dot in a user name as ^: {}",
-                MailboxName::from_wire(&dotted)
-            )
-        } else {
-            format!("{user} does not exist; create it first")
+        let dotted = [root, &b"^"[..], rest].concat();
+        Some(Advice::CreateFirst {
+            mailbox: user.to_string(),
+            dotted: (separator == b'.').then(|| MailboxName::from_wire(&dotted).to_string()),
         })
     }
 }

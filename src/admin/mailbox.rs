@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::{ControlFlow, Range};
 
-use crate::error::{Error, Refusal};
+use crate::error::{Advice, Error, Reason, Refusal};
 use crate::session::{
     Effect, Fit, IntoMailbox, MailboxName, Request, Session, Software, State, Taken,
 };
@@ -17,7 +17,7 @@ use crate::wire::response::{Data, Status as StatusResponse};
 
 use super::made::announced;
 use super::mailboxes::{EACH, MOST_BYTES, Mailboxes};
-use super::{Answer, MISSING, has, is_denied, is_missing, name_before_list};
+use super::{Answer, name_before_list, right_advice};
 
 /// CREATE (RFC 3501 section 6.3.3), with a partition on Cyrus.
 #[derive(Debug, Clone)]
@@ -70,18 +70,14 @@ impl Request for Create {
     fn finish(self, _: &StatusResponse<'_>, _: &mut State) -> Result<Option<MailboxName>, Error> {
         Ok(self.now)
     }
-    fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<String> {
-        if has(refusal, "ALREADYEXISTS", &["already exists"]) {
-            Some("It is there already; look at it with listmailbox".into())
-        } else if has(refusal, "CANNOT", &["invalid mailbox name"]) {
-            Some("The server does not allow this name: avoid its separator, wildcards, quotes and backslashes".into())
-        } else if has(refusal, "", &["partition"]) {
-            Some("Name a partition that the server has (partition-NAME in its imapd.conf), or quote a name with spaces".into())
-        } else if is_denied(refusal) {
-            Some("You need the right k (create mailboxes) on its parent, or to be an administrator there".into())
-        } else {
-            None
-        }
+    fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<Advice> {
+        Some(match refusal.reason()? {
+            Reason::AlreadyExists => Advice::LookAtMailbox,
+            Reason::InvalidName => Advice::AvoidSpecialCharacters,
+            Reason::NoSuchPartition => Advice::NamePartition,
+            Reason::PermissionDenied => Advice::NeedRightToCreate,
+            _ => return None,
+        })
     }
 }
 
@@ -107,22 +103,18 @@ impl Request for Delete {
         state.forget_mailbox(&self.mailbox);
         Ok(())
     }
-    fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<String> {
-        if has(refusal, "HASCHILDREN", &["inferior hierarchical names"]) {
-            Some("It has mailboxes below it: deletemailbox --recursive deletes them too".into())
-        } else if is_denied(refusal) {
+    fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<Advice> {
+        Some(match refusal.reason()? {
+            Reason::HasChildren => Advice::DeleteChildrenToo,
             // A Cyrus administrator has only the rights l and a everywhere: enough to give itself this one.
-            let who = state.user().unwrap_or("YOU");
-            let (mailbox, who) = (self.mailbox.to_string(), shell_words::quote(who));
-            let mailbox = shell_words::quote(&mailbox);
-            Some(format!(
-                "You need the right x (delete mailbox) on it; an administrator can take it: setacl {mailbox} {who} +x"
-            ))
-        } else if is_missing(refusal) {
-            Some(MISSING.into())
-        } else {
-            None
-        }
+            Reason::PermissionDenied => Advice::TakeRight {
+                right: 'x',
+                mailbox: self.mailbox.to_string(),
+                user: state.user().map(str::to_owned),
+            },
+            Reason::NoSuchMailbox => Advice::LookForName,
+            _ => return None,
+        })
     }
 }
 
@@ -209,28 +201,21 @@ impl Request for Rename {
             count: (self.count > 0).then_some(self.count),
         })
     }
-    fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<String> {
-        if has(refusal, "ALREADYEXISTS", &["already exists"]) {
-            Some(match self.partition {
-                Some(_) => "Choose a name that is free, or a partition where it is not yet".into(),
-                None => "Choose a name that is free".into(),
-            })
-        } else if is_missing(refusal) {
-            Some(MISSING.into())
-        } else if is_denied(refusal) {
-            Some("You need the right x on the mailbox and k on the new parent".into())
-        } else if has(refusal, "", &["not supported on mailbox"]) {
-            Some("Cyrus renames users only with allowusermoves: yes in its imapd.conf".into())
-        } else if self.partition.is_some() && has(refusal, "", &["server(s) unavailable"]) {
-            Some("Name a partition that the server has (partition-NAME in its imapd.conf), or quote a name with spaces".into())
-        } else if has(refusal, "", &["cross-server or cross-partition"]) {
-            Some(
-                "Cyrus moves to a partition only under the same name: rename and move in two steps"
-                    .into(),
-            )
-        } else {
-            None
-        }
+    fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<Advice> {
+        Some(match refusal.reason() {
+            Some(Reason::AlreadyExists) => Advice::ChooseFreeName {
+                or_partition: self.partition.is_some(),
+            },
+            Some(Reason::NoSuchMailbox) => Advice::LookForName,
+            Some(Reason::PermissionDenied) => Advice::NeedRightsToRename,
+            // What Cyrus says of a partition that it does not have.
+            Some(Reason::Unavailable) if self.partition.is_some() && refusal.code.is_none() => {
+                Advice::NamePartition
+            }
+            _ if refusal.says(&["not supported on mailbox"]) => Advice::AllowUserMoves,
+            _ if refusal.says(&["cross-server or cross-partition"]) => Advice::RenameThenMove,
+            _ => return None,
+        })
     }
 }
 
@@ -694,26 +679,11 @@ impl Request for Status {
         Ok(true)
     }
     fn finish(self, _: &StatusResponse<'_>, _: &mut State) -> Result<MailboxStatus, Error> {
-        self.reply.or_missing(
-            "STATUS",
-            "STATUS",
-            &self.mailbox,
-            "is it a mailbox that can be selected?",
-        )
+        self.reply
+            .or_missing("STATUS", "STATUS", &self.mailbox, Advice::CheckSelectable)
     }
-    fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<String> {
-        read_advice(refusal)
-    }
-}
-
-/// What to do when a mailbox can't be read.
-pub(super) fn read_advice(refusal: &Refusal) -> Option<String> {
-    if is_missing(refusal) {
-        Some(MISSING.into())
-    } else if is_denied(refusal) {
-        Some("You need the right r (read) on it; see yours with myrights".into())
-    } else {
-        None
+    fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<Advice> {
+        right_advice(refusal, 'r', Some(&self.mailbox))
     }
 }
 

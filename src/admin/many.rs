@@ -10,11 +10,10 @@ use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
 use crate::account::{Account, Outcome};
-use crate::error::Error;
+use crate::error::{Error, Reason};
 use crate::session::{IntoMailbox, MailboxName, Next, Pace, Request, Session};
 use crate::wire::utf7;
 
-use super::is_missing;
 use super::mailbox::{Delete, Listed, Listing, is_cyrus_user};
 use super::mailboxes::Mailboxes;
 
@@ -293,10 +292,8 @@ impl<K> Tally<K> {
             }),
             Some((mailbox, error)) => Err(Error::Several {
                 account,
-                first: match mailbox {
-                    Some(mailbox) => format!("{mailbox}: {error}"),
-                    None => error.to_string(),
-                },
+                mailbox: mailbox.map(|mailbox| mailbox.to_string()),
+                first: Box::new(error),
             }),
         }
     }
@@ -525,7 +522,7 @@ impl Session {
                     Ok(()) => Ok(Outcome::Done),
                     // Dovecot lists some names that go with what was below them without \Noselect.
                     Err(Error::Refused(refusal))
-                        if is_missing(&refusal)
+                        if refusal.is(Reason::NoSuchMailbox)
                             && (tally.account.done > 0 || listed.is_only_a_name()) =>
                     {
                         Ok(Outcome::Unchanged)
@@ -707,9 +704,16 @@ mod tests {
             let (told, end) = tallied(results, left, None);
             assert_eq!(told.len(), expected);
             match end {
-                Err(Error::Several { account, first }) => {
+                Err(Error::Several {
+                    account,
+                    mailbox,
+                    first,
+                }) => {
                     assert_eq!(account.failed, 1);
-                    assert_eq!(first, "m0: no");
+                    assert_eq!(
+                        (mailbox.as_deref(), &*first.to_string()),
+                        (Some("m0"), "no")
+                    );
                 }
                 other => panic!("{other:?}"),
             }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::error::{Error, Refusal};
+use crate::error::{Advice, Error, Refusal};
 use crate::session::{
     Effect, Extension, Fit, IntoMailbox, MailboxName, Request, Selected, Session, State,
 };
@@ -10,8 +10,7 @@ use crate::wire::cursor::{Cursor, ParseError};
 use crate::wire::encode::Encoder;
 use crate::wire::response::{Data, Status};
 
-use super::is_denied;
-use super::mailbox::read_advice;
+use super::right_advice;
 
 /// SELECT or EXAMINE (RFC 3501 sections 6.3.1 and 6.3.2).
 #[derive(Debug, Clone)]
@@ -95,9 +94,9 @@ impl Request for Select {
         state.selected = Some(self.selected.clone());
         Ok(self.selected)
     }
-    fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<String> {
+    fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<Advice> {
         // Nothing is selected now (RFC 3501 section 6.3.1), as has been noted when it was sent.
-        read_advice(refusal)
+        right_advice(refusal, 'r', Some(&self.selected.mailbox))
     }
 }
 
@@ -199,10 +198,9 @@ impl Request for Expunge {
     fn finish(self, _: &Status<'_>, _: &mut State) -> Result<Vec<u64>, Error> {
         Ok(self.numbers)
     }
-    fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<String> {
-        is_denied(refusal).then(|| {
-            "You need the right e (expunge) on it, and it must be selected, not examined".into()
-        })
+    fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<Advice> {
+        let selected = state.selected().map(|selected| &selected.mailbox);
+        right_advice(refusal, 'e', selected)
     }
 }
 
@@ -364,12 +362,13 @@ impl Request for SearchDeleted {
         let found = self.found.ok_or(Error::Missing {
             verb: "SEARCH",
             missing: "SEARCH",
-            advice: "how many messages are flagged \\Deleted is not known",
+            advice: Advice::TryAgain,
         })?;
         Ok(found.in_order())
     }
-    fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<String> {
-        read_advice(refusal)
+    fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<Advice> {
+        let selected = state.selected().map(|selected| &selected.mailbox);
+        right_advice(refusal, 'r', selected)
     }
 }
 

@@ -5,13 +5,14 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use crate::error::{Error, Refusal};
+use crate::error::{Advice, Error, Reason, Refusal};
 use crate::session::{Effect, Extension, Fit, IntoMailbox, MailboxName, Request, Session, State};
+use crate::wire::code::ResponseCode;
 use crate::wire::cursor::{Cursor, ParseError};
 use crate::wire::encode::Encoder;
 use crate::wire::response::{Data, Status};
 
-use super::{MISSING, about_another, has, is_denied, is_missing, name_asked_for};
+use super::{about_another, name_asked_for, right_advice};
 
 const METADATA: Extension = Extension {
     name: "METADATA",
@@ -404,7 +405,7 @@ impl Request for GetMetadata {
             return Err(Error::Missing {
                 verb: "GETMETADATA",
                 missing: "fitting METADATA",
-                advice: "it takes * and % in a mailbox's name for wildcards: look for the exact name with listmailbox",
+                advice: Advice::AvoidWildcards,
             });
         }
         if let (None, Some(other)) = (&self.known_as, &self.other) {
@@ -415,7 +416,11 @@ impl Request for GetMetadata {
             return Err(Error::Missing {
                 verb: "GETMETADATA",
                 missing: "METADATA",
-                advice: "you may need the right r (read) on the mailbox; see what is there with myrights",
+                advice: Advice::NeedRight {
+                    right: 'r',
+                    mailbox: Some(self.mailbox.to_string()),
+                    or_unknown_entry: false,
+                },
             });
         }
         Ok(Metadata {
@@ -424,16 +429,12 @@ impl Request for GetMetadata {
             entries: self.entries,
         })
     }
-    fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<String> {
-        if let Some(advice) = advice(refusal, &self.mailbox, state) {
-            Some(advice)
-        } else if is_denied(refusal) && self.mailbox.wire().is_empty() {
-            Some("Log in as an administrator of the server".into())
-        } else if is_denied(refusal) {
-            Some(rights_advice(&self.mailbox, "r (read)", state))
-        } else {
-            None
+    fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<Advice> {
+        if refusal.is(Reason::PermissionDenied) && self.mailbox.wire().is_empty() {
+            return Some(Advice::LogInAsAdministrator { or_owner: false });
         }
+        advice(refusal, &self.mailbox, state)
+            .or_else(|| right_advice(refusal, 'r', Some(&self.mailbox)))
     }
 }
 
@@ -492,27 +493,24 @@ impl Request for SetMetadata {
     fn finish(self, _: &Status<'_>, _: &mut State) -> Result<(), Error> {
         Ok(())
     }
-    fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<String> {
+    fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<Advice> {
         if let Some(advice) = advice(refusal, &self.mailbox, state) {
-            Some(advice)
-        } else if is_denied(refusal) && self.mailbox.wire().is_empty() {
-            Some(
-                "Only an administrator may change what the server shows to all, and Cyrus has no other entries than its own (motd, comment, admin, shutdown, expire, squat)"
-                    .into(),
-            )
-        } else if is_denied(refusal) {
-            let mut advice = rights_advice(&self.mailbox, "w (write flags)", state);
-            if state.is_cyrus() {
-                advice.push_str(
-                    "; Cyrus also says so of an entry that it does not know, or that only an administrator may set",
-                );
-            }
-            Some(advice)
-        } else if has(refusal, "CANNOT", &["cannot be changed"]) {
-            Some("The server keeps this entry to itself; another one, or the same under /private, may do".into())
-        } else {
-            None
+            return Some(advice);
         }
+        Some(match refusal.reason() {
+            Some(Reason::PermissionDenied) if self.mailbox.wire().is_empty() => {
+                Advice::SetServerEntryAsAdministrator
+            }
+            Some(Reason::PermissionDenied) => Advice::NeedRight {
+                right: 'w',
+                mailbox: Some(self.mailbox.to_string()),
+                or_unknown_entry: state.is_cyrus(),
+            },
+            Some(Reason::NoSuchMailbox) => Advice::LookForName,
+            Some(Reason::Impossible) => Advice::UseAnotherEntry,
+            _ if refusal.says(&["cannot be changed"]) => Advice::UseAnotherEntry,
+            _ => return None,
+        })
     }
 }
 
@@ -524,51 +522,25 @@ fn extension_for(mailbox: &MailboxName) -> Extension {
     }
 }
 
-fn rights_advice(mailbox: &MailboxName, right: &str, state: &State) -> String {
-    let who = match state.user() {
-        Some(user) => format!("{user} needs"),
-        None => "You need".to_owned(),
-    };
-    format!("{who} the right {right} on {mailbox}; see what is there with myrights")
-}
-
-/// What to do after a refusal that reading and writing share.
-fn advice(refusal: &Refusal, mailbox: &MailboxName, state: &State) -> Option<String> {
-    if refusal.code.as_deref() == Some("METADATA") {
+/// What to do after a refusal that only metadata know.
+fn advice(refusal: &Refusal, mailbox: &MailboxName, state: &State) -> Option<Advice> {
+    if refusal.code == Some(ResponseCode::Metadata) {
         // RFC 5464 section 4.3.
         let mut words = refusal.arguments.split_ascii_whitespace();
         let kind = words.next().unwrap_or_default().to_ascii_uppercase();
-        match (kind.as_str(), words.next().map(str::parse::<u64>)) {
-            ("MAXSIZE", Some(Ok(most))) => {
-                return Some(format!(
-                    "The server takes values of at most {most} bytes; shorten it"
-                ));
-            }
-            ("TOOMANY", _) => {
-                return Some(
-                    "The server takes no more entries here; remove one first, with setmetadata and the value none"
-                        .into(),
-                );
-            }
-            ("NOPRIVATE", _) => {
-                return Some("The server has no private entries here; put it under /shared".into());
-            }
+        match (kind.as_str(), words.next().map(str::parse)) {
+            ("MAXSIZE", Some(Ok(most))) => return Some(Advice::ShortenValue { most }),
+            ("TOOMANY", _) => return Some(Advice::RemoveEntry),
+            ("NOPRIVATE", _) => return Some(Advice::UseSharedEntry),
             _ => {}
         }
     }
-    if is_missing(refusal) {
-        Some(MISSING.into())
-    } else if has(refusal, "", &["must begin with", "entry name"]) {
-        Some("Write the entry as in /shared/comment or /private/comment".into())
-    } else if has(refusal, "", &["not enabled"]) && state.is_dovecot() {
-        Some(format!(
-            "Whoever runs the server must give it a place to keep the metadata of {} in (mail_attribute_dict)",
-            if mailbox.wire().is_empty() {
-                "the server"
-            } else {
-                "mailboxes"
-            }
-        ))
+    if refusal.says(&["must begin with", "entry name"]) {
+        Some(Advice::NameMetadataEntry)
+    } else if refusal.says(&["not enabled"]) && state.is_dovecot() {
+        Some(Advice::EnableMetadata {
+            of_server: mailbox.wire().is_empty(),
+        })
     } else {
         None
     }
@@ -884,7 +856,7 @@ mod tests {
         assert!(took(&mut request, "* METADATA star (/shared/a \"other\")"));
         let error = finish(request, "a1 OK done", "").unwrap_err();
         assert_eq!(error.kind(), "missing");
-        assert!(error.to_string().contains("wildcards"), "{error}");
+        assert_eq!(error.advice(), Some(Advice::AvoidWildcards));
     }
 
     #[test]
@@ -892,7 +864,10 @@ mod tests {
         let reply = finish(get("m", &["/shared"]), "a1 OK done", "Dovecot ready").unwrap();
         assert!(reply.entries.is_empty());
         let error = finish(get("m", &["/shared"]), "a1 OK done", "Cyrus IMAP").unwrap_err();
-        assert!(error.to_string().contains("myrights"), "{error}");
+        assert!(matches!(
+            error.advice(),
+            Some(Advice::NeedRight { right: 'r', .. })
+        ));
     }
 
     #[test]
@@ -957,7 +932,7 @@ mod tests {
         assert_eq!(full, Some(31));
     }
 
-    fn refused(request: &impl Request, line: &str, greeting: &str) -> Option<String> {
+    fn refused(request: &impl Request, line: &str, greeting: &str) -> Option<Advice> {
         let Response::Tagged { status, .. } = parse(line.as_bytes()).unwrap() else {
             panic!("{line}")
         };
@@ -965,7 +940,7 @@ mod tests {
         let refusal = Refusal {
             verb: request.verb(),
             condition: Condition::No,
-            code: status.code.map(|code| text(code.name)),
+            code: status.code.map(|code| code.response_code()),
             arguments: status
                 .code
                 .map(|code| text(code.arguments))
@@ -980,58 +955,76 @@ mod tests {
     fn refusals_say_what_to_do() {
         let request = set("m", &[("/shared/a", None)]);
         let server = set("", &[("/shared/a", None)]);
+        let need = |right, or_unknown_entry| Advice::NeedRight {
+            right,
+            mailbox: Some("m".into()),
+            or_unknown_entry,
+        };
         for (request, line, greeting, advice) in [
             (
                 &request,
                 "a NO [METADATA MAXSIZE 1024] too long",
                 "",
-                "1024 bytes",
+                Advice::ShortenValue { most: 1024 },
             ),
-            (&request, "a NO [METADATA TOOMANY] no", "", "remove one"),
+            (
+                &request,
+                "a NO [METADATA TOOMANY] no",
+                "",
+                Advice::RemoveEntry,
+            ),
             (
                 &request,
                 "a NO [METADATA noprivate] no",
                 "",
-                "under /shared",
+                Advice::UseSharedEntry,
             ),
             (
                 &request,
-                "a NO [METADATA MAXSIZE x] Permission denied",
+                "a NO [METADATA] Permission denied",
                 "",
-                "right w",
+                need('w', false),
             ),
-            (&request, "a NO Mailbox does not exist", "", "listmailbox"),
-            (&request, "a NO [NOPERM] no", "", "You need the right w"),
-            (&request, "a NO Permission denied", "Cyrus", "does not know"),
-            (&server, "a NO Permission denied", "Cyrus", "administrator"),
+            (
+                &request,
+                "a NO Mailbox does not exist",
+                "",
+                Advice::LookForName,
+            ),
+            (&request, "a NO [NOPERM] no", "", need('w', false)),
+            (&request, "a NO Permission denied", "Cyrus", need('w', true)),
+            (
+                &server,
+                "a NO Permission denied",
+                "Cyrus",
+                Advice::SetServerEntryAsAdministrator,
+            ),
             (
                 &request,
                 "a NO [CANNOT] The attribute cannot be changed",
                 "Dovecot",
-                "/private",
+                Advice::UseAnotherEntry,
             ),
             (
                 &request,
                 "a BAD entry must begin with /shared or /private",
                 "",
-                "/shared/comment",
+                Advice::NameMetadataEntry,
             ),
             (
                 &server,
                 "a NO Mailbox attributes not enabled",
                 "Dovecot ready",
-                "mail_attribute_dict",
+                Advice::EnableMetadata { of_server: true },
             ),
         ] {
-            let said = refused(request, line, greeting).unwrap_or_default();
-            assert!(said.contains(advice), "{line}: {said}");
+            assert_eq!(refused(request, line, greeting), Some(advice), "{line}");
         }
         assert_eq!(refused(&request, "a NO because", ""), None);
         let get = get("m", &["/shared/a"]);
-        assert!(
-            refused(&get, "a NO Permission denied", "")
-                .unwrap()
-                .contains("right r")
+        assert_eq!(
+            refused(&get, "a NO Permission denied", ""),
+            Some(need('r', false))
         );
     }
 

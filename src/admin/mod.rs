@@ -20,7 +20,7 @@ pub mod subscription;
 
 use std::borrow::Cow;
 
-use crate::error::{Error, Refusal};
+use crate::error::{Advice, Error, Reason, Refusal};
 use crate::session::{Fit, MailboxName};
 use crate::wire::cursor::{Cursor, ParseError};
 
@@ -93,7 +93,7 @@ impl<T> Answer<T> {
         verb: &'static str,
         missing: &'static str,
         asked: &MailboxName,
-        advice: &'static str,
+        advice: Advice,
     ) -> Result<T, Error> {
         match (self.told, self.other) {
             (Some(told), _) => Ok(told),
@@ -112,7 +112,6 @@ fn about_another(verb: &'static str, asked: &MailboxName, told: &MailboxName) ->
         verb,
         asked: asked.to_string(),
         told: told.to_string(),
-        advice: "look for the exact name with listmailbox or listquotaroot",
     }
 }
 
@@ -142,34 +141,17 @@ fn name_before_list<'a>(
     Ok(Cow::Borrowed(name))
 }
 
-/// Whether a refusal says that something is missing (RFC 5530 NONEXISTENT; Cyrus 3.6 only has the words).
-fn is_missing(refusal: &Refusal) -> bool {
-    has(
-        refusal,
-        "NONEXISTENT",
-        &["does not exist", "doesn't exist", "no such mailbox"],
-    )
-}
-
-/// What to do when the server says that a mailbox does not exist. It also says so of one that the user may not see
-/// (RFC 4314 section 6).
-const MISSING: &str =
-    "Look for its exact name with listmailbox, or you may not be allowed to see it (right l)";
-
-/// Whether a refusal says that a right is lacking (RFC 5530 NOPERM; Cyrus 3.6 only has the words).
-fn is_denied(refusal: &Refusal) -> bool {
-    has(
-        refusal,
-        "NOPERM",
-        &["permission denied", "no permission", "lacking rights"],
-    )
-}
-
-/// Whether a refusal has this code or, on a server that gives none, one of these phrases.
-fn has(refusal: &Refusal, code: &str, phrases: &[&str]) -> bool {
-    if refusal.code.as_deref() == Some(code) {
-        return true;
+/// What to do where a request about a mailbox was refused that needs one right on it.
+///
+/// A server also says that a mailbox does not exist where the user may not see it (RFC 4314 section 6).
+fn right_advice(refusal: &Refusal, right: char, mailbox: Option<&MailboxName>) -> Option<Advice> {
+    match refusal.reason()? {
+        Reason::NoSuchMailbox => Some(Advice::LookForName),
+        Reason::PermissionDenied => Some(Advice::NeedRight {
+            right,
+            mailbox: mailbox.map(MailboxName::to_string),
+            or_unknown_entry: false,
+        }),
+        _ => None,
     }
-    let text = refusal.text.to_ascii_lowercase();
-    phrases.iter().any(|phrase| text.contains(phrase))
 }

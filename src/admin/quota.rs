@@ -1,7 +1,7 @@
 //! Quotas (RFC 2087, RFC 9208): GETQUOTA, GETQUOTAROOT, SETQUOTA. Not here: limits as people write them, and how those that are not named
 //! are kept (`limit`).
 
-use crate::error::{Error, Refusal};
+use crate::error::{Advice, Error, Reason, Refusal};
 use crate::session::{
     Effect, Extension, Fit, IntoMailbox, MailboxName, Request, Session, Software, State,
 };
@@ -9,7 +9,7 @@ use crate::wire::cursor::{Cursor, ParseError};
 use crate::wire::encode::Encoder;
 use crate::wire::response::{Data, Status};
 
-use super::{Answer, about_another, has, is_denied, is_missing, name_asked_for, name_before_list};
+use super::{Answer, about_another, name_asked_for, name_before_list};
 
 pub use super::limit::{Asked, Limit, LimitChange, QuotaWarning};
 
@@ -151,7 +151,7 @@ impl Request for GetQuota {
             (None, None) if state.is_cyrus() => Err(Error::Missing {
                 verb: "GETQUOTA",
                 missing: "QUOTA",
-                advice: "try it once more",
+                advice: Advice::TryAgain,
             }),
             // Dovecot 2.3 sends no QUOTA line for a root without limits.
             (None, None) => Ok(Quota {
@@ -161,7 +161,7 @@ impl Request for GetQuota {
             }),
         }
     }
-    fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<String> {
+    fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<Advice> {
         quota_advice(refusal)
     }
 }
@@ -265,7 +265,7 @@ impl Request for GetQuotaRoot {
                 return Err(Error::Missing {
                     verb: "GETQUOTAROOT",
                     missing: "QUOTAROOT",
-                    advice: "ask about the root itself with listquota",
+                    advice: Advice::AskRootItself,
                 });
             }
             // Dovecot 2.3 sends neither line where there is no quota.
@@ -289,7 +289,7 @@ impl Request for GetQuotaRoot {
         }
         Ok(self.quotas)
     }
-    fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<String> {
+    fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<Advice> {
         quota_advice(refusal)
     }
 }
@@ -356,13 +356,11 @@ impl Request for SetQuota {
     fn finish(self, _: &Status<'_>, _: &mut State) -> Result<Option<Quota>, Error> {
         Ok(self.told)
     }
-    fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<String> {
-        if is_denied(refusal) || has(refusal, "", &["only by admin"]) {
-            Some("Only an administrator of the server may set quotas: log in as one".into())
-        } else if has(refusal, "", &["resource name", "quota list"]) {
-            Some("The server does not know this resource; see which it has with listquota and capability".into())
-        } else {
-            quota_advice(refusal)
+    fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<Advice> {
+        match refusal.reason()? {
+            Reason::PermissionDenied => Some(Advice::LogInAsAdministrator { or_owner: false }),
+            Reason::NoSuchResource => Some(Advice::SeeResources),
+            _ => quota_advice(refusal),
         }
     }
 }
@@ -372,23 +370,11 @@ fn may_tell_nothing(state: &State) -> bool {
     state.is_dovecot() || state.wants_id()
 }
 
-/// Whether a refusal says that there is no such quota root.
-pub(super) fn is_no_root(refusal: &Refusal) -> bool {
-    is_missing(refusal)
-        || has(
-            refusal,
-            "",
-            &["quota root does not exist", "quota root doesn't exist"],
-        )
-}
-
-fn quota_advice(refusal: &Refusal) -> Option<String> {
-    if is_no_root(refusal) {
-        Some("See the quota roots of a mailbox with listquotaroot".into())
-    } else if is_denied(refusal) {
-        Some("Log in as an administrator, or as the mailbox's owner".into())
-    } else {
-        None
+fn quota_advice(refusal: &Refusal) -> Option<Advice> {
+    match refusal.reason()? {
+        Reason::NoSuchMailbox => Some(Advice::LookForQuotaRoot),
+        Reason::PermissionDenied => Some(Advice::LogInAsAdministrator { or_owner: true }),
+        _ => None,
     }
 }
 

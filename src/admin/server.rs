@@ -1,6 +1,6 @@
 //! The server itself: ID, NAMESPACE, the hierarchy separator, NOOP, CAPABILITY.
 
-use crate::error::{Error, Refusal};
+use crate::error::{Advice, Error, Refusal};
 use crate::session::{
     Bare, Capabilities, Effect, Extension, Fit, MailboxName, Namespace, Namespaces, Request,
     Session, State,
@@ -79,9 +79,6 @@ impl Request for Id {
     }
 }
 
-/// What to do with a server that does not tell its hierarchy separator.
-const SAY_SEPARATOR: &str = "start imapadm with --separator, as in --separator /";
-
 /// NAMESPACE (RFC 2342).
 struct AskNamespace {
     reply: Option<Namespaces>,
@@ -127,7 +124,7 @@ impl Request for AskNamespace {
         let missing = Error::Missing {
             verb: "NAMESPACE",
             missing: "NAMESPACE",
-            advice: SAY_SEPARATOR,
+            advice: Advice::NameSeparator,
         };
         state.namespaces = Some(self.reply.ok_or(missing)?);
         Ok(())
@@ -174,15 +171,13 @@ impl Request for AskRoot {
         let separator = self.answer.ok_or(Error::Missing {
             verb: "LIST",
             missing: "LIST",
-            advice: SAY_SEPARATOR,
+            advice: Advice::NameSeparator,
         })?;
         state.root_separator = Some(separator);
         Ok(separator)
     }
-    fn refused(&self, _: &Refusal, _: &mut State) -> Option<String> {
-        Some(format!(
-            "So the server does not tell its hierarchy separator: {SAY_SEPARATOR}"
-        ))
+    fn refused(&self, _: &Refusal, _: &mut State) -> Option<Advice> {
+        Some(Advice::NameSeparator)
     }
 }
 

@@ -1,11 +1,9 @@
 //! Subscriptions: SUBSCRIBE and UNSUBSCRIBE. The list of them is a listing, in `mailbox`.
 
-use crate::error::{Error, Refusal};
+use crate::error::{Advice, Error, Reason, Refusal};
 use crate::session::{Effect, IntoMailbox, MailboxName, Request, Session, State};
 use crate::wire::encode::Encoder;
 use crate::wire::response::Status;
-
-use super::{MISSING, is_missing};
 
 /// SUBSCRIBE or UNSUBSCRIBE (RFC 3501 sections 6.3.6 and 6.3.7).
 #[derive(Debug, Clone)]
@@ -37,8 +35,10 @@ impl Request for Subscribe {
     fn finish(self, _: &Status<'_>, _: &mut State) -> Result<(), Error> {
         Ok(())
     }
-    fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<String> {
-        is_missing(refusal).then(|| MISSING.into())
+    fn refused(&self, refusal: &Refusal, _: &mut State) -> Option<Advice> {
+        refusal
+            .is(Reason::NoSuchMailbox)
+            .then_some(Advice::LookForName)
     }
 }
 

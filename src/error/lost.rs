@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::account::Outcome;
 use crate::auth::SecretError;
 use crate::net::{ConnectError, TlsError, words};
+use crate::wire::code::ResponseCode;
 use crate::wire::frame::FrameError;
 
 use super::Error;
@@ -35,8 +36,8 @@ pub enum LostCause {
     /// The server ended the session with a BYE (RFC 3501 section 7.1.5).
     #[error("the server closed it, saying: {text}")]
     Bye {
-        /// Its status response code, in capitals.
-        code: Option<String>,
+        /// Its status response code.
+        code: Option<ResponseCode>,
         /// Its code and words. Untrusted.
         text: String,
     },
@@ -118,10 +119,8 @@ impl Error {
                 | TlsError::Broken { .. }
                 | TlsError::Interrupted,
             ) => Retry::Safe,
-            Error::TurnedAway { code, .. } => match code.as_deref() {
-                None => Retry::Safe,
-                code => by_code(code),
-            },
+            Error::TurnedAway { code: None, .. } => Retry::Safe,
+            Error::TurnedAway { code, .. } => by_code(code.as_ref()),
             Error::Refused(_) | Error::Login { .. } => by_code(self.code()),
             _ => Retry::Never,
         }
@@ -129,9 +128,9 @@ impl Error {
 }
 
 /// What the status response codes of RFC 5530 say: these causes pass.
-fn by_code(code: Option<&str>) -> Retry {
+fn by_code(code: Option<&ResponseCode>) -> Retry {
     match code {
-        Some("UNAVAILABLE" | "INUSE" | "LIMIT") => Retry::Safe,
+        Some(ResponseCode::Unavailable | ResponseCode::InUse | ResponseCode::Limit) => Retry::Safe,
         _ => Retry::Never,
     }
 }
@@ -194,7 +193,7 @@ mod tests {
             let refused = Error::Refused(Box::new(Refusal {
                 verb: "DELETE",
                 condition: Condition::No,
-                code: code.map(str::to_owned),
+                code: code.map(ResponseCode::from_name),
                 arguments: String::new(),
                 text: String::new(),
                 advice: None,

@@ -54,7 +54,7 @@ impl Render for Lines {
         self.account = Some(account);
     }
 
-    fn end(&mut self, out: &mut dyn Write, error: Option<&Error>) -> io::Result<()> {
+    fn end(&mut self, out: &mut dyn Write, error: Option<(&Error, &str)>) -> io::Result<()> {
         match error {
             None => {
                 out.write_all(b"],\"ok\":true")?;
@@ -64,16 +64,16 @@ impl Render for Lines {
                 }
                 out.write_all(b"}\n")
             }
-            Some(error) => {
+            Some((error, text)) => {
                 out.write_all(b"],\"ok\":false,\"error\":{\"kind\":")?;
                 string(out, error.kind())?;
                 out.write_all(b",\"code\":")?;
                 match error.code() {
-                    Some(code) => string(out, code)?,
+                    Some(code) => string(out, code.as_str())?,
                     None => out.write_all(b"null")?,
                 }
                 out.write_all(b",\"text\":")?;
-                string(out, &error.to_string())?;
+                string(out, text)?;
                 if error.is_unknown() {
                     out.write_all(b",\"unknown\":true")?;
                 }
@@ -164,7 +164,9 @@ mod tests {
         for row in rows {
             lines.row(&mut out, row).unwrap();
         }
-        lines.end(&mut out, error).unwrap();
+        lines
+            .end(&mut out, error.map(|error| (error, "why")))
+            .unwrap();
         assert_eq!(out.iter().filter(|&&b| b == b'\n').count(), 1);
         serde_json::from_slice(&out).unwrap()
     }
@@ -188,6 +190,7 @@ mod tests {
         let value = render(Some(&Error::NothingSelected), &[]);
         assert_eq!(value["ok"], false);
         assert_eq!(value["error"]["kind"], "nothing-selected");
+        assert_eq!(value["error"]["text"], "why");
     }
 
     fn written(text: &str) -> String {

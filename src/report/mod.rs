@@ -194,7 +194,7 @@ trait Render {
     fn account(&mut self, account: Account) {
         let _ = account;
     }
-    fn end(&mut self, out: &mut dyn Write, error: Option<&Error>) -> io::Result<()>;
+    fn end(&mut self, out: &mut dyn Write, error: Option<(&Error, &str)>) -> io::Result<()>;
 }
 
 /// How results look and where they go. It makes the [`Report`] of each command.
@@ -342,7 +342,8 @@ impl Report {
     }
 
     /// The command is over, with its verdict.
-    pub fn end(mut self, error: Option<&Error>) {
+    pub fn end(mut self, error: Option<(&Error, String)>) {
+        let error = error.as_ref().map(|(error, text)| (*error, text.as_str()));
         self.keep(|render, out| render.end(out, error));
     }
 

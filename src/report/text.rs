@@ -52,7 +52,7 @@ impl Render for Tabs {
         out.write_all(&self.line)
     }
 
-    fn end(&mut self, _: &mut dyn Write, _: Option<&Error>) -> io::Result<()> {
+    fn end(&mut self, _: &mut dyn Write, _: Option<(&Error, &str)>) -> io::Result<()> {
         Ok(())
     }
 }
@@ -159,7 +159,7 @@ impl Render for Table {
         self.sorted = true;
     }
 
-    fn end(&mut self, out: &mut dyn Write, error: Option<&Error>) -> io::Result<()> {
+    fn end(&mut self, out: &mut dyn Write, error: Option<(&Error, &str)>) -> io::Result<()> {
         if self.waits && error.is_none() {
             // A person wants to see that something came back.
             return out.write_all(b"nothing to show\n");

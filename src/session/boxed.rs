@@ -1,6 +1,6 @@
 //! Requests of different types side by side: a request whose type is forgotten.
 
-use crate::error::{Error, Refusal};
+use crate::error::{Advice, Error, Refusal};
 use crate::wire::cursor::ParseError;
 use crate::wire::encode::Encoder;
 use crate::wire::response::{Data, Status};
@@ -63,7 +63,7 @@ trait Erased<T>: Send {
     fn take(&mut self, data: &Data<'_>, fit: Fit<'_>) -> Result<bool, ParseError>;
     fn take_status(&mut self, status: &Status<'_>) -> bool;
     fn finish(self: Box<Self>, ok: &Status<'_>, state: &mut State) -> Result<T, Error>;
-    fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<String>;
+    fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<Advice>;
 }
 
 impl<T, R: Request, F: FnOnce(R::Reply) -> T + Send> Erased<T> for With<R, F> {
@@ -107,7 +107,7 @@ impl<T, R: Request, F: FnOnce(R::Reply) -> T + Send> Erased<T> for With<R, F> {
         let With { request, into } = *self;
         request.finish(ok, state).map(into)
     }
-    fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<String> {
+    fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<Advice> {
         self.request.refused(refusal, state)
     }
 }
@@ -153,7 +153,7 @@ impl<T: Send + 'static> Request for BoxedRequest<T> {
     fn finish(self, ok: &Status<'_>, state: &mut State) -> Result<T, Error> {
         self.0.finish(ok, state)
     }
-    fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<String> {
+    fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<Advice> {
         self.0.refused(refusal, state)
     }
 }

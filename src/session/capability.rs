@@ -2,7 +2,7 @@
 //!
 //! Here: CAPABILITY and the session's own ID, and when each is asked for. Not here: what is kept of the answers (`state`).
 
-use crate::error::Error;
+use crate::error::{Advice, Error};
 use crate::wire::cursor::ParseError;
 use crate::wire::encode::Encoder;
 use crate::wire::response::{Data, Status};
@@ -134,7 +134,7 @@ impl Request for Capability {
             return Err(Error::Missing {
                 verb: "CAPABILITY",
                 missing: "CAPABILITY",
-                advice: "it is not an IMAP server that can be worked with",
+                advice: Advice::CheckHostAndPort,
             });
         }
         Ok(())

@@ -7,6 +7,7 @@ use crate::auth::{
 };
 use crate::error::{Error, referred_host};
 use crate::net::{Address, Stream};
+use crate::wire::code::ResponseCode;
 use crate::wire::encode::Encoder;
 use crate::wire::response::{Condition, Status, words};
 
@@ -234,10 +235,10 @@ impl Session {
 }
 
 /// The response code of a status and what stands behind it.
-pub(super) fn code_of(status: &Status<'_>) -> (Option<String>, String) {
+pub(super) fn code_of(status: &Status<'_>) -> (Option<ResponseCode>, String) {
     match &status.code {
         Some(code) => (
-            Some(words(&code.name.to_ascii_uppercase()).into_owned()),
+            Some(code.response_code()),
             words(code.arguments).into_owned(),
         ),
         None => (None, String::new()),
@@ -277,12 +278,16 @@ impl LoginFailure {
             Error::Lost { cause, .. } => return Error::LoginLost { cause }.into(),
             other => return other.into(),
         };
-        let code = refusal.code.as_deref();
-        let is_binding_refused =
-            mechanism.is_some_and(|mechanism| mechanism.is_binding_refused(code, &refusal.text));
+        let code = refusal.code.as_ref();
+        let is_binding_refused = mechanism.is_some_and(|mechanism| {
+            mechanism.is_binding_refused(code.map(ResponseCode::as_str), &refusal.text)
+        });
         let shown = mechanism.is_none_or(Mechanism::has_shown_secret);
         let is_of_mechanism = (refusal.condition == Condition::Bad || !shown)
-            && code.is_none_or(|code| code == "AUTHENTICATIONFAILED" || code == "CANNOT");
+            && matches!(
+                code,
+                None | Some(ResponseCode::AuthenticationFailed | ResponseCode::Cannot)
+            );
         if let Some(complaint) = mechanism.and_then(Mechanism::complaint) {
             refusal.text.push_str(&format!(" ({complaint})"));
         }
@@ -347,7 +352,7 @@ impl Request for Login {
 /// A login that succeeded on another server than the user's own (RFC 2221 section 4.1).
 pub(super) fn heed_referral(status: &Status<'_>, state: &mut State) {
     if let (Some(code), arguments) = code_of(status)
-        && code == "REFERRAL"
+        && code == ResponseCode::Referral
     {
         let host = referred_host(&code, &arguments).unwrap_or(arguments);
         state.notice(Notice::warning(format!(

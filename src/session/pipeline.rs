@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::{Arc, Weak};
 
 use crate::account::Outcome;
-use crate::error::{Error, LostCause, Refusal, referred_host, sentence};
+use crate::error::{Advice, Error, LostCause, Refusal, referred_host};
 use crate::wire::cursor::ParseError;
 use crate::wire::response::{Condition, Data, Status, words};
 
@@ -536,7 +536,7 @@ impl Pipeline {
             (Condition::Ok, _) if reads && !entry.fed && mixed_up() => Err(Error::Missing {
                 verb: entry.verb,
                 missing: "fitting",
-                advice: "ask for this one by itself",
+                advice: Advice::AskAlone,
             }),
             (Condition::Ok, _) => entry.work.finish(status, state),
             (_, _) if entry.turn == Turn::Cancelled => Err(Error::UnexpectedContinuation {
@@ -547,7 +547,9 @@ impl Pipeline {
                 let mut refusal = refusal(entry.verb, condition, status);
                 refusal.advice = entry.work.refused(&refusal, state);
                 if let Some(bye) = &state.bye {
-                    refusal.advice = Some(ended_with(&bye.text));
+                    refusal.advice = Some(Advice::ConnectAfterBye {
+                        bye: bye.text.clone(),
+                    });
                 } else if refusal.advice.is_none() {
                     refusal.advice = on_another_server(&refusal);
                 }
@@ -596,18 +598,13 @@ fn id_of(tag: &[u8]) -> Option<u64> {
     digits.parse().ok()
 }
 
-/// What to do when a server refuses a command because it ends the session.
-fn ended_with(bye: &str) -> String {
-    sentence(
-        &format!("The server has ended the session, saying: {bye}"),
-        "connect again",
-    )
-}
-
 /// What to do about a mailbox that lives elsewhere (RFC 2193).
-fn on_another_server(refusal: &Refusal) -> Option<String> {
-    let host = referred_host(refusal.code.as_deref()?, &refusal.arguments)?;
-    Some(format!("The mailbox is on {host}; connect to that server"))
+fn on_another_server(refusal: &Refusal) -> Option<Advice> {
+    let host = referred_host(refusal.code.as_ref()?, &refusal.arguments)?;
+    Some(Advice::ConnectTo {
+        host: Some(host),
+        for_user: false,
+    })
 }
 
 /// A tagged NO or BAD as an error value.
@@ -615,9 +612,7 @@ fn refusal(verb: &'static str, condition: Condition, status: &Status<'_>) -> Ref
     Refusal {
         verb,
         condition,
-        code: status
-            .code
-            .map(|code| words(&code.name.to_ascii_uppercase()).into_owned()),
+        code: status.code.map(|code| code.response_code()),
         arguments: status
             .code
             .map(|code| words(code.arguments).into_owned())

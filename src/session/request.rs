@@ -4,7 +4,7 @@
 //! session's own are next to what needs them), nor how requests travel (`pipeline`).
 
 use crate::account::Outcome;
-use crate::error::{Error, Refusal};
+use crate::error::{Advice, Error, Refusal};
 use crate::wire::cursor::ParseError;
 use crate::wire::encode::Encoder;
 use crate::wire::response::{Data, Status};
@@ -165,7 +165,7 @@ pub trait Request: Send + 'static {
     }
 
     /// After a tagged NO or BAD: what the session has to remember goes into `state`; returns what to do next.
-    fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<String> {
+    fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<Advice> {
         let _ = (refusal, state);
         None
     }

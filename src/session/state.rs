@@ -7,8 +7,9 @@ use std::fmt;
 
 use crate::error::LostCause;
 use crate::net::Channel;
+use crate::wire::code::ResponseCode;
 use crate::wire::cursor::{Cursor, ParseError};
-use crate::wire::response::{Data, Status, words};
+use crate::wire::response::{Data, Status};
 
 use super::name::MailboxName;
 
@@ -192,7 +193,7 @@ impl Notice {
 /// How a server ended the session (RFC 3501 section 7.1.5).
 #[derive(Debug, Clone)]
 pub(crate) struct Bye {
-    code: Option<String>,
+    code: Option<ResponseCode>,
     /// Code and words, untrusted.
     pub(crate) text: String,
 }
@@ -200,9 +201,7 @@ pub(crate) struct Bye {
 impl Bye {
     pub(crate) fn read(status: &Status<'_>) -> Self {
         Self {
-            code: status
-                .code
-                .map(|code| words(&code.name.to_ascii_uppercase()).into_owned()),
+            code: status.code.map(|code| code.response_code()),
             text: status.said(),
         }
     }

@@ -14,11 +14,11 @@ use imapadm::auth::{
 use imapadm::net::{Certificate, Interrupt, Known, Security, TlsError};
 use imapadm::session::{State, Waiting, Watch};
 use imapadm::wire::response::Condition;
-use imapadm::{Error, Session};
+use imapadm::{Error, ResponseCode, Session};
 use secrecy::SecretString;
 
 use super::ask::ask;
-use super::{Shell, trace};
+use super::{Shell, advice, trace};
 use crate::config::table::Scope;
 use crate::config::{Origin, Plan, Profile, Stack, local_user};
 use crate::files::known::KnownServers;
@@ -302,7 +302,7 @@ impl Shell {
             let secret = match fetch(&source, kind, &prompt, &self.settings.interrupt) {
                 // A key pressed too early.
                 Err(error @ Error::Password(SecretError::Empty { .. })) if tries > 0 => {
-                    complain(&error.to_string());
+                    complain(&advice::message(&error));
                     continue;
                 }
                 result => result?,
@@ -318,7 +318,9 @@ impl Shell {
             };
             match session.login(&credentials, methods) {
                 Ok(()) => return Ok(()),
-                Err(error) if tries > 0 && may_be_mistyped(&error) => complain(&error.to_string()),
+                Err(error) if tries > 0 && may_be_mistyped(&error) => {
+                    complain(&advice::message(&error))
+                }
                 Err(error) => return Err(error),
             }
             if !session.is_open() {
@@ -428,7 +430,7 @@ fn warn_of_no_compression(session: &Session) {
 fn may_be_mistyped(error: &Error) -> bool {
     matches!(error, Error::Login { refusal, .. }
         if refusal.condition == Condition::No
-            && matches!(refusal.code.as_deref(), None | Some("AUTHENTICATIONFAILED")))
+            && matches!(refusal.code, None | Some(ResponseCode::AuthenticationFailed)))
 }
 
 /// What the user's netrc file says of the server. One that can't be used is passed over, aloud: nobody named it.

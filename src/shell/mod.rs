@@ -3,6 +3,7 @@
 //! Lives here: [`Shell`], which the commands work on, and how one command is found and read. Not here: how it connects (`connect`),
 //! sockets and protocol (the library), and how a report looks (`report`).
 
+pub mod advice;
 mod ask;
 pub mod command;
 pub mod commands;

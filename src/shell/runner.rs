@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use imapadm::{Account, Error, Outcome, Session};
 
+use super::advice;
 use super::command::{Collect, Command, Input, Step};
 use super::leftover::Leftover;
 use super::script::{COMMAND_LINE, Next, Script, Statement, read_for_script};
@@ -347,7 +348,12 @@ impl<'a> Runner<'a> {
         } = started;
         self.unwritten.get_or_insert_with(|| place.clone());
         let result = collect.and_then(|collect| collect(self.shell, &mut report));
-        report.end(result.as_ref().err());
+        report.end(
+            result
+                .as_ref()
+                .err()
+                .map(|error| (error, advice::message(error))),
+        );
         self.lost_changes |=
             changes && !matches!(&result, Err(error) if error.outcome() == Outcome::NotSent);
         self.shell.pass_on_notices();
@@ -426,7 +432,7 @@ impl<'a> Runner<'a> {
         self.tell_all |= error.is_grave();
         let outcome = error.outcome();
         self.summary.count(outcome, place);
-        let why = error.to_string();
+        let why = advice::message(error);
         self.keep(place, typed, &why, outcome == Outcome::Unknown);
         // Of many that ended together, the first one says how; the sum names them all.
         if over && outcome != Outcome::Failed {
@@ -566,7 +572,7 @@ pub fn run_typed(shell: &mut Shell, output: &Output, typed: Result<Commands, Err
     let commands = match typed {
         Ok(commands) => commands,
         Err(error) => {
-            complain(&error.to_string());
+            complain(&advice::message(&error));
             return true;
         }
     };
@@ -587,13 +593,18 @@ pub fn run_typed(shell: &mut Shell, output: &Output, typed: Result<Commands, Err
             }
             collect(shell, &mut report)
         });
-        report.end(result.as_ref().err());
+        report.end(
+            result
+                .as_ref()
+                .err()
+                .map(|error| (error, advice::message(error))),
+        );
         // A terminal that is gone ends the line editor too.
         let _ = output.flush();
         shell.pass_on_notices();
         shell.let_go();
         if let Err(error) = result {
-            complain(&error.to_string());
+            complain(&advice::message(&error));
             // What was typed or pasted behind it may count on its being done.
             if error.is_interrupt() || matches!(error, Error::Declined) {
                 return false;

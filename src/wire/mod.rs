@@ -5,6 +5,7 @@
 //! What does not live here: I/O (`net`), the order of commands and replies (`session`), and the
 //! meaning of any reply, such as LIST or ACL (`admin`).
 
+pub mod code;
 pub mod cursor;
 pub mod encode;
 pub mod frame;
@@ -16,6 +17,7 @@ pub mod utf7;
 #[cfg(test)]
 mod oracle;
 
+pub use code::ResponseCode;
 pub use cursor::{Cursor, MAX_DEPTH, ParseError};
 pub use encode::{EncodeError, Encoded, Encoder, Literals};
 pub use frame::{Frame, FrameError, Framer, Limits};

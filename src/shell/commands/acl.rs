@@ -8,6 +8,7 @@ use imapadm::admin::many::{Purpose, Targets};
 use imapadm::session::{MailboxName, Pace};
 
 use super::super::Shell;
+use super::super::advice;
 use super::super::ask::{Question, confirm, counted};
 use super::super::command::{Argument, Command, Count, Effect, Input, Step};
 use super::super::meaning::{ArgumentKind, Scope};
@@ -112,7 +113,11 @@ fn setacl(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
                 let tell = |request: &SetAcl, result: Result<(), &Error>| {
                     let mut cells = change(request);
                     cells.push(("set", Value::Flag(result.is_ok())));
-                    cells.extend(result.err().map(|error| ("reason", Value::text(error))));
+                    cells.extend(
+                        result
+                            .err()
+                            .map(|error| ("reason", Value::text(advice::message(error)))),
+                    );
                     out.row(&cells);
                 };
                 shell.session()?.finish_set_acl(setting, tell).map(drop)
@@ -259,7 +264,7 @@ fn row_of(request: &DeleteAcl, result: Result<&Removed, &Error>, out: &mut Repor
         }
         // What may still come.
         Ok(_) => None,
-        Err(error) => Some(error.to_string()),
+        Err(error) => Some(advice::message(error)),
     };
     let mut cells = entry(request);
     cells.push(("deleted", Value::Flag(reason.is_none())));
@@ -279,7 +284,11 @@ fn gone(
         None => name_row(mailbox, request),
     };
     cells.push(("deleted", Value::Flag(result.is_ok())));
-    cells.extend(result.err().map(|error| ("reason", Value::text(error))));
+    cells.extend(
+        result
+            .err()
+            .map(|error| ("reason", Value::text(advice::message(error)))),
+    );
     out.row(&cells);
 }
 

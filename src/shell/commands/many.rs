@@ -12,6 +12,7 @@ use imapadm::session::{MailboxName, Pace, Request};
 use imapadm::{Account, Error, Session};
 
 use super::super::Shell;
+use super::super::advice;
 use super::super::ask::{Question, confirm, counted, number, size};
 use super::super::command::{Command, Flag, Input, Step};
 use super::in_turn;
@@ -253,7 +254,7 @@ impl Teller<'_> {
 
     /// The row of something that failed.
     pub(super) fn failed(&mut self, mut row: Vec<Cell<'_>>, error: &Error) {
-        row.push(("reason", Value::text(error)));
+        row.push(("reason", Value::text(advice::message(error))));
         self.out.row(&row);
     }
 }

@@ -9,9 +9,10 @@ use imapadm::admin::many::{Reach, Tally};
 use imapadm::admin::metadata::{Depth, GetMetadata, Metadata, PRIVATE, SHARED, check_writable};
 use imapadm::admin::overview;
 use imapadm::session::MailboxName;
-use imapadm::{Error, Outcome};
+use imapadm::{Advice, Error, Outcome};
 
 use super::super::Shell;
+use super::super::advice;
 use super::super::command::{Argument, Command, Count, Effect, Flag, Input, Step};
 use super::super::meaning::{ArgumentKind, Scope};
 use super::many::{RECURSIVE, YES, each, name_row, tell_passed_over};
@@ -205,7 +206,7 @@ fn list_metadata(
         Ok(metadata) => wanted.report(&metadata, out),
         Err(error) => out.row(&[
             ("mailbox", Value::text(mailbox)),
-            ("reason", Value::text(error)),
+            ("reason", Value::text(advice::message(error))),
         ]),
     };
     let session = shell.session()?;
@@ -214,12 +215,22 @@ fn list_metadata(
             passed_over += 1;
             return ControlFlow::Continue(());
         }
-        let told = overview.metadata.ok_or(Error::Missing {
+        let told = overview.metadata.ok_or_else(|| Error::Missing {
             verb: "LIST",
             missing: "METADATA",
-            advice: "you may need the right r (read) on the mailbox; see what is there with myrights",
+            advice: Advice::NeedRight {
+                right: 'r',
+                mailbox: Some(overview.mailbox.name.to_string()),
+                or_unknown_entry: false,
+            },
         });
-        tally.count(overview.mailbox.name, (), told, |_| Outcome::Done, &mut tell);
+        tally.count(
+            overview.mailbox.name,
+            (),
+            told,
+            |_| Outcome::Done,
+            &mut tell,
+        );
         ControlFlow::Continue(())
     })?;
     if passed_over == 0 && tally.account().all() == 0 {

@@ -4,6 +4,7 @@ use imapadm::Error;
 use imapadm::net::{Address, Known};
 
 use super::super::Shell;
+use super::super::advice;
 use super::super::command::{Command, Effect, Flag};
 use super::in_turn;
 use crate::config::{Profile, security_word};
@@ -38,7 +39,10 @@ fn servers(shell: &mut Shell, out: &mut Report) -> Result<(), Error> {
             Ok(plan) => plan,
             // The others can be connected to all the same.
             Err(error) => {
-                out.row(&[("name", Value::str(name)), ("reason", Value::text(error))]);
+                out.row(&[
+                    ("name", Value::str(name)),
+                    ("reason", Value::text(advice::message(&error))),
+                ]);
                 continue;
             }
         };
