@@ -11,7 +11,7 @@ use super::request::{Effect, Request};
 use super::state::{Extension, State};
 
 impl Session {
-    /// Compresses both directions from now on (COMPRESS=DEFLATE, RFC 4978), to the connection's end. After [`Options::compress`] this does
+    /// Compresses both directions from now on (COMPRESS=DEFLATE, RFC 4978), to the connection's end. After [`Options::compress`](super::Options::compress) this does
     /// nothing more.
     ///
     /// # Errors

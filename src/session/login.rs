@@ -87,10 +87,10 @@ impl Session {
     ///
     /// A code that speaks of the user or the server (RFC 5530: EXPIRED, UNAVAILABLE and so on) ends it at once.
     ///
-    /// A secret goes over the network in cleartext only with [`Options::allow_cleartext`].
+    /// A secret goes over the network in cleartext only with [`Options::allow_cleartext`](super::Options::allow_cleartext).
     ///
     /// # Errors
-    /// No usable method, or the server's refusal. After [`AuthError::Unproven`] the session is over.
+    /// No usable method, or the server's refusal. After [`AuthError::Unproven`](auth::AuthError::Unproven) the session is over.
     pub fn login(&mut self, credentials: &Credentials, wanted: &[Method]) -> Result<(), Error> {
         let result = self.in_time_to_login(|session| session.log_in(credentials, wanted));
         self.link.time_to_login = self.options.timeouts.connect;

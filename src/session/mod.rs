@@ -97,7 +97,7 @@ impl Session {
     }
 
     /// Has `watch` told while an answer takes long: what a server says of how far it is (INPROGRESS, RFC 9585), and that a change has not
-    /// been answered within [`Timeouts::read`], which goes on as long as the connection lives.
+    /// been answered within [`Timeouts::read`](crate::net::Timeouts::read), which goes on as long as the connection lives.
     pub fn set_watch(&mut self, watch: Watch) {
         self.watch = Some(watch);
     }

@@ -18,7 +18,7 @@ pub struct Options {
     pub allow_cleartext: bool,
     /// The hierarchy separator of a server that won't say.
     pub separator: Option<u8>,
-    /// Whether [`Session::run_each`] sends requests before the ones before them are answered. Without, each waits its turn, for a server
+    /// Whether [`Session::run_each`](super::Session::run_each) sends requests before the ones before them are answered. Without, each waits its turn, for a server
     /// that can't stand it, or to find out whether it can.
     pub pipeline: bool,
     /// Whether both directions are compressed once somebody is logged in (COMPRESS=DEFLATE, RFC 4978), where the server can do that. What

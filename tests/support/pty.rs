@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
@@ -21,6 +21,8 @@ pub struct Terminal {
     master: Box<dyn MasterPty + Send>,
     keyboard: Arc<Mutex<Box<dyn Write + Send>>>,
     display: Arc<Mutex<Display>>,
+    /// Puts on the screen what the program sends, until the terminal is closed.
+    shown: JoinHandle<()>,
     status: Option<ExitStatus>,
 }
 
@@ -78,12 +80,13 @@ impl Terminal {
         }));
         let (seen, answers) = (Arc::clone(&display), Arc::clone(&keyboard));
         // Ends with the program, whose end closes the terminal.
-        thread::spawn(move || show(reader, &seen, &answers));
+        let shown = thread::spawn(move || show(reader, &seen, &answers));
         Terminal {
             child,
             master: pair.master,
             keyboard,
             display,
+            shown,
             status: None,
         }
     }
@@ -150,12 +153,15 @@ impl Terminal {
         }
     }
 
-    /// Waits for the program's end. Panics, with the screen, when it does not end in time.
+    /// Waits for the program's end, and until the screen shows all that it sent. Panics, with the screen, when it does not end in time.
     #[track_caller]
     pub fn exit_status(&mut self, within: Duration) -> ExitStatus {
         let deadline = Instant::now() + within.min(LIMIT);
         loop {
-            if let Some(status) = self.ended() {
+            // The program may have ended before its last words were read from the terminal.
+            if let Some(status) = self.ended()
+                && self.shown.is_finished()
+            {
                 return status;
             }
             assert!(
