@@ -716,17 +716,15 @@ fn notices_without_end_do_not_fill_the_memory_or_the_terminal() {
 
 /// The library's own session with a server, logged in.
 fn session(server: &Faulty) -> Result<Session, Error> {
-    let options = Options {
-        security: Security::None,
-        timeouts: Timeouts {
-            connect: Duration::from_secs(3),
-            read: Duration::from_secs(3),
-        },
-        ..Options::new(Address::Tcp {
-            host: "127.0.0.1".to_owned(),
-            port: server.port,
-        })
-    };
+    let options = Options::new(Address::Tcp {
+        host: "127.0.0.1".to_owned(),
+        port: server.port,
+    })
+    .security(Security::None)
+    .timeouts(Timeouts {
+        connect: Duration::from_secs(3),
+        read: Duration::from_secs(3),
+    });
     let mut session = Session::open(options)?;
     let credentials = Credentials::password("someone", "s3cret-Passw0rd".into());
     session.login(&credentials, &[])?;

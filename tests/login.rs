@@ -354,11 +354,8 @@ fn tokens_are_sent_and_a_refusal_says_why() {
             host: "127.0.0.1".to_owned(),
             port: server.port,
         };
-        let mut session = Session::open(Options {
-            security: Security::None,
-            ..Options::new(address)
-        })
-        .expect("a session");
+        let mut session =
+            Session::open(Options::new(address).security(Security::None)).expect("a session");
         let credentials = Credentials {
             user: USER.to_owned(),
             authz: None,

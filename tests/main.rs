@@ -20,6 +20,7 @@ mod login;
 mod metadata;
 mod names;
 mod operations;
+mod programs;
 mod raw_output;
 mod refusals;
 mod replies;

@@ -175,20 +175,19 @@ impl Stack {
         let timeout = said.say(|p| p.timeout).unwrap_or(TIMEOUT);
         let auth = said.say(|p| p.auth.clone()).unwrap_or_default();
         let authz = said.say(|p| p.authz.clone());
+        let mut options = Options::new(address)
+            .security(security)
+            .tls(tls)
+            .timeouts(Timeouts {
+                connect: timeout,
+                read: timeout,
+            })
+            .interrupt(interrupt.clone());
+        options.allow_cleartext = said.say(|p| p.allow_cleartext).unwrap_or(false);
+        options.separator = said.say(|p| p.separator);
+        options.compress = said.say(|p| p.compress).unwrap_or(false);
         Ok(Plan {
-            options: Options {
-                security,
-                tls,
-                timeouts: Timeouts {
-                    connect: timeout,
-                    read: timeout,
-                },
-                allow_cleartext: said.say(|p| p.allow_cleartext).unwrap_or(false),
-                separator: said.say(|p| p.separator),
-                compress: said.say(|p| p.compress).unwrap_or(false),
-                interrupt: interrupt.clone(),
-                ..Options::new(address)
-            },
+            options,
             user: said.user(),
             // An empty one says: nobody else.
             authz: authz.filter(|authz| !authz.is_empty()),

@@ -1,10 +1,22 @@
 //! What a session is opened with.
 
 use super::link::Trace;
-use crate::net::{Address, Interrupt, Security, Timeouts, TlsOptions};
+use crate::net::{Address, Interrupt, Security, Target, TargetError, Timeouts, TlsOptions};
 
-/// How to reach a server.
+/// How to reach a server, and how to talk to it.
+///
+/// ```
+/// use std::time::Duration;
+/// use imapadm::Options;
+/// use imapadm::net::Timeouts;
+///
+/// let mut timeouts = Timeouts::default();
+/// timeouts.read = Duration::from_secs(120);
+/// let options = Options::parse("imap.example.org")?.timeouts(timeouts);
+/// # Ok::<(), imapadm::net::TargetError>(())
+/// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Options {
     /// Where it is.
     pub address: Address,
@@ -49,5 +61,50 @@ impl Options {
             trace: None,
             interrupt: Interrupt::new(),
         }
+    }
+
+    /// The defaults for a server as people write it: `HOST`, `HOST:PORT`, `imap://HOST`, `imaps://HOST`, or the path of a Unix socket. See
+    /// [`Target::parse`].
+    ///
+    /// # Errors
+    /// It is none of these.
+    pub fn parse(server: &str) -> Result<Self, TargetError> {
+        let (address, security) = Target::parse(server, None)?.settle(None);
+        Ok(Self::new(address).security(security))
+    }
+
+    /// With this [`security`](Self::security).
+    #[must_use]
+    pub fn security(mut self, security: Security) -> Self {
+        self.security = security;
+        self
+    }
+
+    /// With these [TLS options](Self::tls).
+    #[must_use]
+    pub fn tls(mut self, tls: TlsOptions) -> Self {
+        self.tls = tls;
+        self
+    }
+
+    /// With these [time limits](Self::timeouts).
+    #[must_use]
+    pub fn timeouts(mut self, timeouts: Timeouts) -> Self {
+        self.timeouts = timeouts;
+        self
+    }
+
+    /// With this [trace](Self::trace).
+    #[must_use]
+    pub fn trace(mut self, trace: Trace) -> Self {
+        self.trace = Some(trace);
+        self
+    }
+
+    /// With a flag that ends every wait of the session when it is [raised](Interrupt::raise), from a signal handler or another thread.
+    #[must_use]
+    pub fn interrupt(mut self, interrupt: Interrupt) -> Self {
+        self.interrupt = interrupt;
+        self
     }
 }
