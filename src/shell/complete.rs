@@ -5,10 +5,10 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use imapadm::Session;
 use imapadm::admin::mailbox::{ListCompact, Listing};
 use imapadm::admin::mailboxes::Mailboxes;
 use imapadm::session::{MailboxName, Ticket};
+use imapadm::{Error, Session};
 
 use super::command::Command;
 use super::meaning::ArgumentKind;
@@ -88,7 +88,9 @@ impl Cache {
             return;
         };
         match session.await_answer(&asked.ticket) {
-            Err(error) if session.is_open() && error.kind() == "interrupted" => {
+            Err(Error::Interrupted { .. } | Error::DeadlineExceeded { .. })
+                if session.is_open() =>
+            {
                 self.asked = Some(asked);
             }
             _ => {

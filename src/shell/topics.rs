@@ -21,13 +21,13 @@ pub struct Topic {
 pub static TOPICS: &[Topic] = &[
     Topic {
         name: "json",
-        summary: "what --format json writes, and the keys of each command",
+        summary: "what --format json writes",
         text: include_str!("topics/json.md"),
         generated: keys,
     },
     Topic {
         name: "patterns",
-        summary: "commands for many mailboxes, and how names are written",
+        summary: "patterns, and how names are written",
         text: include_str!("topics/patterns.md"),
         generated: String::new,
     },
@@ -39,7 +39,7 @@ pub static TOPICS: &[Topic] = &[
     },
     Topic {
         name: "refusals",
-        summary: "connections that are refused, and the messages",
+        summary: "connections that are refused",
         text: include_str!("topics/refusals.md"),
         generated: String::new,
     },

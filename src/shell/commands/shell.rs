@@ -18,7 +18,7 @@ pub static HELP: Command = Command {
         kind: ArgumentKind::Topic,
         count: Count::Optional,
     }],
-    summary: "list the commands, or explain a command or a topic",
+    summary: "explain a command or a topic",
     columns: &[
         Column::new("command", "without an argument").optional(),
         Column::new("aliases", "without an argument").optional(),
