@@ -6,9 +6,13 @@ use std::path::PathBuf;
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
+#[cfg(feature = "native-certs")]
 use rustls_native_certs::{CertificateResult, ErrorKind, load_native_certs};
 
-use super::pem::{FileError, Pem, pem_words, read_certificates, read_dir};
+#[cfg(feature = "native-certs")]
+use super::pem::pem_words;
+use super::pem::{FileError, Pem, read_certificates, read_dir};
+#[cfg(feature = "native-certs")]
 use super::text::words;
 
 /// Authorities that are trusted to sign a server's certificate. A server's own certificate may be among them.
@@ -19,6 +23,7 @@ pub struct Roots(Vec<Source>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Source {
     Public,
+    #[cfg(feature = "native-certs")]
     System,
     Pem(Pem),
     Folder(PathBuf),
@@ -38,7 +43,8 @@ impl Roots {
     }
 
     /// The authorities that this system trusts. `SSL_CERT_FILE` and `SSL_CERT_DIR` say where they are, if not where the system keeps
-    /// them.
+    /// them. Needs the feature `native-certs`.
+    #[cfg(feature = "native-certs")]
     pub fn system() -> Self {
         Roots(vec![Source::System])
     }
@@ -77,6 +83,7 @@ impl Roots {
         for source in &self.0 {
             match source {
                 Source::Public => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+                #[cfg(feature = "native-certs")]
                 Source::System => given.extend(add_system_roots(&mut roots, load_native_certs())?),
                 Source::Pem(pem) => {
                     for certificate in read_certificates(pem)? {
@@ -105,6 +112,7 @@ impl Roots {
 }
 
 /// Trusts what the system trusts. Some of it may be of no use, as in any folder of the system's, but not all.
+#[cfg(feature = "native-certs")]
 fn add_system_roots(
     roots: &mut RootCertStore,
     found: CertificateResult,
@@ -142,6 +150,7 @@ mod tests {
         path
     }
 
+    #[cfg(feature = "native-certs")]
     #[test]
     fn authorities_of_the_system() {
         use rustls_native_certs::load_certs_from_paths;
@@ -184,6 +193,7 @@ mod tests {
             public + 1
         );
         assert!(Roots::pem(cert).and(Roots::public()).are_public());
+        #[cfg(feature = "native-certs")]
         assert!(!Roots::system().are_public());
     }
 }
