@@ -890,7 +890,7 @@ fn ctrl_c_stops_a_delete_with_at_most_sixteen_sent_and_accounts_for_each() {
             .expect(name);
         assert_has(
             row,
-            "not deleted  interrupted before DELETE was answered; it is unknown",
+            "unknown  interrupted before DELETE was answered; it is unknown",
         );
     }
     assert_has(

@@ -1437,6 +1437,11 @@ fn of_a_connection_that_is_lost_in_the_middle_all_unknown_are_told() {
             for row in &failed {
                 let reason = row["reason"].as_str().expect("words");
                 assert!(reason.contains("the house is on fire"), "{row}");
+                // Nobody knows whether it was done, so no row says that it was not.
+                let says = ["set", "deleted", "subscribed"].map(|key| row.get(key));
+                let says: Vec<&Value> = says.into_iter().flatten().collect();
+                assert!(says.iter().all(|word| word.is_null()), "{row}");
+                assert_eq!(says.len(), usize::from(changes), "{row}");
                 assert_eq!(
                     reason.contains("unknown whether it was done"),
                     changes,

@@ -753,3 +753,24 @@ fn a_root_of_which_the_server_tells_nothing_is_not_said_to_have_no_limits() {
         .fails(1)
         .complains("sent no QUOTA");
 }
+
+#[test]
+fn what_a_server_can_not_do_is_no_advice_and_no_fact() {
+    // Neither ACL nor UNSELECT, and no SEARCH that works.
+    let server = Faulty::script(|conn| {
+        conn.let_in("");
+        conn.answer(|tag, command| match command.split(' ').next() {
+            Some("DELETE") => format!("{tag} NO Permission denied\r\n"),
+            Some("SEARCH") => format!("{tag} BAD what?\r\n"),
+            Some("EXAMINE") => format!("* 0 EXISTS\r\n{tag} OK [READ-ONLY] done\r\n"),
+            _ => format!("{tag} OK done\r\n"),
+        });
+    });
+    let run = Imapadm::on_port(server.port)
+        .args(["-k", "-c", "dm box", "-c", "examine a", "-c", "close"])
+        .run()
+        .fails(1)
+        .complains("Permission denied. Log in as an administrator")
+        .complains("a may have had messages flagged");
+    assert!(!run.stderr.contains("setacl"), "{run}");
+}

@@ -106,6 +106,9 @@ impl Request for Delete {
     fn refused(&self, refusal: &Refusal, state: &mut State) -> Option<Advice> {
         Some(match refusal.reason()? {
             Reason::HasChildren => Advice::DeleteChildrenToo,
+            Reason::PermissionDenied if !state.capabilities().has("ACL") => {
+                Advice::LogInAsAdministrator { or_owner: true }
+            }
             // A Cyrus administrator has only the rights l and a everywhere: enough to give itself this one.
             Reason::PermissionDenied => Advice::TakeRight {
                 right: 'x',

@@ -12,7 +12,7 @@ use super::super::advice;
 use super::super::ask::{Question, confirm, counted};
 use super::super::command::{Argument, Command, Count, Effect, Input, Step};
 use super::super::meaning::{ArgumentKind, Scope};
-use super::many::{RECURSIVE, YES, change_each, each, name_row, over};
+use super::many::{RECURSIVE, YES, change_each, each, name_row, over, undone};
 use super::{
     MAILBOX, MAILBOX_OR_SELECTED, MAILBOXES, MAILBOXES_OR_SELECTED, columns, in_turn, submit,
 };
@@ -112,7 +112,10 @@ fn setacl(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
             Ok(Step::Sent(Box::new(move |shell, out| {
                 let tell = |request: &SetAcl, result: Result<(), &Error>| {
                     let mut cells = change(request);
-                    cells.push(("set", Value::Flag(result.is_ok())));
+                    cells.push(match result {
+                        Ok(()) => ("set", Value::Flag(true)),
+                        Err(error) => undone("set", false, error),
+                    });
                     cells.extend(
                         result
                             .err()
@@ -267,7 +270,10 @@ fn row_of(request: &DeleteAcl, result: Result<&Removed, &Error>, out: &mut Repor
         Err(error) => Some(advice::message(error)),
     };
     let mut cells = entry(request);
-    cells.push(("deleted", Value::Flag(reason.is_none())));
+    cells.push(match result {
+        Err(error) => undone("deleted", false, error),
+        Ok(_) => ("deleted", Value::Flag(reason.is_none())),
+    });
     cells.extend(reason.map(|reason| ("reason", Value::str(reason))));
     out.row(&cells);
 }
@@ -283,7 +289,10 @@ fn gone(
         Some(request) => entry(request),
         None => name_row(mailbox, request),
     };
-    cells.push(("deleted", Value::Flag(result.is_ok())));
+    cells.push(match result {
+        Ok(()) => ("deleted", Value::Flag(true)),
+        Err(error) => undone("deleted", false, error),
+    });
     cells.extend(
         result
             .err()

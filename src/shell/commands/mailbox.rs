@@ -171,15 +171,19 @@ fn delete_many(input: &Input, reach: Reach) -> Result<Step, Error> {
         |session, targets, pace, teller| {
             session.delete_each(targets, pace, |mailbox, result| {
                 let name = ("mailbox", Value::text(mailbox));
-                let gone = ("deleted", Value::Flag(matches!(result, Ok(Outcome::Done))));
                 match result {
-                    Ok(Outcome::Done) => teller.out.row(&[name, gone]),
-                    Ok(_) => {
-                        teller
-                            .out
-                            .row(&[name, gone, ("unchanged", Value::str("already gone"))])
+                    Ok(outcome) => {
+                        let is_done = matches!(outcome, Outcome::Done);
+                        let mut cells = vec![name, ("deleted", Value::Flag(is_done))];
+                        if !is_done {
+                            cells.push(("unchanged", Value::str("already gone")));
+                        }
+                        teller.out.row(&cells);
                     }
-                    Err(error) => teller.failed(vec![name, gone], error),
+                    Err(error) => {
+                        let gone = many::undone("deleted", false, error);
+                        teller.failed(vec![name, gone], error);
+                    }
                 }
                 teller.told(mailbox)
             })

@@ -259,14 +259,23 @@ impl Teller<'_> {
     }
 }
 
-/// Does something to every mailbox of `reach`: `make` gives the requests for one of them, `row` and the flag `undone` are what is shown of
+/// The cell `key` of something that did not succeed: `is`, as it was before, or that nobody knows whether it was done.
+pub(super) fn undone(key: &'static str, is: bool, error: &Error) -> Cell<'static> {
+    let value = match error.is_unknown() {
+        true => Value::Absent("unknown"),
+        false => Value::Flag(is),
+    };
+    (key, value)
+}
+
+/// Does something to every mailbox of `reach`: `make` gives the requests for one of them, `row` and the flag `before` are what is shown of
 /// each request that failed, and `tell` reports the reply of one that did not. A failure is a row of its own, and the others go on.
 pub(super) fn each<R, K, I>(
     input: &Input,
     reach: Reach,
     make: impl Fn(&mut Session, &MailboxName) -> Result<I, Error> + 'static,
     row: impl for<'k> Fn(&'k MailboxName, Option<&'k K>) -> Vec<Cell<'k>> + 'static,
-    undone: Option<(&'static str, bool)>,
+    before: Option<(&'static str, bool)>,
     mut tell: impl FnMut(&MailboxName, &K, R::Reply, &mut Report) + 'static,
 ) -> Result<Step, Error>
 where
@@ -285,7 +294,7 @@ where
                     (Ok(_), None) => {}
                     (Err(error), key) => {
                         let mut cells = row(mailbox, key);
-                        cells.extend(undone.map(|(key, is)| (key, Value::Flag(is))));
+                        cells.extend(before.map(|(key, is)| undone(key, is, error)));
                         teller.failed(cells, error);
                     }
                 }

@@ -10,7 +10,7 @@ use imapadm::session::MailboxName;
 use super::super::Shell;
 use super::super::command::{Argument, Command, Count, Effect, Flag, Input, Step};
 use super::super::meaning::{ArgumentKind, Scope};
-use super::many::{RECURSIVE, YES, each, name_row, over};
+use super::many::{RECURSIVE, YES, each, name_row, over, undone};
 use super::{MAILBOX_OR_SELECTED, columns, in_turn, submit};
 use crate::report::{Cell, REASON, Report, Value, complain};
 
@@ -298,7 +298,7 @@ fn setquota(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
                                 warned.count(&asked.warnings);
                             }
                             (_, Err(error)) => teller.failed(
-                                vec![("root", Value::text(root)), ("set", Value::Flag(false))],
+                                vec![("root", Value::text(root)), undone("set", false, error)],
                                 error,
                             ),
                             (None, Ok(_)) => {}

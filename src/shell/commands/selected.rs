@@ -117,6 +117,10 @@ fn close(shell: &mut Shell, command: &Command, yes: bool, out: &mut Report) -> R
     );
     let flagged = permit(shell, command, yes, &mailbox, risk)?;
     let session = shell.session()?;
+    let had = match flagged {
+        Some(_) => "had",
+        None => "may have had",
+    };
     let none = flagged.is_some_and(|flagged| flagged.count() == 0);
     let gone = match risk {
         _ if none => Some(0),
@@ -127,7 +131,7 @@ fn close(shell: &mut Shell, command: &Command, yes: bool, out: &mut Report) -> R
     session.close()?;
     if let (Some(risk), false, false) = (risk, none, shell.settings.interactive) {
         complain(&format!(
-            "{mailbox} had messages flagged \\Deleted; look whether they are still there, {risk}"
+            "{mailbox} {had} messages flagged \\Deleted; look whether they are still there, {risk}"
         ));
     }
     closed(&mailbox, gone, out)
