@@ -328,6 +328,8 @@ fn advice_on(code: &ResponseCode, arguments: &str) -> Option<Advice> {
 fn login_advice(mechanism: &'static str, refusal: &Refusal) -> Advice {
     let code = refusal.code.as_ref();
     let advice = code.and_then(|code| advice_on(code, &refusal.arguments));
+    // What else is known: that the server ended the session, and why.
+    let advice = advice.or_else(|| refusal.advice.clone());
     advice.unwrap_or_else(|| match mechanism {
         mechanism if refusal.condition == Condition::Bad => Advice::ChooseMechanism { mechanism },
         "EXTERNAL" => Advice::CheckCertificate,

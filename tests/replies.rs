@@ -809,3 +809,41 @@ fn a_text_without_end_is_shown_up_to_a_limit() {
         run.complains("more bytes");
     }
 }
+
+// What people must hear.
+
+#[test]
+fn an_alert_is_shown_wherever_it_stands() {
+    let server = Faulty::script(|conn| {
+        conn.send(format!(
+            "* OK [ALERT] down at five\r\n* CAPABILITY IMAP4rev1 {CAPABILITIES}\r\n"
+        ));
+        conn.answer(|tag, command| match command.split(' ').next() {
+            Some("CAPABILITY") => {
+                format!("* CAPABILITY IMAP4rev1 {CAPABILITIES}\r\n{tag} OK done\r\n")
+            }
+            Some("LOGIN") => format!("{tag} OK [ALERT] your password ends soon\r\n"),
+            Some("CREATE") => format!("{tag} OK [ALERT] the disk is nearly full\r\n"),
+            _ => format!("{tag} OK done\r\n"),
+        });
+    });
+    joe(&server, "cm a")
+        .ok()
+        .complains("ALERT: down at five")
+        .complains("ALERT: your password ends soon")
+        .complains("ALERT: the disk is nearly full");
+}
+
+#[test]
+fn a_bye_before_a_refused_login_is_shown() {
+    let server = Faulty::script(|conn| {
+        conn.send(format!("* OK [CAPABILITY IMAP4rev1 {CAPABILITIES}] hi\r\n"));
+        let (tag, _) = conn.expect_command();
+        conn.send(format!(
+            "* BYE too many connections from there\r\n{tag} NO x\r\n"
+        ));
+    });
+    joe(&server, "cm a")
+        .fails(6)
+        .complains("too many connections from there; connect again");
+}

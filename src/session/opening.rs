@@ -15,7 +15,7 @@ use super::link::{Link, LinkError, LoginTime};
 use super::login::code_of;
 use super::options::Options;
 use super::pipeline::Pipeline;
-use super::receive::learn;
+use super::receive::{heed, learn};
 use super::state::{State, sample};
 
 /// Lines that may stand before the greeting (a «motd») before what answers is taken for no IMAP server.
@@ -165,6 +165,7 @@ impl Session {
                     }
                     Condition::Ok | Condition::PreAuth => {
                         learn(&mut self.state, &status);
+                        heed(&mut self.state, &status);
                         self.state.authenticated = status.condition == Condition::PreAuth;
                         self.state.greeting = words(status.text).into_owned();
                         return Ok(());

@@ -361,6 +361,10 @@ impl Session {
             }
             Response::Tagged { tag, status } => {
                 learn(&mut self.state, &status);
+                if status.condition == Condition::Ok {
+                    // The words of a refusal are shown with it.
+                    heed(&mut self.state, &status);
+                }
                 match self.pipeline.complete(tag, &status, &mut self.state) {
                     Some(id) => {
                         self.after_refusal = status.condition != Condition::Ok;
@@ -520,7 +524,7 @@ pub(super) fn learn(state: &mut State, status: &Status<'_>) {
 }
 
 /// Keeps what a person should hear: alerts, and the NO and BAD that belong to no command.
-fn heed(state: &mut State, status: &Status<'_>) {
+pub(super) fn heed(state: &mut State, status: &Status<'_>) {
     let alert = status.code.is_some_and(|code| code.is("ALERT"));
     if alert || matches!(status.condition, Condition::No | Condition::Bad) {
         state.notice(Notice::said(if alert {
