@@ -155,22 +155,22 @@ mod tests {
 
     #[test]
     fn the_readme_has_the_tables() {
-        let commands = commands::ALL.iter().map(|command| {
-            let usage = command.usage().replace('|', "\\|");
-            format!(
-                "| `{usage}` | {} | {} |\n",
-                command.aliases.join(", "),
-                command.summary
-            )
-        });
-        let keys = groups().into_iter().map(|group| {
-            let labels: Vec<_> = group[0]
-                .columns
-                .iter()
-                .map(|column| column.label())
-                .collect();
-            format!("| {} | {} |\n", names(&group), labels.join(", "))
-        });
+        let commands: String = commands::ALL
+            .iter()
+            .map(|command| {
+                let aliases: Vec<_> = command.aliases.iter().map(|a| format!("`{a}`")).collect();
+                let aliases = if aliases.is_empty() {
+                    String::new()
+                } else {
+                    format!(" ({})", aliases.join(", "))
+                };
+                let item = format!("- `{}`{aliases}: {}", command.usage(), command.summary);
+                let options = textwrap::Options::new(100)
+                    .subsequent_indent("  ")
+                    .word_splitter(textwrap::WordSplitter::NoHyphenation);
+                textwrap::fill(&item, options) + "\n"
+            })
+            .collect();
         let statuses = status::ALL
             .iter()
             .map(|(status, meaning)| format!("| {status} | {} |\n", meaning.replace('|', "\\|")));
@@ -181,9 +181,8 @@ mod tests {
         let before = std::fs::read_to_string(path).unwrap();
         let mut readme = before.clone();
         for (name, table) in [
-            ("commands", table("| command | also | does |", commands)),
-            ("keys", table("| command | keys of its rows |", keys)),
-            ("statuses", table("| exit status | means |", statuses)),
+            ("commands", commands),
+            ("statuses", table("| exit status | meaning |", statuses)),
             ("topics", table("| command | explains |", topics)),
         ] {
             let (open, close) = (format!("<!-- {name} -->\n"), format!("<!-- /{name} -->"));
