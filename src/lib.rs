@@ -101,6 +101,9 @@
 //! # }
 //! ```
 //!
+//! Programs that do more are in `tests/examples/`: quotas as CSV, provisioning, a session that threads share and that reconnects, a
+//! transport and a request of one's own. How waits end, and how to end one, stands in [`session`].
+//!
 //! # The rooms
 //! `admin` (what an administrator does) stands on `session` (the connection, the pipeline, the state), which stands on `auth`, `net`
 //! (sockets and TLS) and `wire` (bytes to IMAP and back). Nothing below knows what is above it.

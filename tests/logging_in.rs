@@ -110,7 +110,7 @@ fn a_referral_with_the_login_names_the_other_server() {
     });
     session(&server)
         .ok()
-        .complains("mail2.example.org serves this user better");
+        .complains("the server recommends mail2.example.org for this user");
 }
 
 #[test]

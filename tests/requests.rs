@@ -182,11 +182,11 @@ fn idle_hears_of_a_new_message_and_ends_with_done() {
     let mut imap = open(place.server, &place.user);
     imap.select(&place.root).expect("select");
     let (tell, told) = mpsc::channel();
-    imap.on_unsolicited(Box::new(move |data| {
+    imap.on_unsolicited(move |data| {
         if data.is("EXISTS") {
             let _ = tell.send(data.number);
         }
-    }));
+    });
     let ticket = imap.submit(Idle { holds: true }).expect("sent");
     let (user, root) = (place.user.clone(), place.root.clone());
     let other = thread::spawn(move || {
@@ -248,9 +248,9 @@ fn a_request_that_holds_outlasts_the_limit_on_silence() {
     imap.login(&someone(), &[]).expect("a login");
     let exists = Arc::new(Mutex::new(None));
     let told = Arc::clone(&exists);
-    imap.on_unsolicited(Box::new(move |data| {
+    imap.on_unsolicited(move |data| {
         *told.lock().expect("the number") = data.number;
-    }));
+    });
     let ticket = imap.submit(Idle { holds: true }).expect("sent");
     imap.within(LONG, |imap| {
         // The continuation, and then nothing, twice.

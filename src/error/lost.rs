@@ -25,7 +25,7 @@ pub enum LostCause {
         waiting: usize,
     },
     /// The login was not done within [`Timeouts::connect`](crate::net::Timeouts::connect).
-    #[error("the login was not done within {} s (the time limit, which --timeout sets)", after.as_secs_f32())]
+    #[error("the login did not finish within {} s (the time limit, set with --timeout)", after.as_secs_f32())]
     LoginTimedOut {
         /// The limit.
         after: Duration,
@@ -45,7 +45,7 @@ pub enum LostCause {
     #[error("{}", words(.0))]
     Io(#[source] Arc<io::Error>),
     /// The server sent a response that is too long to be read.
-    #[error("the server sent what no client can take: {0}")]
+    #[error("{0}")]
     Unreadable(#[source] FrameError),
     /// The server's reply to one command is longer than 256 MiB, and may have no end; so this side ended the session.
     #[error("the server's reply to {verb} is longer than can be kept (256 MiB)")]
@@ -63,12 +63,12 @@ pub enum LostCause {
 
 fn silent(after: Duration, waiting: usize) -> String {
     let mut text = format!(
-        "no answer within {} s (the time limit, which --timeout sets)",
+        "no answer within {} s (the time limit, set with --timeout)",
         after.as_secs_f32()
     );
     if waiting > 1 {
         text.push_str(&format!(
-            "; {waiting} commands were sent ahead, which some servers can't take: try --no-pipeline"
+            "; {waiting} commands were sent ahead, which some servers cannot handle: try --no-pipeline"
         ));
     }
     text

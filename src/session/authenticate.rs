@@ -73,7 +73,7 @@ impl Session {
             let response = if cancelled.is_some() || challenges > MOST_CHALLENGES {
                 Err(AuthError::BadChallenge {
                     mechanism: mechanism.name(),
-                    why: "it asks without end".into(),
+                    why: "it sends challenges without end".into(),
                 })
             } else {
                 match BASE64.decode(text.trim_ascii()) {
@@ -121,7 +121,7 @@ impl Session {
             }
         };
         if !trusted && self.is_open() {
-            self.give_up("it was closed, as the server is not to be trusted");
+            self.give_up("it was closed because the server cannot be trusted");
         }
         Err(error.into())
     }

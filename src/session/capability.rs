@@ -52,7 +52,7 @@ impl Session {
     pub(super) fn first_capabilities(&mut self) -> Result<&Capabilities, Error> {
         match self.known_capabilities() {
             Err(Error::Refused(refusal)) => {
-                let why = format!("it does not tell its capabilities: {}", refusal.said());
+                let why = format!("it does not list its capabilities: {}", refusal.said());
                 Err(Error::NotImap {
                     server: self.state.server.clone(),
                     why,

@@ -23,7 +23,7 @@ impl Session {
         if self.state.capabilities().has("XIMAPPROXY") {
             // It passes the server's capabilities on, COMPRESS among them, and what is compressed then means nothing to it.
             return Err(Error::Usage(
-                "imapproxy stands in between (XIMAPPROXY) and can't pass on what is compressed; connect to the server itself for that"
+                "imapproxy is in between (XIMAPPROXY) and cannot pass on compressed data; connect to the server itself"
                     .into(),
             ));
         }

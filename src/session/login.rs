@@ -150,7 +150,7 @@ impl Session {
         }
         if !in_vain.is_empty() {
             self.state.notice(Notice::warning(format!(
-                "the server offers but refused {}, so the login was done with {}; to begin with that, give --auth {}",
+                "the server offers but refused {}, so the login used {}; to start with it, give --auth {}",
                 in_vain.join(" and "),
                 method.name(),
                 method.name().trim_end_matches(" command"),
@@ -294,7 +294,7 @@ impl LoginFailure {
         if let Some(plain) = method.without_binding().filter(|_| is_binding_refused) {
             let name = plain.name();
             refusal.text.push_str(&format!(
-                " (as it seems, it lacks the channel binding tls-exporter, without which there is {name})"
+                " (the server seems to lack the channel binding tls-exporter; {name} works without it)"
             ));
         }
         LoginFailure {
@@ -356,7 +356,7 @@ pub(super) fn heed_referral(status: &Status<'_>, state: &mut State) {
     {
         let host = referred_host(&code, &arguments).unwrap_or(arguments);
         state.notice(Notice::warning(format!(
-            "the login was done, but the server says that {host} serves this user better; connect to that one"
+            "you are logged in, but the server recommends {host} for this user; connect to that server"
         )));
     }
 }

@@ -23,7 +23,7 @@ impl Session {
     pub fn unauthenticate(&mut self) -> Result<(), Error> {
         if self.state.channel.compressed {
             return Err(Error::Usage(
-                "the connection is compressed, and whether it stays so after UNAUTHENTICATE differs between servers; connect anew instead"
+                "the connection is compressed, and servers differ in whether it stays so after UNAUTHENTICATE; connect again instead"
                     .into(),
             ));
         }

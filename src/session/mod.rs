@@ -1,7 +1,44 @@
 //! The one persistent session: greeting, STARTTLS, login, the pipeline, and the state that outlives each command.
 //!
-//! Lives here: [`Session`] and how requests travel. Not here: what any command means — `admin` adds those to [`Session`]
-//! as methods, over [`Session::run`] and [`Session::submit`].
+//! Here: [`Session`] and how requests travel. Not here: what any command means. `admin` adds those to [`Session`] as methods, on top of
+//! [`Session::run`] and [`Session::submit`].
+//!
+//! ```no_run
+//! use imapadm::auth::{Credentials, SecretString};
+//! use imapadm::session::{BackOff, Connector};
+//! use imapadm::{Error, Options};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let credentials = Credentials::password("cyrus", SecretString::from("secret"));
+//! let connector = Connector::new(Options::parse("imap.example.org")?, credentials);
+//! let mut session = connector.back_off(BackOff::default()).connect()?;
+//! match session.delete("user.bob") {
+//!     Err(Error::Lost { cause, .. }) => println!("the connection was lost: {cause}"),
+//!     Err(error) => println!("{error}; try again: {:?}", error.retry()),
+//!     Ok(_) => session.logout(),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Blocking
+//! A method that needs an answer blocks until the answer is there. Three limits end a wait:
+//! - [`Timeouts::read`](crate::net::Timeouts::read): the server is silent for that long. The connection is lost then. Only a change waits
+//!   on, for as long as the connection lives, because nobody could tell whether it was done.
+//! - [`Timeouts::connect`](crate::net::Timeouts::connect): connecting and logging in take longer than that, all in all.
+//! - [`Session::within`]: a limit of the caller's on any work. The session goes on.
+//!
+//! # Cancellation
+//! Raise [`Options::interrupt`] in a signal handler or in another thread. A wait then ends within 1.2 s: the flag is looked at every
+//! 0.2 s, and an answer that is on its way is still taken for 1 s. The error is [`Error::Interrupted`], its outcome says whether the
+//! request may have been done, and the session goes on. Two waits end the connection instead, because nothing else can be said on it: in
+//! the middle of a command that is sent in pieces, and in the middle of a login.
+//!
+//! Dropping a session closes the connection without LOGOUT; [`Session::logout`] says it.
+//!
+//! # Threads
+//! A session is [`Send`] and not [`Sync`]. To share one, put it into a `Mutex`; `tests/examples/shared_session.rs` does, and makes a
+//! lost connection anew.
 
 mod alias;
 mod authenticate;
@@ -29,6 +66,7 @@ mod waiting;
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
+use crate::wire::response::Data;
 
 pub use boxed::BoxedRequest;
 pub use connector::{BackOff, Connector};
@@ -43,10 +81,11 @@ pub(crate) use request::Bare;
 pub use request::{Continuation, Effect, Fit, Request, Streamed};
 pub(crate) use state::Software;
 pub use state::{Capabilities, Extension, Namespace, Namespaces, Notice, Selected, State, Stray};
-pub use waiting::{Unsolicited, Waiting, Watch};
+pub use waiting::{Waiting, Watch};
 
 use link::{Deadline, Link};
 use pipeline::Pipeline;
+use waiting::Unsolicited;
 
 /// The bytes of unanswered commands that may be under way at once: over a round trip of 20 ms as many as a fast server answers meanwhile.
 ///
@@ -106,8 +145,10 @@ impl Session {
     /// that are gone (EXPUNGE), changed flags. What the session [remembers](State) of it is up to date before `tell` is called.
     ///
     /// Responses are read only while something waits for an answer, or in [`listen`](Self::listen).
-    pub fn on_unsolicited(&mut self, tell: Unsolicited) {
-        self.unsolicited = Some(tell);
+    ///
+    /// `tell` is called in the middle of a wait, and must not take long. What it sees is untrusted.
+    pub fn on_unsolicited(&mut self, tell: impl FnMut(&Data<'_>) + Send + 'static) {
+        self.unsolicited = Some(Box::new(tell));
     }
 
     /// Whether the connection still stands, as far as is known.
@@ -157,5 +198,18 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         self.link.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_can_go_to_another_thread() {
+        fn is_send<T: Send>() {}
+        is_send::<Session>();
+        is_send::<Connector>();
+        is_send::<Error>();
     }
 }

@@ -96,8 +96,8 @@ impl Session {
         if self.state.authenticated && (wants_tls || in_clear) {
             // Whoever stands in between could greet so, and then answer for the server (RFC 9051 section 7.1.4).
             return Err(self.insecure(
-                "it takes the login for done (PREAUTH) before anything is encrypted, and anybody on the way could say so; use --tls, or --notls \
-                 (and --allow-cleartext over a network) if you know the way",
+                "it claims that you are already logged in (PREAUTH) before the connection is encrypted, and an attacker could fake that; use --tls, or \
+                 --notls (and --allow-cleartext over a network) if you trust the network",
             ));
         }
         if wants_tls {
@@ -186,7 +186,7 @@ impl Session {
         }
         Err(Error::NotImap {
             server,
-            why: format!("it sends other lines without end, the first one: {before}"),
+            why: format!("it keeps sending lines that are not IMAP, first: {before}"),
             cause: None,
         })
     }
@@ -204,7 +204,7 @@ fn no_greeting(cause: &LostCause, before: &str, security: Security) -> String {
     if !before.is_empty() {
         why.push_str(&format!("; it sent: {before}"));
     } else if security != Security::Tls {
-        why.push_str("; if this port wants TLS from the start, add --tls");
+        why.push_str("; if this port expects TLS from the start, add --tls");
     }
     why
 }

@@ -161,7 +161,7 @@ impl Session {
     /// The line holds a line end, or the connection was lost.
     pub fn proceed<R: Request>(&mut self, ticket: &Ticket<R>, line: &[u8]) -> Result<(), Error> {
         if line.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
-            return Err(Error::Usage("a line cannot hold a line end".into()));
+            return Err(Error::Usage("a line cannot contain a line end".into()));
         }
         while ticket.session == self.number && self.pipeline.describe(ticket.id).is_some() {
             if self.pipeline.take_turn(ticket.id) {

@@ -18,24 +18,24 @@ impl Session {
     /// a handshake that fails. [`Error::Usage`] where there is TLS already, and after the login.
     pub fn start_tls(&mut self) -> Result<(), Error> {
         if self.state.channel.tls.is_some() {
-            return Err(Error::Usage("the connection is encrypted already".into()));
+            return Err(Error::Usage("the connection is already encrypted".into()));
         }
         if self.state.authenticated {
             return Err(Error::Usage(
-                "STARTTLS comes before the login; connect anew, without --notls".into(),
+                "STARTTLS must come before the login; connect again without --notls".into(),
             ));
         }
         if !self.first_capabilities()?.has("STARTTLS") {
             return Err(self.insecure(
-                "it does not offer STARTTLS, or somebody on the way has taken the offer away; use --tls if it has a port for that (mostly 993), or \
-                 --notls if nobody can listen on the way",
+                "it does not offer STARTTLS, or an attacker may have removed the offer; use --tls if it has a port for TLS (usually 993), or --notls if \
+                 you trust the network",
             ));
         }
         match self.run(Bare("STARTTLS")) {
             Err(Error::Refused(refusal)) => {
                 let why = sentence(
                     &format!("it offers STARTTLS but refuses it: {}", refusal.said()),
-                    "try --tls, or ask whoever runs it",
+                    "try --tls, or ask its administrator",
                 );
                 return Err(self.insecure(&why));
             }
@@ -43,9 +43,9 @@ impl Session {
         }
         if !self.link.framer.pending().is_empty() {
             // Whoever stands in between could have put it there, to be taken for the server's words inside of TLS.
-            self.give_up("it was tampered with");
+            self.give_up("it may have been tampered with");
             return Err(self.insecure(
-                "more came in cleartext behind its OK to STARTTLS, as from somebody who tampers with the connection; find out who stands in between",
+                "it sent more in cleartext after its OK to STARTTLS, as an attacker would; find out what is between you and the server",
             ));
         }
         let options = &self.options;
@@ -62,11 +62,11 @@ impl Session {
             &options.interrupt,
         );
         if let Err(error) = started {
-            self.give_up("there is no TLS on it");
+            self.give_up("its TLS does not work");
             if let TlsError::Plaintext { said, .. } = &error {
                 return Err(self.insecure(&format!(
-                    "it said OK to STARTTLS and then went on in cleartext{}: its TLS does not work, or somebody on the way answers for it; ask \
-                     whoever runs it, or use --tls if it has a port for that (mostly 993)",
+                    "it said OK to STARTTLS and then continued in cleartext{}: its TLS does not work, or an attacker is answering for it; ask its \
+                     administrator, or use --tls if it has a port for TLS (usually 993)",
                     if said.is_empty() { String::new() } else { format!(" ({said:?})") }
                 )));
             }

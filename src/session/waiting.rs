@@ -1,4 +1,4 @@
-//! What can be told while something is waited for.
+//! What can be told while an answer takes long.
 //!
 //! Lives here: what a server says of how far it is (INPROGRESS, RFC 9585), and the form in which a caller hears of it. Not here: who shows
 //! it.
@@ -10,9 +10,8 @@ use crate::wire::response::{Data, Status};
 /// Who is told while an answer takes long. It is called in the middle of a wait, and must not take long itself.
 pub type Watch = Box<dyn FnMut(&Waiting) + Send>;
 
-/// Who is told of data that nobody asked for; see [`Session::on_unsolicited`](super::Session::on_unsolicited). What is in it is untrusted.
-/// It is called in the middle of a wait, and must not take long itself.
-pub type Unsolicited = Box<dyn FnMut(&Data<'_>) + Send>;
+/// Who is told of data that nobody asked for.
+pub(super) type Unsolicited = Box<dyn FnMut(&Data<'_>) + Send>;
 
 /// An answer that takes long.
 #[derive(Debug, Clone, PartialEq, Eq)]

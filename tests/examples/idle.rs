@@ -53,9 +53,9 @@ fn main() -> Result<(), Box<dyn StdError>> {
     imap.select(mailbox.as_str())?;
     let news = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&news);
-    imap.on_unsolicited(Box::new(move |data| {
+    imap.on_unsolicited(move |data| {
         told.fetch_or(data.is("EXISTS"), Ordering::Relaxed);
-    }));
+    });
     let idle = imap.submit(Idle)?;
     let waited = imap.within(Duration::from_secs(seconds.parse()?), |imap| {
         while !news.load(Ordering::Relaxed) {

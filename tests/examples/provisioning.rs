@@ -10,7 +10,7 @@ use imapadm::admin::quota::Limit;
 use imapadm::auth::{Credentials, SecretKind, SecretSource};
 use imapadm::net::{Roots, TlsOptions};
 use imapadm::session::{BackOff, Connector};
-use imapadm::{MailboxName, Options, Session};
+use imapadm::{MailboxName, Options, Reason, Session};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -52,10 +52,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// Whether the user's mailbox had to be made.
 fn provide(imap: &mut Session, admin: &str, user: &str, kib: &str) -> Result<bool, imapadm::Error> {
     let inbox = MailboxName::typed(&format!("user.{user}"))?;
-    if !imap.list(&inbox.to_string(), "")?.is_empty() {
-        return Ok(false);
-    }
-    imap.create(&inbox, None)?;
+    match imap.create(&inbox, None) {
+        Err(error) if error.reason() == Some(Reason::AlreadyExists) => return Ok(false),
+        result => result?,
+    };
     imap.set_quota(&inbox, &[Limit::parse("STORAGE", kib)?])?;
     imap.set_acl(&inbox, [(admin, "all"), ("anyone", "p")])?;
     Ok(true)
