@@ -1,6 +1,6 @@
 //! The command language: what a command is, and how its words are read.
 //!
-//! One table of these ([`super::commands::ALL`]) is what parsing, help and completion come from. Not here: the commands.
+//! One table of these ([`super::table::ALL`]) is what parsing, help and completion come from. Not here: the commands.
 
 use imapadm::Error;
 use imapadm::admin::many::Reach;
@@ -193,6 +193,11 @@ impl Command {
             usage.push_str(&format!(" [{}]...", names.join(" ")));
         }
         usage
+    }
+
+    /// Whether it has that name, or that alias.
+    pub fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.aliases.contains(&name)
     }
 
     /// Whether it changes anything.

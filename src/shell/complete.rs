@@ -11,10 +11,12 @@ use imapadm::session::{MailboxName, Ticket};
 use imapadm::{Error, Session};
 
 use super::command::Command;
+use super::entry::entry_names;
 use super::meaning::ArgumentKind;
+use super::table::find;
 use super::topics::TOPICS;
 use super::words::partial;
-use super::{Shell, commands, find};
+use super::{Shell, table};
 
 /// Names that are listed at most: nobody reads more, and rustyline's pager panics beyond 65,535.
 const MOST_LISTED: usize = 1_000;
@@ -112,12 +114,12 @@ pub fn complete(shell: &mut Shell, before: &str) -> (usize, Vec<Candidate>) {
         return (at.start, Vec::new());
     }
     let Some((command, words)) = at.before.split_first() else {
-        let names = with_prefix(commands::ALL.iter().map(|command| command.name), &at.text);
+        let names = with_prefix(table::ALL.iter().map(|command| command.name), &at.text);
         // Aliases would only get in the way of what can be typed out.
         if !names.is_empty() {
             return (at.start, names);
         }
-        let aliases = commands::ALL
+        let aliases = table::ALL
             .iter()
             .flat_map(|command| command.aliases.iter().copied());
         return (at.start, with_prefix(aliases, &at.text));
@@ -142,7 +144,7 @@ pub fn complete(shell: &mut Shell, before: &str) -> (usize, Vec<Candidate>) {
     };
     let candidates = match command.argument(plain).map(|argument| argument.kind) {
         Some(ArgumentKind::Topic) => {
-            let commands = commands::ALL.iter().map(|command| command.name);
+            let commands = table::ALL.iter().map(|command| command.name);
             let topics = TOPICS.iter().map(|topic| topic.name);
             with_prefix(commands.chain(topics), &at.text)
         }
@@ -157,7 +159,7 @@ pub fn complete(shell: &mut Shell, before: &str) -> (usize, Vec<Candidate>) {
             ["none", "read", "post", "append", "write", "delete", "all"].into_iter(),
             &at.text,
         ),
-        Some(ArgumentKind::Entry) => with_prefix(commands::entry_names(), &at.text),
+        Some(ArgumentKind::Entry) => with_prefix(entry_names(), &at.text),
         Some(
             ArgumentKind::Mailbox
             | ArgumentKind::NewMailbox

@@ -9,9 +9,7 @@ use imapadm::admin::acl::{RightsChange, check_identifier};
 use imapadm::admin::many::Reach;
 use imapadm::session::{Capabilities, MailboxName, RAW};
 
-use super::commands::check_entry;
-use super::topics::Topic;
-use super::{find, no_command};
+use super::entry::check_entry;
 
 /// What an argument is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,9 +64,7 @@ impl ArgumentKind {
             Self::Identifier => check_identifier(word),
             Self::Rights => RightsChange::parse(word, &Capabilities::default()).map(drop),
             Self::Entry => check_entry(word),
-            Self::Topic if Topic::find(word).is_some() => Ok(()),
-            Self::Topic => find(word).map(drop).ok_or_else(|| no_command(word)),
-            Self::Server | Self::Name | Self::Text => Ok(()),
+            Self::Server | Self::Topic | Self::Name | Self::Text => Ok(()),
             _ => self
                 .resolve(Some(word), || Err(Error::NothingSelected))
                 .map(drop),

@@ -1,7 +1,7 @@
-//! The shell: a line becomes words, a command, a report.
+//! The shell: a line becomes words (`words`), a command (`read`, `table`), a report.
 //!
-//! Lives here: [`Shell`], which the commands work on, and how one command is found and read. Not here: how it connects (`connect`),
-//! sockets and protocol (the library), and how a report looks (`report`).
+//! Lives here: [`Shell`], which the commands work on. Not here: how it connects (`connect`), sockets and protocol (the library), and
+//! how a report looks (`report`).
 
 pub mod advice;
 mod ask;
@@ -10,13 +10,16 @@ pub mod commands;
 mod complete;
 mod connect;
 pub mod editor;
+mod entry;
 pub mod leftover;
 mod meaning;
+mod read;
 pub mod runner;
 pub mod script;
 mod secret;
 pub mod status;
 mod summary;
+mod table;
 pub mod topics;
 mod trace;
 mod words;
@@ -31,7 +34,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::config::{self, Config, Origin, Profile, Recipient, Stack};
 use crate::report::complain;
 use crate::report::escape::escape;
-use command::{Command, Input};
+use command::Command;
 use complete::Cache;
 use secret::may_hold_secret;
 
@@ -75,6 +78,8 @@ pub struct Shell {
     pub session: Option<Session>,
     /// What every connection is made with.
     pub settings: Settings,
+    /// Every command, in the order of `help`.
+    pub commands: &'static [&'static Command],
     /// Whether the user has asked to leave, and with which exit status if one was named.
     pub quit: Option<Option<u8>>,
     /// The password of the last login, so that it is known when it is typed in the wrong place.
@@ -93,6 +98,7 @@ impl Shell {
         Self {
             session: None,
             settings,
+            commands: table::ALL,
             quit: None,
             password: None,
             cache: Cache::default(),
@@ -202,177 +208,5 @@ impl Shell {
             .map(|mailbox| format!(":{mailbox}"))
             .unwrap_or_default();
         escape(&format!("{user}{host}{selected}> ")).into_owned()
-    }
-}
-
-/// Finds a command by name or alias and reads its words.
-///
-/// # Errors
-/// [`Error::Usage`], naming the nearest command for one that does not exist.
-pub fn read(words: &[String]) -> Result<Input, Error> {
-    let Some((name, rest)) = words.split_first() else {
-        return Err(Error::Usage("an empty command; see help".into()));
-    };
-    match find(name) {
-        Some(command) => command.read(rest),
-        None => Err(no_command(name)),
-    }
-}
-
-/// The command that a word names.
-pub fn find(name: &str) -> Option<&'static Command> {
-    commands::ALL
-        .iter()
-        .copied()
-        .find(|command| command.name == name || command.aliases.contains(&name))
-}
-
-/// There is no such command; perhaps the nearest one was meant.
-fn no_command(name: &str) -> Error {
-    let name = if may_hold_secret(name) { "…" } else { name };
-    Error::Usage(match nearest(name) {
-        Some(nearest) => {
-            format!("there is no command {name:?}; did you mean {nearest}? help lists all")
-        }
-        None => format!("there is no command {name:?}; help lists all"),
-    })
-}
-
-/// The command name or alias most like a word that is none.
-fn nearest(word: &str) -> Option<&'static str> {
-    let word = word.to_lowercase();
-    commands::ALL
-        .iter()
-        .flat_map(|command| std::iter::once(command.name).chain(command.aliases.iter().copied()))
-        .map(|name| (strsim::normalized_damerau_levenshtein(&word, name), name))
-        .filter(|(likeness, _)| *likeness >= 0.6)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, name)| name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn error(line: &str) -> String {
-        let parsed = words::split(line).unwrap().remove(0);
-        read(&parsed.words)
-            .map(|input| input.command.name)
-            .unwrap_err()
-            .to_string()
-    }
-
-    fn input(line: &str) -> Input {
-        read(&words::split(line).unwrap().remove(0).words)
-            .unwrap_or_else(|error| panic!("{line}: {error}"))
-    }
-
-    #[test]
-    fn options_come_in_every_style_and_only_before_the_first_word() {
-        for line in [
-            "cm --partition fast x",
-            "cm -partition fast x",
-            "cm -part fast x",
-            "cm --partition=fast x",
-            "cm --p=fast -- x",
-        ] {
-            let input = input(line);
-            assert_eq!(
-                (input.option("partition"), input.word(0)),
-                (Some("fast"), Some("x")),
-                "{line}"
-            );
-        }
-        assert_eq!(input("sam shared bob -w").word(2), Some("-w"));
-        assert_eq!(input("sam shared -- -bob w").word(1), Some("-bob"));
-        assert_eq!(input("dam -- -x -bob").word(1), Some("-bob"));
-        assert!(input("dm -r x").has("recursive"));
-        assert!(input("dm -rec x").has("recursive"));
-    }
-
-    #[test]
-    fn misuse_says_what_is_wrong_and_how_it_goes() {
-        assert!(
-            error("cm").contains("lacks its MAILBOX; usage: createmailbox"),
-            "{}",
-            error("cm")
-        );
-        assert!(error("cm a b c").contains("one word too many"));
-        assert!(error("cm --nonsense a").contains("no option --nonsense"));
-        assert!(error("cm --partition").contains("needs its PARTITION"));
-        assert!(error("dm --recursive=yes a").contains("takes no value"));
-    }
-
-    #[test]
-    fn words_at_the_end_may_be_any_number() {
-        for (line, words) in [
-            ("getmd", 0),
-            ("getmd user.bob", 1),
-            ("getmd user.bob comment", 2),
-            ("getmd --depth 1 user.bob comment /shared/x squat", 4),
-        ] {
-            assert_eq!(input(line).words_from(0).len(), words, "{line}");
-        }
-        let command = find("getmetadata").unwrap();
-        assert_eq!(
-            command.usage(),
-            "getmetadata [--depth 0|1|infinity] [-r|--recursive] [MAILBOX|PATTERN] [ENTRY]..."
-        );
-        let name = |index| command.argument(index).map(|argument| argument.name);
-        assert_eq!(
-            [name(0), name(1), name(5)],
-            [Some("MAILBOX|PATTERN"), Some("ENTRY"), Some("ENTRY")]
-        );
-        assert!(error("setmd user.bob comment").contains("lacks its VALUE"));
-        assert!(error("setmd a comment b c").contains("one word too many"));
-    }
-
-    #[test]
-    fn an_unknown_command_names_the_nearest() {
-        assert!(error("craetemailbox x").contains("did you mean createmailbox?"));
-        assert!(error("ls").contains("there is no command \"ls\""));
-        assert!(error("rm -rf /").contains("there is no command"));
-    }
-
-    #[test]
-    fn every_name_stands_once() {
-        let mut names: Vec<_> = commands::ALL
-            .iter()
-            .flat_map(|c| c.aliases.iter().chain([&c.name]))
-            .collect();
-        names.sort_unstable();
-        let all = names.len();
-        names.dedup();
-        assert_eq!(names.len(), all);
-    }
-
-    #[test]
-    fn who_changes_many_mailboxes_can_answer_beforehand_and_who_takes_many_can_take_all_below() {
-        use meaning::ArgumentKind::{Mailboxes, MailboxesOrServer, Roots};
-        for command in commands::ALL {
-            let has = |name| command.flags.iter().any(|flag| flag.name == name);
-            let many = command.argument(0).is_some_and(|argument| {
-                matches!(argument.kind, Mailboxes | MailboxesOrServer | Roots)
-            });
-            assert_eq!(has("recursive"), many, "{}", command.name);
-            let asks = command.changes() && (many || command.effect == command::Effect::Destroys);
-            assert_eq!(has("yes"), asks, "{}", command.name);
-        }
-    }
-
-    #[test]
-    fn what_a_script_may_not_destroy_unasked_needs_yes() {
-        for (line, needs) in [
-            ("dm user.*", true),
-            ("dm -r user.bob", true),
-            ("dm -r -y user.bob", false),
-            ("dm user.bob", false),
-            ("dm wire:user.*", false),
-            ("sam user.* bob lrs", false),
-            ("expunge", false),
-        ] {
-            assert_eq!(input(line).needs_yes(), needs, "{line}");
-        }
-        assert!(error("dm -r user.*").contains("--recursive is for one mailbox"));
     }
 }

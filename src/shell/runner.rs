@@ -14,11 +14,13 @@ use imapadm::{Account, Error, Outcome, Session};
 use super::advice;
 use super::command::{Collect, Command, Input, Step};
 use super::leftover::Leftover;
+use super::read::read;
 use super::script::{COMMAND_LINE, Next, Script, Statement, read_for_script};
 use super::secret::may_hold_secret;
 use super::summary::Summary;
+use super::table::find;
 use super::words::{self, Commands, Parsed};
-use super::{Shell, find, read, status};
+use super::{Shell, status};
 use crate::report::{Output, Place, Report, complain};
 
 /// How a script is run.

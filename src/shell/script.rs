@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use imapadm::{Error, open};
 
 use super::command::Input;
-use super::read;
+use super::read::read;
 use super::words::{Commands, Lexer, Parsed};
 use crate::report::Place;
 

@@ -5,7 +5,8 @@
 
 use super::command::Command;
 use super::meaning::ArgumentKind;
-use super::{commands, find, nearest, words};
+use super::table::{self, find, nearest};
+use super::words;
 
 /// Whether a text may hold a secret: a server with `user:password@` in front, an option that takes one, a word too many behind a login.
 pub fn may_hold_secret(text: &str) -> bool {
@@ -32,7 +33,7 @@ fn is_secret(words: &[String]) -> bool {
     let meant = nearest(name).and_then(find);
     meant.is_some_and(|command| command.takes_secrets() && in_words_of(command, rest))
         || words.iter().any(|word| names_password(word))
-        || commands::ALL.iter().any(|command| {
+        || table::ALL.iter().any(|command| {
             rest.iter()
                 .any(|word| is_option(word) && could_be_secret(command, word))
         })

@@ -4,7 +4,7 @@
 //! (`commands/shell`).
 
 use super::command::Command;
-use super::{commands, status};
+use super::status;
 
 /// A topic of help.
 pub struct Topic {
@@ -14,7 +14,7 @@ pub struct Topic {
     pub summary: &'static str,
     text: &'static str,
     /// What is generated, after the text.
-    generated: fn() -> String,
+    generated: fn(&[&'static Command]) -> String,
 }
 
 /// Every topic.
@@ -29,25 +29,25 @@ pub static TOPICS: &[Topic] = &[
         name: "patterns",
         summary: "patterns, and how names are written",
         text: include_str!("topics/patterns.md"),
-        generated: String::new,
+        generated: |_| String::new(),
     },
     Topic {
         name: "quoting",
         summary: "words, quotes and comments",
         text: include_str!("topics/quoting.md"),
-        generated: String::new,
+        generated: |_| String::new(),
     },
     Topic {
         name: "refusals",
         summary: "connections that are refused",
         text: include_str!("topics/refusals.md"),
-        generated: String::new,
+        generated: |_| String::new(),
     },
     Topic {
         name: "scripts",
         summary: "how scripts run, and the exit status",
         text: include_str!("topics/scripts.md"),
-        generated: exit_statuses,
+        generated: |_| exit_statuses(),
     },
 ];
 
@@ -57,9 +57,9 @@ impl Topic {
         TOPICS.iter().find(|topic| topic.name == name)
     }
 
-    /// All of it.
-    pub fn text(&self) -> String {
-        format!("{}{}", self.text, (self.generated)())
+    /// All of it; `commands` is the table of commands.
+    pub fn text(&self, commands: &[&'static Command]) -> String {
+        format!("{}{}", self.text, (self.generated)(commands))
     }
 }
 
@@ -67,9 +67,9 @@ impl Topic {
 pub const WIDTH: usize = 78;
 
 /// The commands that have rows, those of the same columns together.
-fn groups() -> Vec<Vec<&'static Command>> {
+fn groups(commands: &[&'static Command]) -> Vec<Vec<&'static Command>> {
     let mut groups: Vec<Vec<&'static Command>> = Vec::new();
-    for &command in commands::ALL {
+    for &command in commands {
         if command.columns.is_empty() {
             continue;
         }
@@ -90,9 +90,9 @@ fn names(group: &[&Command]) -> String {
 }
 
 /// The keys of each command's rows, with what they mean.
-fn keys() -> String {
+fn keys(commands: &[&'static Command]) -> String {
     let mut text = String::new();
-    for group in groups() {
+    for group in groups(commands) {
         text.push_str(&format!("\n{}\n", names(&group)));
         for column in group[0].columns {
             let line = format!("    {:16}{}", column.label(), column.meaning);
@@ -120,11 +120,12 @@ fn wrapped(item: &str, indent: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shell::table;
 
     #[test]
     fn topics_fit_a_terminal_and_say_something() {
         for topic in TOPICS {
-            let text = topic.text();
+            let text = topic.text(table::ALL);
             for line in text.lines() {
                 // The example of a summary is one line of output.
                 let is_output = line.trim_start().starts_with('{');
@@ -136,7 +137,7 @@ mod tests {
             }
             assert!(Topic::find(topic.name).is_some() && text.lines().count() > 10);
             assert!(
-                super::super::find(topic.name).is_none(),
+                table::find(topic.name).is_none(),
                 "{} is a command",
                 topic.name
             );
@@ -155,7 +156,7 @@ mod tests {
 
     #[test]
     fn the_readme_has_the_tables() {
-        let commands: String = commands::ALL
+        let commands: String = table::ALL
             .iter()
             .map(|command| {
                 let aliases: Vec<_> = command.aliases.iter().map(|a| format!("`{a}`")).collect();

@@ -1,4 +1,4 @@
-//! Metadata: getmetadata, setmetadata, and the short names of entries.
+//! Metadata: getmetadata, setmetadata. Not here: the short names of entries (`entry`).
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -14,101 +14,11 @@ use imapadm::{Advice, Error, Outcome};
 use super::super::Shell;
 use super::super::advice;
 use super::super::command::{Argument, Command, Count, Effect, Flag, Input, Step};
+use super::super::entry::Typed;
 use super::super::meaning::{ArgumentKind, Scope};
 use super::many::{RECURSIVE, YES, each, name_row, tell_passed_over};
 use super::{MAILBOXES, columns, in_turn, submit};
 use crate::report::{Column, REASON, Report, Value};
-
-/// A short name, the path it stands for, and under what setmetadata puts it.
-struct Short(&'static str, &'static str, &'static str);
-
-/// The short names of cyradm.
-static SHORTS: &[Short] = &[
-    Short("admin", "/admin", SHARED),
-    Short("comment", "/comment", PRIVATE),
-    Short("expire", "/vendor/cmu/cyrus-imapd/expire", SHARED),
-    Short("motd", "/motd", SHARED),
-    Short("news2mail", "/vendor/cmu/cyrus-imapd/news2mail", SHARED),
-    Short(
-        "pop3showafter",
-        "/vendor/cmu/cyrus-imapd/pop3showafter",
-        SHARED,
-    ),
-    Short("sharedseen", "/vendor/cmu/cyrus-imapd/sharedseen", SHARED),
-    Short("shutdown", "/vendor/cmu/cyrus-imapd/shutdown", SHARED),
-    Short("sieve", "/vendor/cmu/cyrus-imapd/sieve", SHARED),
-    Short("specialuse", "/specialuse", PRIVATE),
-    Short("squat", "/vendor/cmu/cyrus-imapd/squat", SHARED),
-];
-
-/// The short names, for completion.
-pub fn entry_names() -> impl Iterator<Item = &'static str> {
-    SHORTS.iter().map(|short| short.0)
-}
-
-/// That a word can name an entry.
-///
-/// # Errors
-/// [`Error::Usage`], naming the short names.
-pub fn check_entry(word: &str) -> Result<(), Error> {
-    Typed::read(word).map(drop)
-}
-
-/// An entry as typed: its path, and what it is under where that is said or known.
-struct Typed {
-    /// The path, without `/shared` or `/private`.
-    path: String,
-    /// `/shared` or `/private`, as typed.
-    under: Option<&'static str>,
-    /// What setmetadata puts it under if nothing is said.
-    usual: &'static str,
-}
-
-impl Typed {
-    /// Reads a short name or a path.
-    fn read(word: &str) -> Result<Self, Error> {
-        for top in [SHARED, PRIVATE] {
-            // In any case: entries' names have none.
-            if let Some((head, path)) = word.split_at_checked(top.len())
-                && head.eq_ignore_ascii_case(top)
-                && (path.is_empty() || path.starts_with('/'))
-            {
-                return Ok(Self {
-                    path: path.to_owned(),
-                    under: Some(top),
-                    usual: top,
-                });
-            }
-        }
-        if word.starts_with('/') {
-            return Ok(Self {
-                path: word.to_owned(),
-                under: None,
-                usual: SHARED,
-            });
-        }
-        let known = SHORTS
-            .iter()
-            .find(|short| short.0.eq_ignore_ascii_case(word));
-        let Some(Short(_, path, usual)) = known else {
-            let names: Vec<_> = entry_names().collect();
-            return Err(Error::Usage(format!(
-                "{word:?} is no entry; write a path that begins with a slash, or one of {}",
-                names.join(", ")
-            )));
-        };
-        Ok(Self {
-            path: (*path).to_owned(),
-            under: None,
-            usual,
-        })
-    }
-
-    /// The entry under `top`.
-    fn under(&self, top: &str) -> String {
-        format!("{top}{}", self.path)
-    }
-}
 
 const ENTRY: Column = Column::new("entry", "");
 const VALUE: Column = Column::new("value", "");
@@ -449,6 +359,7 @@ fn setmetadata(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::entry::{SHORTS, entry_names};
     use super::*;
 
     fn wanted(words: &[&str]) -> Result<Wanted, Error> {

@@ -1,68 +1,26 @@
-//! The commands of the shell, one file a subject, and the table of them all.
+//! The commands of the shell, one file per subject.
 //!
-//! Each command stands once: its names, options, arguments, help, and how it runs. Not here: what it does to the server
-//! (`imapadm::admin`), nor how its rows look (`report`).
+//! Each command is declared once: its names, options, arguments, columns, effect, help, and how it runs. Not here: the table of them
+//! all (`table`), what a command does to the server (`imapadm::admin`), and how its rows look (`report`).
 
-mod acl;
-mod connect;
-mod mailbox;
+pub mod acl;
+pub mod connect;
+pub mod mailbox;
 mod many;
-mod metadata;
-mod quota;
-mod selected;
-mod servers;
-mod session;
-mod shell;
+pub mod metadata;
+pub mod quota;
+pub mod selected;
+pub mod servers;
+pub mod session;
+pub mod shell;
 
 use imapadm::Error;
 use imapadm::session::Request;
 
-pub use metadata::{check_entry, entry_names};
-
 use super::Shell;
-use super::command::{Argument, Command, Count, Flag, Input, Step};
+use super::command::{Argument, Count, Flag, Input, Step};
 use super::meaning::ArgumentKind;
 use crate::report::Report;
-
-/// Every command, in the order of `help`.
-pub static ALL: &[&Command] = &[
-    &connect::CONNECT,
-    &servers::SERVERS,
-    &servers::KNOWN,
-    &connect::AUTHENTICATE,
-    &connect::UNAUTHENTICATE,
-    &connect::STARTTLS,
-    &connect::DISCONNECT,
-    &session::SESSION,
-    &mailbox::CREATE,
-    &mailbox::DELETE,
-    &mailbox::RENAME,
-    &mailbox::LIST,
-    &mailbox::STATUS,
-    &mailbox::SUBSCRIBE,
-    &mailbox::UNSUBSCRIBE,
-    &acl::LISTACL,
-    &acl::SETACL,
-    &acl::DELETEACL,
-    &acl::MYRIGHTS,
-    &acl::LISTRIGHTS,
-    &quota::LISTQUOTA,
-    &quota::LISTQUOTAROOT,
-    &quota::SETQUOTA,
-    &metadata::GETMETADATA,
-    &metadata::SETMETADATA,
-    &selected::SELECT,
-    &selected::EXAMINE,
-    &selected::CLOSE,
-    &selected::UNSELECT,
-    &selected::EXPUNGE,
-    &session::CAPABILITY,
-    &session::NAMESPACE,
-    &session::ID,
-    &session::NOOP,
-    &shell::HELP,
-    &shell::QUIT,
-];
 
 const MAILBOX: Argument = Argument {
     name: "MAILBOX",

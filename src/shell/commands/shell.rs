@@ -6,8 +6,7 @@ use super::super::Shell;
 use super::super::command::{Argument, Command, Count, Input, Step};
 use super::super::meaning::ArgumentKind;
 use super::super::topics::{TOPICS, Topic, WIDTH};
-use super::super::{find, no_command};
-use super::{ALL, in_turn};
+use super::in_turn;
 use crate::report::{Column, Value};
 
 pub static HELP: Command = Command {
@@ -29,10 +28,10 @@ pub static HELP: Command = Command {
     ..Command::BASE
 };
 
-fn help(_: &mut Shell, input: &Input) -> Result<Step, Error> {
+fn help(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     let Some(name) = input.word(0) else {
-        return in_turn(|_, out| {
-            for command in ALL {
+        return in_turn(|shell, out| {
+            for command in shell.commands {
                 out.row(&[
                     ("command", Value::str(command.name)),
                     ("aliases", Value::words(command.aliases)),
@@ -50,14 +49,17 @@ fn help(_: &mut Shell, input: &Input) -> Result<Step, Error> {
         });
     };
     if let Some(topic) = Topic::find(name) {
-        return in_turn(|_, out| {
-            for line in topic.text().lines() {
+        return in_turn(|shell, out| {
+            for line in topic.text(shell.commands).lines() {
                 out.row(&[("help", Value::str(line))]);
             }
             Ok(())
         });
     }
-    let command = find(name).ok_or_else(|| no_command(name))?;
+    let mut commands = shell.commands.iter();
+    let Some(command) = commands.find(|command| command.is_called(name)) else {
+        return Err(input.command.misuse(&format!("no topic {name:?}")));
+    };
     in_turn(move |_, out| {
         let mut paragraph = |text: &str| {
             for line in textwrap::wrap(text, WIDTH) {
