@@ -28,8 +28,9 @@ pub enum Literals {
     Plus,
 }
 
-/// An argument that no command can carry.
+/// An argument that no command can carry, or a response that is none.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum EncodeError {
     /// A NUL byte (RFC 3501 section 4.3: CHAR8 has none).
     #[error("an argument holds a NUL byte, which IMAP cannot carry; take it out")]
@@ -53,6 +54,12 @@ pub enum EncodeError {
          next command for data; put the argument in quotes"
     )]
     OpenLiteral,
+    /// A status response that a client would not read as it is meant (RFC 3501 section 7.1).
+    #[error(
+        "the status response would not be read as it is meant: give it a text, which does not begin \
+         with a bracket, and a tag and a code that are atoms"
+    )]
+    NotAStatus,
 }
 
 /// A whole command, at its place in the shared buffer.
@@ -78,7 +85,8 @@ pub struct Encoder<'b> {
     start: usize,
     /// Behind the last literal, or `start`: where the current line begins.
     line: usize,
-    literals: Literals,
+    /// What the server takes; `None` for a response, whose literals nobody pauses before.
+    literals: Option<Literals>,
     names_in_utf8: bool,
     error: Option<EncodeError>,
     pauses: Vec<usize>,
@@ -89,6 +97,15 @@ pub struct Encoder<'b> {
 impl<'b> Encoder<'b> {
     /// Begins a command at the end of `out`.
     pub fn begin(out: &'b mut Vec<u8>, literals: Literals) -> Self {
+        Self::new(out, Some(literals))
+    }
+
+    /// Begins a response, as [`respond`](super::respond) writes it.
+    pub(super) fn begin_response(out: &'b mut Vec<u8>) -> Self {
+        Self::new(out, None)
+    }
+
+    fn new(out: &'b mut Vec<u8>, literals: Option<Literals>) -> Self {
         Self {
             start: out.len(),
             line: out.len(),
@@ -228,6 +245,11 @@ impl<'b> Encoder<'b> {
         if ends_like_a_literal(self.out.get(self.line..).unwrap_or_default()) {
             self.fail(|| EncodeError::OpenLiteral);
         }
+        self.finish_text()
+    }
+
+    /// As [`finish`](Self::finish), where the line ends in a text for people, in which `{5}` means nothing.
+    pub(super) fn finish_text(mut self) -> Result<Encoded, EncodeError> {
         if let Some(error) = self.error.take() {
             return Err(error);
         }
@@ -275,13 +297,13 @@ impl<'b> Encoder<'b> {
     }
 
     fn literal(&mut self, bytes: &[u8]) -> &mut Self {
-        let pause = match self.literals {
-            Literals::Synchronizing => true,
-            Literals::Minus => bytes.len() > MINUS_MOST,
-            Literals::Plus => false,
+        let (pause, end): (_, &[u8]) = match self.literals {
+            Some(Literals::Plus) => (false, b"+}\r\n"),
+            Some(Literals::Minus) if bytes.len() <= MINUS_MOST => (false, b"+}\r\n"),
+            Some(Literals::Synchronizing | Literals::Minus) => (true, b"}\r\n"),
+            None => (false, b"}\r\n"),
         };
-        self.put(b"{").number(bytes.len() as u64);
-        self.put(if pause { b"}\r\n" } else { b"+}\r\n" });
+        self.put(b"{").number(bytes.len() as u64).put(end);
         if pause && self.error.is_none() {
             self.pauses.push(self.out.len());
         }
@@ -317,7 +339,7 @@ impl Drop for Encoder<'_> {
 }
 
 /// An ATOM-CHAR as the grammar has it: no 8-bit (RFC 3501 section 9).
-fn is_bare(byte: u8) -> bool {
+pub(super) fn is_bare(byte: u8) -> bool {
     byte.is_ascii() && cursor::is_atom_char(byte)
 }
 

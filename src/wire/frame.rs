@@ -1,13 +1,17 @@
-//! Cuts the stream of bytes into whole responses, each with its literals inside (RFC 3501 section
-//! 2.2 and 4.3).
+//! Cuts the stream of bytes into whole responses, or commands, each with its literals inside (RFC 3501
+//! section 2.2 and 4.3).
 //!
-//! Here live the one buffer that is read into, and the limits on what a server may make us keep.
+//! Here live the one buffer that is read into, and the limits on what the other side may make us keep.
 //! Reading from the network is not done here, nor is anything inside a response looked at beyond what
 //! is needed to find its end.
 
 use std::fmt;
 
 use super::response;
+
+mod commands;
+
+pub use commands::Input;
 
 /// The least room that [`Framer::space`] offers.
 const ROOM: usize = 16 * 1024;
@@ -16,12 +20,12 @@ const REST: usize = 64 * 1024;
 /// A buffer that grew beyond this is given back as soon as little is left in it.
 const KEEP: usize = 4 * REST;
 
-/// What a server may make the client keep in memory.
+/// What the other side may make this one keep in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of one response without its literals, line ends included.
+    /// Bytes of one response or command without its literals, line ends included.
     pub line: usize,
-    /// Bytes of all literals of one response together.
+    /// Bytes of all literals of one response or command together.
     pub literal: usize,
 }
 
@@ -35,30 +39,30 @@ impl Default for Limits {
     }
 }
 
-/// A response that goes beyond a limit. The stream can't be framed any further.
+/// A response or command that goes beyond a limit. The stream can't be framed any further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
     /// The line does not end.
-    #[error("the server sent a line of more than {limit} bytes, the most that is read")]
+    #[error("a line of more than {limit} bytes, the most that is read")]
     LineTooLong {
         /// [`Limits::line`].
         limit: usize,
     },
     /// A literal is announced that would not fit (RFC 3501 section 4.3).
     #[error(
-        "the server announced a literal of {announced} bytes, but no more than {limit} bytes of \
-         literals are read in one response"
+        "a literal of {announced} bytes was announced, but no more than {limit} bytes of literals are \
+         read at once"
     )]
     LiteralTooLong {
-        /// The length that the server named.
+        /// The length that the other side named.
         announced: u64,
         /// [`Limits::literal`].
         limit: usize,
     },
     /// A literal is announced whose length is not even a number of 64 bits (RFC 3501 section 4.3).
     #[error(
-        "the server announced a literal of 2^64 bytes or more, but no more than {limit} bytes of \
-         literals are read in one response"
+        "a literal of 2^64 bytes or more was announced, but no more than {limit} bytes of literals are \
+         read at once"
     )]
     LiteralOverflow {
         /// [`Limits::literal`].
@@ -66,7 +70,7 @@ pub enum FrameError {
     },
 }
 
-/// Where a whole response stands in the [`Framer`] that found it.
+/// Where a whole response or command stands in the [`Framer`] that found it.
 ///
 /// Good until the next call of [`Framer::space`] or [`Framer::clear`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,10 +81,11 @@ pub struct Frame {
     end: u64,
 }
 
-/// The buffer that is read into, and the search for ends of responses in it.
+/// The buffer that is read into, and the search for ends of responses, or commands, in it.
 ///
 /// Read into [`space`](Self::space), say how much came with [`filled`](Self::filled), take frames
-/// with [`next_frame`](Self::next_frame) until there is none, and begin again.
+/// with [`next_frame`](Self::next_frame) until there is none, and begin again. That reads a server; whoever
+/// is one reads its client with [`next_command`](Self::next_command) instead.
 ///
 /// A line ends with LF, before which any number of CRs may stand. A quoted string that holds a line
 /// end, which only a server without respect for RFC 3501 section 9 sends, is cut there.
@@ -160,41 +165,64 @@ impl Framer {
     /// After an error the stream is lost: the same error comes again, until [`clear`](Self::clear).
     pub fn next_frame(&mut self) -> Result<Option<Frame>, FrameError> {
         loop {
-            // Empty, too, while the end of a literal is still to come.
-            let unseen = self.buffer.get(self.scanned..self.end).unwrap_or_default();
-            let Some(at) = memchr::memchr(b'\n', unseen) else {
-                self.scanned = self.scanned.max(self.end);
-                self.check_line(self.end)?;
+            let Some(found) = self.next_line()? else {
                 return Ok(None);
             };
-            let lf = self.scanned + at;
-            self.check_line(lf + 1)?;
-            let mut line = self.buffer.get(self.line..lf).unwrap_or_default();
-            while let Some(shorter) = line.strip_suffix(b"\r") {
-                line = shorter;
-            }
+            let line = self.buffer.get(self.line..found.end).unwrap_or_default();
             if line.last() == Some(&b'}')
                 && let Some(announced) = self.literal_at_end_of(line)
             {
                 // Checked before anything moves, so that the error stays.
-                let announced = announced?;
-                self.line_bytes += lf + 1 - self.line;
-                self.literal_bytes += announced;
-                self.line = lf + 1 + announced;
-                self.scanned = self.line;
+                self.pass(found, announced?);
                 continue;
             }
-            let frame = Frame {
-                start: self.base + self.start as u64,
-                end: self.base + (self.line + line.len()) as u64,
-            };
-            self.start = lf + 1;
-            self.line = self.start;
-            self.scanned = self.start;
-            self.line_bytes = 0;
-            self.literal_bytes = 0;
-            return Ok(Some(frame));
+            return Ok(Some(self.cut(found)));
         }
+    }
+
+    /// The current line, once its end is there. It is found again until it is passed or cut.
+    #[inline]
+    fn next_line(&mut self) -> Result<Option<Line>, FrameError> {
+        // Empty, too, while the end of a literal is still to come.
+        let unseen = self.buffer.get(self.scanned..self.end).unwrap_or_default();
+        let Some(at) = memchr::memchr(b'\n', unseen) else {
+            self.scanned = self.scanned.max(self.end);
+            self.check_line(self.end)?;
+            return Ok(None);
+        };
+        let lf = self.scanned + at;
+        self.check_line(lf + 1)?;
+        let mut line = self.buffer.get(self.line..lf).unwrap_or_default();
+        while let Some(shorter) = line.strip_suffix(b"\r") {
+            line = shorter;
+        }
+        Ok(Some(Line {
+            end: self.line + line.len(),
+            next: lf + 1,
+        }))
+    }
+
+    /// Goes on behind a literal of so many bytes that this line announces.
+    fn pass(&mut self, line: Line, literal: usize) {
+        self.line_bytes += line.next - self.line;
+        self.literal_bytes += literal;
+        self.line = line.next + literal;
+        self.scanned = self.line;
+    }
+
+    /// Ends the frame with this line.
+    #[inline]
+    fn cut(&mut self, line: Line) -> Frame {
+        let frame = Frame {
+            start: self.base + self.start as u64,
+            end: self.base + line.end as u64,
+        };
+        self.start = line.next;
+        self.line = self.start;
+        self.scanned = self.start;
+        self.line_bytes = 0;
+        self.literal_bytes = 0;
+        frame
     }
 
     /// The bytes of a response, without its last line end.
@@ -243,11 +271,62 @@ impl Framer {
         Ok(())
     }
 
-    /// The length of the literal that this line announces at its end, if the grammar permits one.
+    /// The length of the literal that this line of a response announces at its end, if the grammar permits one.
     #[cold]
     fn literal_at_end_of(&self, line: &[u8]) -> Option<Result<usize, FrameError>> {
-        let before = line.strip_suffix(b"}")?;
-        let before = before.strip_suffix(b"+").unwrap_or(before);
+        let literal = Announced::at_end_of(line)?;
+        // The first line tells what the response is, and behind a literal that was asked already.
+        let first = self.line == self.start;
+        if (first && !response::may_hold_literals(line))
+            || ends_in_quotes(literal.before)
+                && !(first
+                    && behind_bare_backslash(literal.before)
+                        .is_some_and(|rest| !ends_in_quotes(rest)))
+        {
+            return None;
+        }
+        Some(self.room_for(literal.size))
+    }
+
+    /// The length of a literal that keeps to the limits; `None` stands for one that is no number of 64 bits.
+    fn room_for(&self, announced: Option<u64>) -> Result<usize, FrameError> {
+        let limit = self.limits.literal;
+        let announced = announced.ok_or(FrameError::LiteralOverflow { limit })?;
+        usize::try_from(announced)
+            .ok()
+            .filter(|n| *n <= limit - self.literal_bytes.min(limit))
+            // With limits of its own choice a caller could come near the end of the numbers.
+            .filter(|n| *n < usize::MAX / 2)
+            .ok_or(FrameError::LiteralTooLong { announced, limit })
+    }
+}
+
+/// A line whose end was found, in the buffer's own count.
+#[derive(Clone, Copy)]
+struct Line {
+    /// Before its line end.
+    end: usize,
+    /// Behind its line end.
+    next: usize,
+}
+
+/// `{n}` and its kin, as they stand at the end of a line (RFC 3501 section 4.3, RFC 3516, RFC 7888).
+struct Announced<'l> {
+    /// What stands before it.
+    before: &'l [u8],
+    /// The length, if that is a number of 64 bits.
+    size: Option<u64>,
+    /// Whether it is `{n+}`: the bytes come without being asked for.
+    follows_at_once: bool,
+}
+
+impl<'l> Announced<'l> {
+    fn at_end_of(line: &'l [u8]) -> Option<Self> {
+        let inside = line.strip_suffix(b"}")?;
+        let (before, follows_at_once) = match inside.strip_suffix(b"+") {
+            Some(before) => (before, true),
+            None => (inside, false),
+        };
         let digits_from = before
             .iter()
             .rposition(|b| !b.is_ascii_digit())
@@ -255,32 +334,17 @@ impl Framer {
         let (before, digits) = before.split_at_checked(digits_from)?;
         let before = before.strip_suffix(b"{")?;
         let before = before.strip_suffix(b"~").unwrap_or(before);
-        // The first line tells what the response is, and behind a literal that was asked already.
-        let first = self.line == self.start;
-        if digits.is_empty()
-            || !matches!(before.last(), Some(b' ' | b'('))
-            || (first && !response::may_hold_literals(line))
-            || ends_in_quotes(before)
-                && !(first
-                    && behind_bare_backslash(before).is_some_and(|rest| !ends_in_quotes(rest)))
-        {
+        if digits.is_empty() || !matches!(before.last(), Some(b' ' | b'(')) {
             return None;
         }
-        let limit = self.limits.literal;
-        let announced = digits.iter().try_fold(0u64, |n, digit| {
+        let size = digits.iter().try_fold(0u64, |n, digit| {
             n.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
         });
-        let Some(announced) = announced else {
-            return Some(Err(FrameError::LiteralOverflow { limit }));
-        };
-        Some(
-            usize::try_from(announced)
-                .ok()
-                .filter(|n| *n <= limit - self.literal_bytes.min(limit))
-                // With limits of its own choice a caller could come near the end of the numbers.
-                .filter(|n| *n < usize::MAX / 2)
-                .ok_or(FrameError::LiteralTooLong { announced, limit }),
-        )
+        Some(Self {
+            before,
+            size,
+            follows_at_once,
+        })
     }
 }
 

@@ -16,6 +16,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod commands;
+
 /// Recorded lines, some of which imap-codec does not know.
 const RECORDED: &[&str] = &[
     r#"* OK [CAPABILITY IMAP4rev1 LITERAL+ ID ENABLE STARTTLS AUTH=PLAIN SASL-IR] vm Cyrus IMAP 3.6.1-Debian-3.6.1-4+deb12u5 server ready"#,
