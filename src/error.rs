@@ -292,13 +292,13 @@ pub(crate) fn referred_host(code: &ResponseCode, arguments: &str) -> Option<Stri
     if *code != ResponseCode::Referral {
         return None;
     }
-    let first = arguments.split_whitespace().next()?;
-    let url = url::Url::parse(first.trim_matches('"')).ok()?;
-    let host = url.host_str().filter(|host| !host.is_empty())?;
-    Some(match url.port() {
-        Some(port) => format!("{host}:{port}"),
-        None => host.to_owned(),
-    })
+    let first = arguments.split_whitespace().next()?.trim_matches('"');
+    let (_, rest) = first.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let server = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, server)| server);
+    (!server.is_empty() && !server.starts_with(':')).then(|| server.to_owned())
 }
 
 /// What to do next where the code says more than that a login failed (RFC 5530, RFC 2221; WEBALERT is Gmail's).

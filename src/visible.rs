@@ -4,11 +4,6 @@
 //! leave no mark at all. [`MailboxName`](crate::MailboxName) and the reports of the shell both ask here, so what one shows
 //! the other does not change. Not here: what stands in place of such a character.
 
-use icu_properties::props::{
-    BidiControl, DefaultIgnorableCodePoint, GeneralCategory, NoncharacterCodePoint,
-};
-use icu_properties::{CodePointMapData, CodePointSetData};
-
 use crate::wire::scan::Odd;
 
 /// Whether a character shows as itself, in its place: not a control (C0, DEL, C1), not invisible, not a blank other than the
@@ -17,6 +12,20 @@ pub fn is_visible(c: char) -> bool {
     if c.is_ascii() {
         return matches!(c, ' '..='~');
     }
+    #[cfg(feature = "unicode")]
+    return by_properties(c);
+    #[cfg(not(feature = "unicode"))]
+    return is_letter(c);
+}
+
+/// By Unicode's properties.
+#[cfg(feature = "unicode")]
+fn by_properties(c: char) -> bool {
+    use icu_properties::props::{
+        BidiControl, DefaultIgnorableCodePoint, GeneralCategory, NoncharacterCodePoint,
+    };
+    use icu_properties::{CodePointMapData, CodePointSetData};
+
     let category = CodePointMapData::<GeneralCategory>::new().get(c);
     !matches!(
         category,
@@ -29,6 +38,13 @@ pub fn is_visible(c: char) -> bool {
         && !CodePointSetData::new::<BidiControl>().contains(c)
         && !CodePointSetData::new::<NoncharacterCodePoint>().contains(c)
         && !BLANK.contains(&c)
+}
+
+/// By what the standard library knows: letters and digits, without those that leave no mark.
+#[cfg(any(test, not(feature = "unicode")))]
+fn is_letter(c: char) -> bool {
+    const FILLERS: [char; 4] = ['\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}'];
+    c.is_alphanumeric() && !FILLERS.contains(&c) && !BLANK.contains(&c)
 }
 
 /// Symbols and marks that no property tells apart and that still leave no mark: the empty Braille cell, a note without a
@@ -56,6 +72,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[cfg(feature = "unicode")]
+    #[test]
+    fn without_the_properties_nothing_invisible_shows() {
+        for c in ('\u{80}'..=char::MAX).filter(|c| is_letter(*c)) {
+            assert!(by_properties(c), "U+{:04X}", u32::from(c));
+        }
+    }
+
+    #[cfg(feature = "unicode")]
     #[test]
     fn what_shows_and_what_does_not() {
         for c in "aZ~ !\"\\äßЖ中😀\u{301}\u{5d0}\u{627}€\u{ac00}\u{fffd}".chars() {

@@ -108,11 +108,15 @@ impl Method {
     /// Reads a [`Method::name`], in any case of letters.
     ///
     /// # Errors
-    /// [`AuthError::UnknownMethod`], and [`AuthError::NotBuilt`] for GSSAPI without the feature `gssapi`.
+    /// [`AuthError::UnknownMethod`], and [`AuthError::NotBuilt`] for GSSAPI without the feature `gssapi`. SCRAM without the feature `sasl` is
+    /// never chosen.
     pub fn parse(name: &str) -> Result<Method, AuthError> {
         let name = name.trim();
         if !cfg!(feature = "gssapi") && name.eq_ignore_ascii_case("GSSAPI") {
-            return Err(AuthError::NotBuilt);
+            return Err(AuthError::NotBuilt {
+                method: "GSSAPI",
+                feature: "gssapi",
+            });
         }
         ALL.iter()
             .copied()
@@ -221,6 +225,7 @@ impl Offer<'_> {
     fn has(&self, method: Method) -> bool {
         match method {
             Method::LoginCommand => !self.login_disabled,
+            method if method.is_scram() && !cfg!(feature = "sasl") => false,
             method => self
                 .mechanisms
                 .iter()
@@ -337,7 +342,7 @@ pub fn choose(
     Ok(discreet)
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "sasl"))]
 mod tests {
     use super::*;
 

@@ -6,9 +6,14 @@
 mod bearer;
 mod choice;
 mod credentials;
+#[cfg(feature = "sasl")]
+mod engine;
+#[cfg(not(feature = "sasl"))]
+#[path = "engine_plain.rs"]
 mod engine;
 mod mechanisms;
 mod netrc;
+#[cfg(feature = "sasl")]
 mod scram;
 mod source;
 
@@ -76,11 +81,16 @@ pub enum AuthError {
         /// What the user asked for.
         name: String,
     },
-    /// GSSAPI in an imapadm that was built without it.
+    /// A mechanism that needs a Cargo feature which this crate was built without.
     #[error(
-        "this imapadm was built without GSSAPI; build it with `--features gssapi`, or use another mechanism"
+        "this imapadm was built without {method}; build it with `--features {feature}`, or use another mechanism"
     )]
-    NotBuilt,
+    NotBuilt {
+        /// The mechanism.
+        method: &'static str,
+        /// The feature.
+        feature: &'static str,
+    },
     /// The secret at hand is of another kind than the ways that are left take.
     #[error(
         "{method} takes {}; give one, or choose another mechanism",

@@ -1,17 +1,15 @@
 //! Which server is meant: every notation a user may write for one, and what each says of port and TLS.
 //!
-//! Not here: looking names up and connecting, which is `stream`.
+//! Not here: addresses such as `imaps://mail.example.org` (`url`), looking names up and connecting, which is `stream`.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 
-use url::Url;
-
 /// The port of IMAP, in clear or with STARTTLS (RFC 9051 section 11.1).
-const IMAP: u16 = 143;
+pub(super) const IMAP: u16 = 143;
 /// The port of IMAP with TLS from the first byte (RFC 8314 section 3.2).
-const IMAPS: u16 = 993;
+pub(super) const IMAPS: u16 = 993;
 
 /// Where a server listens.
 ///
@@ -123,8 +121,13 @@ impl Target {
                 }),
             };
         }
-        if let Some((scheme, _)) = server.split_once("://") {
-            return parse_url(scheme, server, port);
+        if let Some((_scheme, _)) = server.split_once("://") {
+            #[cfg(feature = "url")]
+            return super::url::parse(_scheme, server, port);
+            #[cfg(not(feature = "url"))]
+            return Err(TargetError::BadUrl {
+                reason: "this imapadm was built without the feature url".to_owned(),
+            });
         }
         if server.contains('@') {
             return Err(TargetError::UserInHost);
@@ -135,7 +138,7 @@ impl Target {
     }
 
     /// The one place where a port says something about TLS.
-    fn tcp(
+    pub(super) fn tcp(
         host: String,
         explicit_port: Option<u16>,
         scheme: Option<Security>,
@@ -272,7 +275,10 @@ fn parse_port(text: &str) -> Result<u16, TargetError> {
 }
 
 /// The port, when it may stand with the server and in an option.
-fn one_port(written: Option<u16>, option: Option<u16>) -> Result<Option<u16>, TargetError> {
+pub(super) fn one_port(
+    written: Option<u16>,
+    option: Option<u16>,
+) -> Result<Option<u16>, TargetError> {
     match (written, option) {
         (Some(written), Some(option)) if written != option => {
             Err(TargetError::TwoPorts { written, option })
@@ -329,8 +335,22 @@ fn is_v6(host: &str) -> bool {
     zone_ok && ip.parse::<Ipv6Addr>().is_ok()
 }
 
+/// A name beyond ASCII in its ASCII form (IDNA).
+#[cfg(feature = "url")]
+fn to_ascii(host: &str) -> Result<String, &'static str> {
+    match url::Host::parse(host) {
+        Ok(url::Host::Domain(name)) => Ok(name),
+        _ => Err("it is no international domain name"),
+    }
+}
+
+#[cfg(not(feature = "url"))]
+fn to_ascii(_: &str) -> Result<String, &'static str> {
+    Err("it is not ASCII; write its ASCII form, which begins with xn--")
+}
+
 /// The host in the form the resolver and TLS take: a name beyond ASCII becomes its ASCII form (IDNA).
-fn check_host(host: &str) -> Result<String, TargetError> {
+pub(super) fn check_host(host: &str) -> Result<String, TargetError> {
     let bad = |why| TargetError::BadHost {
         host: host.to_owned(),
         why,
@@ -347,10 +367,7 @@ fn check_host(host: &str) -> Result<String, TargetError> {
     let name = if host.is_ascii() {
         host.to_owned()
     } else {
-        match url::Host::parse(host) {
-            Ok(url::Host::Domain(name)) => name,
-            _ => return Err(bad("it is no international domain name")),
-        }
+        to_ascii(host).map_err(bad)?
     };
     // RFC 1035 section 2.3.4, and one more for a final dot.
     if name.len() > 254 {
@@ -376,116 +393,7 @@ fn check_host(host: &str) -> Result<String, TargetError> {
     Ok(name)
 }
 
-/// `imap://` and `imaps://`. No error repeats the text, which may hold a password in any odd place.
-fn parse_url(scheme: &str, text: &str, option: Option<u16>) -> Result<Target, TargetError> {
-    let security = if scheme.eq_ignore_ascii_case("imap") {
-        Security::StartTls
-    } else if scheme.eq_ignore_ascii_case("imaps") {
-        Security::Tls
-    } else {
-        return Err(TargetError::UnknownScheme {
-            // What stands before `://` could be anything if an `@` is in it.
-            scheme: if scheme.contains('@') {
-                "…".to_owned()
-            } else {
-                scheme.to_owned()
-            },
-        });
-    };
-    // The URL parser refuses service names as ports, and encodes the `;` of `;AUTH=`: both are taken off first.
-    let (text, service) = take_service(&drop_auth(text)?);
-    let url = Url::parse(&text).map_err(|error| TargetError::BadUrl {
-        reason: error.to_string(),
-    })?;
-    if url.password().is_some() {
-        return Err(TargetError::PasswordInUrl);
-    }
-    if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
-        return Err(TargetError::PathInUrl);
-    }
-    let host = match url.host() {
-        None => return Err(TargetError::EmptyHost),
-        Some(url::Host::Ipv6(ip)) => ip.to_string(),
-        Some(url::Host::Ipv4(ip)) => ip.to_string(),
-        Some(url::Host::Domain(name)) => {
-            check_host(&percent_decode(name).ok_or_else(|| TargetError::BadUrl {
-                reason: "the host does not decode".to_owned(),
-            })?)?
-        }
-    };
-    let user = match url.username() {
-        "" => None,
-        user => Some(
-            percent_decode(user)
-                .filter(|user| !user.chars().any(char::is_control))
-                .ok_or(TargetError::BadUser)?,
-        ),
-    };
-    if url.port() == Some(0) {
-        return Err(TargetError::BadPort {
-            port: "0".to_owned(),
-        });
-    }
-    let port = one_port(service.or(url.port()), option)?;
-    Ok(Target::tcp(host, port, Some(security), user))
-}
-
-/// Takes `;AUTH=…` (RFC 5092 section 3.2) off the user. It names a mechanism; ours is chosen from what the
-/// server offers.
-fn drop_auth(text: &str) -> Result<String, TargetError> {
-    let end = text
-        .split_once("://")
-        .map(|(scheme, rest)| scheme.len() + 3 + rest.find(['/', '?', '#']).unwrap_or(rest.len()))
-        .unwrap_or(text.len());
-    let (front, tail) = text.split_at(end);
-    let Some((user, host)) = front.rsplit_once('@') else {
-        return Ok(text.to_owned());
-    };
-    let Some(start) = user.to_ascii_uppercase().find(";AUTH=") else {
-        return Ok(text.to_owned());
-    };
-    let (user, auth) = user.split_at(start);
-    if auth.contains(':') {
-        return Err(TargetError::PasswordInUrl);
-    }
-    Ok(format!("{user}@{host}{tail}"))
-}
-
-/// Takes `:imap` or `:imaps` off the end of the authority.
-fn take_service(text: &str) -> (String, Option<u16>) {
-    let whole = || (text.to_owned(), None);
-    let Some((scheme, rest)) = text.split_once("://") else {
-        return whole();
-    };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let (authority, tail) = rest.split_at(end);
-    let Some((host, service)) = authority.rsplit_once(':') else {
-        return whole();
-    };
-    match service.to_ascii_lowercase().as_str() {
-        "imap" => (format!("{scheme}://{host}{tail}"), Some(IMAP)),
-        "imaps" => (format!("{scheme}://{host}{tail}"), Some(IMAPS)),
-        _ => whole(),
-    }
-}
-
-/// RFC 3986 section 2.1; `None` if it is malformed or the result is not UTF-8.
-fn percent_decode(text: &str) -> Option<String> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            decoded.push(byte);
-            continue;
-        }
-        let high = char::from(bytes.next()?).to_digit(16)?;
-        let low = char::from(bytes.next()?).to_digit(16)?;
-        decoded.push(u8::try_from(high * 16 + low).ok()?);
-    }
-    String::from_utf8(decoded).ok()
-}
-
-#[cfg(test)]
+#[cfg(all(test, feature = "url"))]
 mod tests {
     use super::*;
     use proptest::prelude::*;

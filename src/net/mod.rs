@@ -20,6 +20,8 @@ mod tls;
 mod tls_error;
 mod tls_layer;
 mod transport;
+#[cfg(feature = "url")]
+mod url;
 mod verify;
 mod wait;
 

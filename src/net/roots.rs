@@ -132,7 +132,7 @@ fn add_system_roots(
     Err(FileError::NoSystemRoots { reason })
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "native-certs"))]
 mod tests {
     use super::*;
     use std::fs;
@@ -150,7 +150,6 @@ mod tests {
         path
     }
 
-    #[cfg(feature = "native-certs")]
     #[test]
     fn authorities_of_the_system() {
         use rustls_native_certs::load_certs_from_paths;
@@ -193,7 +192,6 @@ mod tests {
             public + 1
         );
         assert!(Roots::pem(cert).and(Roots::public()).are_public());
-        #[cfg(feature = "native-certs")]
         assert!(!Roots::system().are_public());
     }
 }
