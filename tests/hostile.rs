@@ -857,7 +857,7 @@ fn a_reply_without_end_ends_the_session() {
         }
     });
     for (script, kind) in [
-        ("getmd a comment", "changes nothing"),
+        ("getmd a comment", "changed nothing"),
         ("select a; expunge", "unknown whether it was done"),
     ] {
         Imapadm::on_port(server.port)
@@ -888,5 +888,26 @@ fn a_number_of_messages_that_can_not_be_is_not_believed() {
         let searches = server.received();
         let searches = searches.iter().filter(|line| line.contains(" SEARCH "));
         assert_eq!(searches.count(), 1, "{exists}");
+    }
+}
+
+#[test]
+fn responses_that_nobody_asked_for_do_not_keep_a_run_from_its_end() {
+    let server = Faulty::script(|conn| {
+        conn.let_in("ACL");
+        let _ = conn.expect_command();
+        let noise = "* BLURB x\r\n".repeat(1000);
+        loop {
+            conn.send(&noise);
+        }
+    });
+    for command in ["cm a", "lm", "listacl a"] {
+        let run = Imapadm::on_port(server.port)
+            .args(["--max-time", "1", "-c", command])
+            .limit(LIMIT)
+            .run()
+            .fails(7)
+            .complains("--max-time");
+        assert!(!run.stderr.contains("in order"), "{run}");
     }
 }

@@ -224,7 +224,7 @@ impl Numbers {
         }
     }
 
-    /// That there are not more than any mailbox has.
+    /// That there are not more than any mailbox has, before more are added.
     fn check(&self, at: Cursor<'_>) -> Result<(), ParseError> {
         if self.runs.len() > MOST_RUNS {
             return Err(at.error("fewer message numbers"));
@@ -322,12 +322,12 @@ impl Request for SearchDeleted {
         }
         if data.is("SEARCH") {
             let found = self.found.get_or_insert_default();
+            found.check(body)?;
             body.skip_spaces();
             while let Some(number) = body.number() {
                 found.add(number, number);
                 body.skip_spaces();
             }
-            found.check(body)?;
             // CONDSTORE's (MODSEQ …) may follow.
             if body.peek() == Some(b'(') {
                 body.expect_value()?;
@@ -335,6 +335,7 @@ impl Request for SearchDeleted {
             body.expect_end()?;
         } else if data.is("ESEARCH") {
             let found = self.found.get_or_insert_default();
+            found.check(body)?;
             body.skip_spaces();
             if body.peek() == Some(b'(') {
                 body.expect_value()?;
@@ -347,7 +348,6 @@ impl Request for SearchDeleted {
                     let set = body.expect_atom()?;
                     let expected = body.error("a set of message numbers");
                     read_set(set, found).ok_or(expected)?;
-                    found.check(body)?;
                 } else {
                     body.expect_value()?;
                 }

@@ -103,6 +103,10 @@ pub struct Session {
     options: Options,
     /// Whether nothing has come since a command was refused.
     after_refusal: bool,
+    /// How many responses have been dealt with.
+    taken: u32,
+    /// Since when the user has had enough, while there is always more to read.
+    stopping: Option<Instant>,
     /// The request for the server's ID, as long as its answer may still come.
     asked_id: Option<u64>,
     /// Who is told while a change takes long.

@@ -82,6 +82,8 @@ impl Session {
             pipeline: Pipeline::default(),
             options,
             after_refusal: false,
+            taken: 0,
+            stopping: None,
             number: SESSIONS.fetch_add(1, Ordering::Relaxed),
         };
         session.in_time_to_login(Self::begin)?;

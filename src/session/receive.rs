@@ -22,6 +22,9 @@ use super::{GRACE, Session, utf8};
 /// The bytes of responses that may stand in memory before anybody asks for the replies that they make up; see [`Session::is_full`].
 const MOST_HELD: usize = 4 * 1024 * 1024;
 
+/// Responses after which it is looked whether the user has had enough.
+const LOOK_UP: u32 = 64;
+
 /// What one response turned out to be.
 pub(super) enum Event {
     /// A `+`: the server wants more of a command; its text.
@@ -255,23 +258,27 @@ impl Session {
 
     /// Reads one response and deals with it; with a sink, also those that the sink takes before it.
     pub(super) fn pump(&mut self, mut sink: Option<Streaming<'_>>) -> Result<Event, Error> {
-        let (mut taken, mut stopping) = (0_u32, None);
         loop {
-            if let Some(event) = self.pump_one(&mut sink)? {
+            let event = self.pump_one(&mut sink)?;
+            self.taken = self.taken.wrapping_add(1);
+            if self.taken.is_multiple_of(LOOK_UP) {
+                self.check_patience()?;
+            }
+            if let Some(event) = event {
                 return Ok(event);
             }
-            // Where there is always more to read, nothing ever waits, and so nothing would see that the user has had enough.
-            taken = taken.wrapping_add(1);
-            if taken.is_multiple_of(1024)
-                && self.options.interrupt.raised()
-                && stopping.get_or_insert_with(Instant::now).elapsed() > GRACE
-            {
-                return Err(Error::Interrupted {
-                    verb: "a command",
-                    outcome: Outcome::Unknown,
-                });
-            }
         }
+    }
+
+    /// Where there is always more to read, nothing ever waits, and so nothing else would see that the user has had enough.
+    fn check_patience(&mut self) -> Result<(), Error> {
+        if !self.options.interrupt.raised() {
+            self.stopping = None;
+        } else if self.stopping.get_or_insert_with(Instant::now).elapsed() > GRACE {
+            self.stopping = None;
+            return Err(self.given_up("a command", Outcome::Unknown));
+        }
+        Ok(())
     }
 
     /// Reads one response and deals with it; `None` if the sink took it.
