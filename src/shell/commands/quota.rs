@@ -213,7 +213,7 @@ fn limits(input: &Input) -> Result<Vec<LimitChange>, Error> {
     let misuse = |why: &str| Err(input.command.misuse(why));
     let changes = match input.words_from(1) {
         [none] if none.eq_ignore_ascii_case("none") => Vec::new(),
-        [name] if is_resource(name) => return misuse(&format!("{name} lacks its limit")),
+        [name] if is_resource(name) => return misuse(&format!("{name:?} lacks its limit")),
         [amount] => vec![LimitChange::parse("STORAGE", amount)?],
         pairs => {
             let mut changes: Vec<LimitChange> = Vec::new();
