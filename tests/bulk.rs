@@ -1674,13 +1674,13 @@ pub(super) fn session(server: &Faulty) -> Session {
     imap
 }
 
-fn set_acl(mailbox: &str) -> (SetAcl, String) {
+fn set_acl(mailbox: &str) -> (String, SetAcl) {
     let request = SetAcl {
         mailbox: MailboxName::typed(mailbox).expect("a name"),
         identifier: "bob".into(),
         change: RightsChange::parse("lr", &Capabilities::default()).expect("rights"),
     };
-    (request, mailbox.to_owned())
+    (mailbox.to_owned(), request)
 }
 
 #[test]
@@ -1697,7 +1697,7 @@ fn run_each_tells_of_every_request_in_its_order() {
         }
         let requests = names.iter().map(|name| {
             let mailbox = MailboxName::typed(name).expect("a name");
-            (GetAcl::new(mailbox), name.clone())
+            (name.clone(), GetAcl::new(mailbox))
         });
         let mut told = Vec::new();
         imap.run_each(requests, |name, result| {
@@ -1714,7 +1714,7 @@ fn run_each_tells_of_every_request_in_its_order() {
             .map(|(number, name)| (name, number % 7 != 3))
             .collect();
         assert_eq!(told, expected);
-        imap.run_each(Vec::<(MyRights, ())>::new(), |(), _| {
+        imap.run_each(Vec::<((), MyRights)>::new(), |(), _| {
             panic!("there is none")
         })
         .expect("nothing to do");
@@ -1790,7 +1790,7 @@ fn run_each_goes_on_behind_what_was_never_sent() {
     let mut imap = session(&server);
     let mut requests: Vec<_> = numbered(10).iter().map(|name| set_acl(name)).collect();
     // No server can be sent this one.
-    requests[4].0.identifier = "b\0b".into();
+    requests[4].1.identifier = "b\0b".into();
     let mut told = Vec::new();
     imap.run_each(requests, |name, result| {
         told.push((name, result.is_ok()));

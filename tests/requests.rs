@@ -305,12 +305,12 @@ fn requests_of_several_types_go_out_together_until_one_is_enough() {
         let status: GetStatus = imap.status_request(name.clone()).expect("a request");
         let requests = vec![
             (
-                BoxedRequest::new(GetAcl::new(name.clone()), |acl| acl.mailbox.to_string()),
                 "acl",
+                BoxedRequest::new(GetAcl::new(name.clone()), |acl| acl.mailbox.to_string()),
             ),
             (
-                BoxedRequest::new(status, |status| status.mailbox.to_string()),
                 "status",
+                BoxedRequest::new(status, |status| status.mailbox.to_string()),
             ),
         ];
         let mut told = Vec::new();
@@ -325,7 +325,7 @@ fn requests_of_several_types_go_out_together_until_one_is_enough() {
         let mut left = 3_000;
         let many = std::iter::repeat_with(|| {
             left -= 1;
-            (GetAcl::new(name.clone()), ())
+            ((), GetAcl::new(name.clone()))
         });
         let mut told = 0;
         imap.run_each(many.take(3_000), |(), _| {

@@ -895,7 +895,7 @@ impl Session {
             if lists.is_empty() {
                 let ask = to_ask.by_ref().take(LISTS_TOGETHER);
                 let ask = ask.map(|listed| MailboxName::from_wire(&listed.mailbox));
-                let ask = ask.map(|mailbox| (GetAcl::new(mailbox), ()));
+                let ask = ask.map(|mailbox| ((), GetAcl::new(mailbox)));
                 session.run_each(ask, |(), result| {
                     lists.push_back(result);
                     ControlFlow::Continue(())

@@ -148,8 +148,8 @@ impl Session {
             session.run_next(
                 &mut Pace::default(),
                 |_| {
-                    let next = requests.next().map(|(key, request)| (Ok(request), key));
-                    if let Some((Ok(request), _)) = &next {
+                    let next = requests.next().map(|(key, request)| (key, Ok(request)));
+                    if let Some((_, Ok(request))) = &next {
                         verb = R::verb(request);
                     }
                     Ok(next)

@@ -355,7 +355,7 @@ impl Session {
         if !self.has_to_read(changes) {
             return Ok(names.iter().map(|_| Ok(Before::default())).collect());
         }
-        let ask = names.iter().map(|name| (GetQuota::new(name.clone()), ()));
+        let ask = names.iter().map(|name| ((), GetQuota::new(name.clone())));
         let mut answers = Vec::new();
         self.run_each(ask, |(), result| {
             answers.push(result);
@@ -373,7 +373,7 @@ impl Session {
             .collect();
         let ask = new
             .iter()
-            .map(|at| (GetQuotaRoot::new(names[*at].clone()), *at));
+            .map(|at| (*at, GetQuotaRoot::new(names[*at].clone())));
         self.run_each(ask, |at, result| {
             if let (Ok(before), Ok(roots)) = (&mut all[at], result) {
                 before.above = roots.into_iter().next().map(|quota| quota.root);

@@ -440,7 +440,7 @@ impl Session {
             loop {
                 if let Some((request, mailbox, key)) = made.pop_front() {
                     taken += 1;
-                    return Ok(Some((Ok(request), (mailbox, Some(key)))));
+                    return Ok(Some(((mailbox, Some(key)), Ok(request))));
                 }
                 let Some(listed) = left.next() else {
                     return Ok(None);
@@ -457,7 +457,7 @@ impl Session {
                         if error.is_grave() {
                             return Err(error);
                         }
-                        return Ok(Some((Err(error), (mailbox, None))));
+                        return Ok(Some(((mailbox, None), Err(error))));
                     }
                 }
             }
@@ -510,7 +510,7 @@ impl Session {
                     } else {
                         Ok(Delete { mailbox })
                     };
-                    Some((request, *index))
+                    Some((*index, request))
                 }))
             };
             let mut stayed = Vec::new();

@@ -344,7 +344,7 @@ impl Session {
             &mut Pace::default(),
             |session| {
                 let next = mailboxes.next();
-                Ok(next.map(|(at, mailbox)| (ask(session, mailbox), at)))
+                Ok(next.map(|(at, mailbox)| (at, ask(session, mailbox))))
             },
             |at, result| {
                 match (result, overviews.get_mut(at)) {

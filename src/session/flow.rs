@@ -46,16 +46,16 @@ impl std::fmt::Debug for Pace<'_> {
     }
 }
 
-/// What is to be done next: a request, or the reason why it can't be made, with what belongs to it; nothing once there is no more to do, and
+/// What is to be done next: a request, or the reason why it can't be made, behind what belongs to it; nothing once there is no more to do, and
 /// an error when nothing more can be done.
-pub(crate) type Next<R, K> = Result<Option<(Result<R, Error>, K)>, Error>;
+pub(crate) type Next<R, K> = Result<Option<(K, Result<R, Error>)>, Error>;
 
 /// The requests under way, oldest first, and between them those that could not be sent.
-type Ahead<R, K> = VecDeque<(Result<Ticket<R>, Error>, K)>;
+type Ahead<R, K> = VecDeque<(K, Result<Ticket<R>, Error>)>;
 
 impl Session {
-    /// Sends many requests, each before the ones before it are answered, and tells `each` what became of every one, in their order. What
-    /// belongs to a request, such as the mailbox it is about, comes back with its reply. Requests of different types can be sent as
+    /// Sends many requests, each before the ones before it are answered, and tells `each` what became of every one, in their order. Each
+    /// request stands behind what belongs to it, such as the mailbox it is about, which comes back with the reply. Requests of different types can be sent as
     /// [`BoxedRequest`](super::BoxedRequest).
     ///
     /// After a `Break` nothing more is sent, and `each` still hears of everything that was.
@@ -67,13 +67,13 @@ impl Session {
     /// The session was over, or the user had interrupted, before all were sent; `each` has not heard of those left.
     pub fn run_each<R: Request, K>(
         &mut self,
-        requests: impl IntoIterator<Item = (R, K)>,
+        requests: impl IntoIterator<Item = (K, R)>,
         each: impl FnMut(K, Result<R::Reply, Error>) -> ControlFlow<()>,
     ) -> Result<(), Error> {
         let mut requests = requests.into_iter();
         self.run_next(
             &mut Pace::default(),
-            |_| Ok(requests.next().map(|(request, key)| (Ok(request), key))),
+            |_| Ok(requests.next().map(|(key, request)| (key, Ok(request)))),
             each,
         )
     }
@@ -96,7 +96,7 @@ impl Session {
         let mut grave = false;
         let mut enough = false;
         while !enough {
-            let (request, key) = match next(self) {
+            let (key, request) = match next(self) {
                 Ok(Some(next)) => next,
                 Ok(None) => break,
                 Err(error) => {
@@ -118,7 +118,7 @@ impl Session {
                     break;
                 }
                 // One that was not sent is told of in its turn.
-                ticket => ahead.push_back((ticket, key)),
+                ticket => ahead.push_back((key, ticket)),
             }
             grave |= self.tell(&mut ahead, most, &mut |key, result| {
                 enough |= each(key, result).is_break();
@@ -177,7 +177,7 @@ impl Session {
         each: &mut impl FnMut(K, Result<R::Reply, Error>),
     ) -> bool {
         while ahead.len() > most || self.is_full() {
-            let Some((ticket, key)) = ahead.pop_front() else {
+            let Some((key, ticket)) = ahead.pop_front() else {
                 break;
             };
             let result = ticket.and_then(|ticket| self.wait(ticket));

@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mailboxes = imap.list("*", "")?;
     let requests = mailboxes
         .into_iter()
-        .map(|mailbox| (GetQuotaRoot::new(mailbox.name.clone()), mailbox.name));
+        .map(|mailbox| (mailbox.name.clone(), GetQuotaRoot::new(mailbox.name)));
     let mut out = io::stdout().lock();
     writeln!(out, "root,resource,usage,limit,percent")?;
     let mut seen: BTreeSet<String> = BTreeSet::new();
