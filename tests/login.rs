@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use imapadm::auth::{self, Circumstances, Credentials, Method, Offer, Secret};
 use imapadm::net::{Address, Security};
+use imapadm::wire::Command;
 use imapadm::{Advice, Options, Session};
 
 use super::support::faulty::{Conn, Faulty};
@@ -748,16 +749,19 @@ fn odd_credentials_arrive_as_they_are_in_the_login_command() {
         for capabilities in ["IMAP4rev1", "IMAP4rev1 LITERAL+", "IMAP4rev1 LITERAL-"] {
             let server = Faulty::script(move |conn| {
                 conn.send(format!("* OK [CAPABILITY {capabilities}] hi\r\n"));
-                let (tag, mut rest) = conn.expect_command();
-                let mut words: Vec<String> = Vec::new();
-                rest = rest.strip_prefix("LOGIN ").expect("LOGIN").to_owned();
-                while words.len() < 2 {
-                    let (word, left) = astring(conn, &rest);
-                    words.push(word);
-                    rest = left;
+                let bytes = conn.expect_whole_command();
+                let command = Command::read(&bytes).expect("a command");
+                assert!(command.is("LOGIN"), "{command:?}");
+                let mut read = command.arguments;
+                for expected in [user, password] {
+                    read.space().expect("a space");
+                    // Before IMAP4rev2, only a literal may hold such.
+                    assert!(expected.is_ascii() || read.peek() == Some(b'{'));
+                    let word = read.astring("a word").expect("a word");
+                    assert_eq!(*word, *expected.as_bytes());
                 }
-                assert_eq!((words[0].as_str(), words[1].as_str()), (user, password));
-                conn.send(format!("{tag} OK in\r\n"));
+                read.end().expect("no more");
+                conn.send(format!("{} OK in\r\n", command.tag));
                 conn.answer(done);
             });
             let run = Imapadm::bare();
@@ -771,41 +775,6 @@ fn odd_credentials_arrive_as_they_are_in_the_login_command() {
             discreet(run.run(), password).ok();
         }
     }
-}
-
-/// One astring (RFC 3501 section 9) at the beginning of a line, and what follows it.
-fn astring(conn: &mut Conn, line: &str) -> (String, String) {
-    if let Some(quoted) = line.strip_prefix('"') {
-        let mut text = String::new();
-        let mut chars = quoted.chars();
-        while let Some(c) = chars.next() {
-            match c {
-                '"' => break,
-                '\\' => text.extend(chars.next()),
-                _ => {
-                    assert!(c.is_ascii(), "8-bit in a quoted string: {line}");
-                    text.push(c);
-                }
-            }
-        }
-        return (text, chars.as_str().trim_start().to_owned());
-    }
-    if let Some(length) = line.strip_prefix('{') {
-        let length = length.strip_suffix('}').expect("the end of the line");
-        let count = length.trim_end_matches(['+', '-']);
-        if count == length {
-            conn.send("+ go on\r\n");
-        }
-        let bytes = conn.expect_bytes(count.parse().expect("a number"));
-        let text = String::from_utf8(bytes).expect("UTF-8");
-        return (text, conn.expect_line().trim_start().to_owned());
-    }
-    let (atom, rest) = line.split_once(' ').unwrap_or((line, ""));
-    assert!(
-        !atom.is_empty() && !atom.contains(|c: char| "(){%*\"\\]".contains(c) && c != ']'),
-        "no atom: {line}"
-    );
-    (atom.to_owned(), rest.to_owned())
 }
 
 #[test]

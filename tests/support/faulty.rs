@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use flate2::write::DeflateEncoder;
 use flate2::{Compression, Decompress, FlushDecompress};
+use imapadm::wire::{Framer, Input, Limits};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use socket2::{Domain, Socket, Type};
 
@@ -250,15 +251,7 @@ impl Conn {
     /// The next line without its end, or none when the client closed the connection.
     #[track_caller]
     pub fn line(&mut self) -> Option<String> {
-        let mut bytes = Vec::new();
-        match self.channel.read_until(b'\n', &mut bytes) {
-            Ok(0) => return None,
-            Ok(_) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                panic!("the client sent no line within {PATIENCE:?}")
-            }
-            Err(_) => return None,
-        }
+        let mut bytes = self.bytes_of_line()?;
         while bytes.last().is_some_and(|last| b"\r\n".contains(last)) {
             bytes.pop();
         }
@@ -266,6 +259,20 @@ impl Conn {
         let mut received = self.shared.received.lock().expect("the lines");
         received.push(line.clone());
         Some(line)
+    }
+
+    /// The next line as it is, with its end.
+    #[track_caller]
+    fn bytes_of_line(&mut self) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        match self.channel.read_until(b'\n', &mut bytes) {
+            Ok(0) => None,
+            Ok(_) => Some(bytes),
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                panic!("the client sent no line within {PATIENCE:?}")
+            }
+            Err(_) => None,
+        }
     }
 
     /// The next line. When the client has gone, the script ends here.
@@ -291,7 +298,30 @@ impl Conn {
         (tag.to_owned(), rest.to_owned())
     }
 
-    /// So many bytes, of a literal for instance.
+    /// The next command with its literals, and without its line end. Where the client waits to send one, it is asked for it.
+    #[track_caller]
+    pub fn expect_whole_command(&mut self) -> Vec<u8> {
+        let mut framer = Framer::new(Limits::default());
+        loop {
+            match framer.next_command().expect("a command of some length") {
+                Some(Input::Command(frame)) => return framer.bytes(frame).to_vec(),
+                Some(Input::NeedContinuation { .. }) => {
+                    framer.go_on().expect("a literal of some length");
+                    self.send("+ go on\r\n");
+                }
+                None => {
+                    // A line at a time: what stands behind the command is for whoever reads next.
+                    let line = self.bytes_of_line().unwrap_or_else(|| gone());
+                    for part in line.chunks(1024) {
+                        framer.space()[..part.len()].copy_from_slice(part);
+                        framer.filled(part.len());
+                    }
+                }
+            }
+        }
+    }
+
+    /// So many bytes, whatever they are.
     pub fn expect_bytes(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];
         if self.channel.read_exact(&mut bytes).is_err() {
