@@ -42,6 +42,13 @@ pub enum Error {
     /// Nothing is connected.
     #[error("not connected")]
     NotConnected,
+    /// Nobody is logged in, as after UNAUTHENTICATE (RFC 8437), so that the server does not say whether it has the extension that a command
+    /// needs. Nothing was sent.
+    #[error("{what} needs a login, and nobody is logged in")]
+    NotLoggedIn {
+        /// The command that was asked for.
+        what: &'static str,
+    },
     /// A command was left without a mailbox, and none is selected.
     #[error("no mailbox is selected, and this needs one")]
     NothingSelected,
@@ -407,6 +414,7 @@ impl Error {
             Error::Stopped { cause, .. } => cause.fault(),
             Error::Usage(_)
             | Error::NotConnected
+            | Error::NotLoggedIn { .. }
             | Error::NothingSelected
             | Error::File(_)
             | Error::Password(_)
@@ -473,6 +481,7 @@ impl Error {
             Error::Stopped { cause, .. } => cause.kind(),
             Error::Usage(_) => "usage",
             Error::NotConnected => "not-connected",
+            Error::NotLoggedIn { .. } => "not-logged-in",
             Error::NothingSelected => "nothing-selected",
             Error::Unsupported { .. } => "unsupported",
             Error::Refused(refusal) if refusal.condition == Condition::Bad => "bad",
@@ -563,6 +572,7 @@ impl Error {
                 look: account.unknown > 0,
             },
             Error::NotConnected => Advice::Connect,
+            Error::NotLoggedIn { .. } => Advice::LogIn,
             Error::NothingSelected => Advice::SelectMailbox,
             Error::Unsupported { .. } => Advice::SeeCapabilities,
             Error::NotListed { .. } => Advice::LookForName,

@@ -879,7 +879,10 @@ fn ctrl_c_stops_a_delete_with_at_most_sixteen_sent_and_accounts_for_each() {
     // No more than that were ever sent.
     assert_eq!(received(&server, "DELETE").len(), 36);
     let sent = String::from_utf8_lossy(&person.terminal.sent()).replace("\r\n", "\n");
-    assert_has(&sent, "stopping; 16 already sent");
+    assert_has(
+        &sent,
+        "stopping; 16 already sent, waiting for answers (Ctrl-C again gives up)",
+    );
     for name in ["m0000", "m0019"] {
         assert_has(&sent, &format!("{name}  deleted"));
     }

@@ -178,6 +178,15 @@ fn unauthenticate_is_for_servers_that_have_it() {
         .ok()
         .says("user\t-\n")
         .says("user\talice\n");
+    // What needs a login then says so, also where the server offers an extension only after it.
+    everybody(cyrus())
+        .arg("--keep-going")
+        .stdin("unauthenticate\nstatus user.bob\nlistacl user.bob\nsetquota user.bob 1G\n")
+        .run()
+        .fails(1)
+        .complains("refused STATUS: BAD Please login first. Log in with: authenticate USER")
+        .complains("GETACL needs a login, and nobody is logged in; log in with: authenticate USER")
+        .complains("QUOTA needs a login, and nobody is logged in; log in with: authenticate USER");
     let run = Imapadm::on(dovecot())
         .arg("--keep-going")
         .stdin("unauthenticate\nsession\n")

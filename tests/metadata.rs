@@ -402,7 +402,7 @@ fn what_cannot_be_right_is_not_sent() {
         ("getmetadata --depth 2 m", "infinity"),
         ("setmetadata m /shared x", "alone cannot have a value"),
         ("setmetadata --private m /shared/x y", "is not private"),
-        ("setmetadata m comment", "lacks its VALUE"),
+        ("setmetadata m comment", "VALUE is missing"),
         ("setmetadata m comment two words", "one word too many"),
     ] {
         Imapadm::on_port(server.port)

@@ -876,10 +876,10 @@ fn a_command_that_cannot_be_right_is_misuse_and_stops_the_script() {
     for place in Place::both() {
         let below = format!("{}*", place.root);
         for (command, words) in [
-            ("createmailbox", "it lacks its MAILBOX"),
+            ("createmailbox", "MAILBOX is missing"),
             ("createmailbox a b c", "one word too many"),
             ("createmailbox --nosuch a", "no option --nosuch"),
-            ("setacl a bob", "lacks its RIGHTS"),
+            ("setacl a bob", "RIGHTS is missing"),
             ("setacl a bob lrs carol", "lacks its RIGHTS"),
             ("creatmailbox a", "createmailbox"),
             ("createmailbox 'a", "is not closed"),

@@ -152,6 +152,10 @@ fn an_unknown_authority_is_asked_about_too() {
     let screen = all(&terminal);
     assert!(screen.contains("Our Own CA"), "{screen}");
     assert!(screen.contains(&identity.fingerprint()), "{screen}");
+    // A terminal of 80 columns must not break a fingerprint, nor a word.
+    for line in screen.lines().filter(|line| !line.contains('\x1b')) {
+        assert!(line.trim_end().chars().count() <= 80, "{line:?}");
+    }
     terminal.type_("yes\r");
     leave(&mut terminal);
 }

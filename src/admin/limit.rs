@@ -147,7 +147,7 @@ impl LimitChange {
         let there_is = || {
             before.ok_or_else(|| {
                 Error::Usage(format!(
-                    "{root} has no limit for {resource} that {self} could change; give the new limit itself"
+                    "{root} has no limit for {resource} to change; set one first, without + or -"
                 ))
             })
         };

@@ -138,6 +138,8 @@ pub enum Advice {
     // The connection.
     /// Connect first.
     Connect,
+    /// Log in first.
+    LogIn,
     /// Connect again.
     ConnectAgain,
     /// Connect again and repeat the command: it changed nothing.

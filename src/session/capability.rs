@@ -31,6 +31,9 @@ impl Session {
     ) -> Result<(), Error> {
         if self.known_capabilities()?.offers(&extension) {
             Ok(())
+        } else if !self.state.is_authenticated() {
+            // Most extensions are offered only to who is logged in.
+            Err(Error::NotLoggedIn { what })
         } else {
             Err(Error::Unsupported {
                 what,

@@ -551,7 +551,8 @@ impl Pipeline {
                         bye: bye.text.clone(),
                     });
                 } else if refusal.advice.is_none() {
-                    refusal.advice = on_another_server(&refusal);
+                    refusal.advice =
+                        on_another_server(&refusal).or_else(|| not_logged_in(entry.verb, state));
                 }
                 Err(Error::Refused(Box::new(refusal)))
             }
@@ -605,6 +606,21 @@ fn on_another_server(refusal: &Refusal) -> Option<Advice> {
         host: Some(host),
         for_user: false,
     })
+}
+
+/// What to do where a command was refused while nobody is logged in, as after UNAUTHENTICATE.
+fn not_logged_in(verb: &str, state: &State) -> Option<Advice> {
+    // The commands that need no login (RFC 9051, sections 6.1 and 6.2; RFC 2971).
+    let early = [
+        "AUTHENTICATE",
+        "LOGIN",
+        "STARTTLS",
+        "CAPABILITY",
+        "NOOP",
+        "LOGOUT",
+        "ID",
+    ];
+    (!state.is_authenticated() && !early.contains(&verb)).then_some(Advice::LogIn)
 }
 
 /// A tagged NO or BAD as an error value.

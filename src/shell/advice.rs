@@ -171,6 +171,7 @@ fn words(advice: &Advice) -> Option<Cow<'static, str>> {
         )
         .into(),
         Advice::Connect => "connect with: connect SERVER".into(),
+        Advice::LogIn => "log in with: authenticate USER".into(),
         Advice::ConnectAgain => "connect again".into(),
         Advice::ConnectAgainAndRepeat => "connect again and repeat it".into(),
         Advice::ConnectAgainAndLook => "connect again and look before repeating it".into(),

@@ -104,7 +104,7 @@ pub fn ask(question: &str, answers: &[&str]) -> Result<Option<usize>, Error> {
         match answers.iter().position(|answer| *answer == typed) {
             Some(answer) => return Ok(Some(answer)),
             None => complain(&format!(
-                "please answer {} or no, written out",
+                "please answer with the whole word: {} or no",
                 answers.join(", ")
             )),
         }
@@ -208,6 +208,11 @@ pub fn number(number: u64) -> String {
         shown.push(digit);
     }
     shown
+}
+
+/// What the first Ctrl-C says while `sent` commands have no answer yet.
+pub fn stopping(sent: usize) -> String {
+    format!("stopping; {sent} already sent, waiting for answers (Ctrl-C again gives up)")
 }
 
 /// How many things, with the noun in its right form: `1 message`, `1,234 messages`.

@@ -278,8 +278,7 @@ impl Command {
         for (index, word) in rest[..end.unwrap_or(rest.len())].iter().enumerate() {
             if let Some(option) = self.misplaced(word, index + 1) {
                 return Err(self.misuse(&format!(
-                    "the option {option} stands after the arguments, where it would be a word of theirs; options stand first (a word \
-                     that begins with a dash stands after --)"
+                    "the option {option} comes after the arguments; options come first (write -- before a word that begins with a dash)"
                 )));
             }
         }
@@ -329,7 +328,7 @@ impl Command {
                 .filter(|argument| argument.is_needed())
                 .nth(plain.len());
             return Err(self.misuse(&format!(
-                "it lacks its {}",
+                "{} is missing",
                 missing.map_or("words", |argument| argument.name)
             )));
         }
@@ -338,7 +337,7 @@ impl Command {
             let extra = plain[self.arguments.len()].as_str();
             let extra = if self.takes_secrets() { "…" } else { extra };
             let hint = if extra.starts_with('-') {
-                "options stand in front"
+                "options come first"
             } else {
                 "names with spaces need quotes"
             };

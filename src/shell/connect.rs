@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use imapadm::auth::{
     Credentials, Method, Needs, Secret, SecretError, SecretKind, SecretSource, netrc,
 };
-use imapadm::net::{Certificate, Interrupt, Known, Security, TlsError};
+use imapadm::net::{Certificate, Fingerprint, Interrupt, Known, Security, TlsError};
 use imapadm::session::{State, Waiting, Watch};
 use imapadm::wire::response::Condition;
 use imapadm::{Error, ResponseCode, Session};
@@ -461,13 +461,13 @@ fn accept(
         )?,
         Some(authority) => {
             show_authority(authority.certificate());
-            ask(
-                &format!(
-                    "Trust this certificate for {server} from now on, or its authority, so that a renewed certificate needs no \
-                     question? (yes/authority/no) "
-                ),
-                &["yes", "authority"],
-            )?
+            print(&format!(
+                "You can trust, for {server}, from now on:\n  \
+                 yes        this certificate alone\n  \
+                 authority  every certificate of this authority: a renewed one is not asked about\n  \
+                 no         nothing, and not connect\n"
+            ));
+            ask("Trust it? (yes/authority/no) ", &["yes", "authority"])?
         }
     };
     match (answer, authority) {
@@ -485,12 +485,11 @@ fn accept(
 fn show_authority(authority: &Certificate) {
     let text = format!(
         "The server sends the certificate of the authority that signed it, too:\n  \
-         authority    {}\n  valid        {} to {}\n  fingerprint  {}\n               {:#}\n",
+         authority    {}\n  valid        {} to {}\n  fingerprint\n{}",
         authority.subject,
         authority.not_before,
         authority.not_after,
-        authority.fingerprint,
-        authority.fingerprint,
+        both(authority.fingerprint),
     );
     print(&text);
 }
@@ -503,6 +502,13 @@ fn print(text: &str) {
     }
 }
 
+/// A fingerprint in both forms that are in use, in lines that a terminal of 80 columns does not break.
+fn both(fingerprint: Fingerprint) -> String {
+    let colons = format!("{fingerprint:#}");
+    let (first, second) = colons.split_at(colons.len() / 2 + 1);
+    format!("    {fingerprint}\n    {first}\n    {second}\n")
+}
+
 /// Shows a certificate that nobody vouches for, to somebody who is to judge it.
 fn show(host: &str, error: &TlsError, certificate: &Certificate) {
     let why = match error {
@@ -513,17 +519,16 @@ fn show(host: &str, error: &TlsError, certificate: &Certificate) {
         _ => "is signed by an authority that is not known here",
     };
     let text = format!(
-        "The certificate of {host} {why}, so nobody vouches for it:\n  \
-         subject      {}\n  issuer       {}\n  names        {}\n  valid        {} to {}\n  fingerprint  {}\n               {:#}\n\
-         Compare the fingerprint with what the server's administrator tells you, or with what stands on the server:\n  \
+        "The certificate of {host} {why},\nso nobody vouches for it:\n  \
+         subject      {}\n  issuer       {}\n  names        {}\n  valid        {} to {}\n  fingerprint\n{}\
+         Compare the fingerprint with the one that the server's administrator tells you,\nor look at it on the server:\n  \
          openssl x509 -in CERTIFICATE -noout -fingerprint -sha256\n",
         certificate.subject,
         certificate.issuer,
         certificate.names.join(", "),
         certificate.not_before,
         certificate.not_after,
-        certificate.fingerprint,
-        certificate.fingerprint,
+        both(certificate.fingerprint),
     );
     print(&text);
 }

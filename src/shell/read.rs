@@ -31,8 +31,32 @@ pub fn read(words: &[String]) -> Result<Input, Error> {
     Ok(input)
 }
 
+/// What is done here instead of the commands of cyradm that are not here.
+const FROM_CYRADM: &[(&[&str], &str)] = &[
+    (&["info"], "use getmetadata MAILBOX"),
+    (
+        &["mboxcfg", "mboxconfig", "setinfo"],
+        "use setmetadata MAILBOX ENTRY VALUE",
+    ),
+    (
+        &["reconstruct"],
+        "run reconstruct on the server itself, as the user cyrus",
+    ),
+    (
+        &["xfermailbox", "xfer"],
+        "imapadm can't move a mailbox to another server yet",
+    ),
+    (
+        &["chdir", "cd"],
+        "start imapadm in the folder that you want",
+    ),
+];
+
 /// There is no such command; perhaps the nearest one was meant.
 fn no_command(name: &str) -> Error {
+    if let Some((_, instead)) = FROM_CYRADM.iter().find(|(names, _)| names.contains(&name)) {
+        return Error::Usage(format!("there is no command {name:?}; {instead}"));
+    }
     let name = if may_hold_secret(name) { "…" } else { name };
     Error::Usage(match nearest(name) {
         Some(nearest) => {
@@ -61,6 +85,17 @@ mod tests {
     }
 
     #[test]
+    fn a_command_of_cyradm_that_is_not_here_says_what_to_use() {
+        assert!(error("info user.a").contains("use getmetadata"));
+        assert!(error("mboxcfg user.a expire 3").contains("use setmetadata"));
+        assert!(error("reconstruct user.a").contains("on the server"));
+        assert!(error("xfer user.a b").contains("yet"));
+        for name in FROM_CYRADM.iter().flat_map(|(names, _)| *names) {
+            assert!(find(name).is_none(), "{name} is here now");
+        }
+    }
+
+    #[test]
     fn options_come_in_every_style_and_only_before_the_first_word() {
         for line in [
             "cm --partition fast x",
@@ -86,7 +121,7 @@ mod tests {
     #[test]
     fn misuse_says_what_is_wrong_and_how_it_goes() {
         assert!(
-            error("cm").contains("lacks its MAILBOX; usage: createmailbox"),
+            error("cm").contains("MAILBOX is missing; usage: createmailbox"),
             "{}",
             error("cm")
         );
@@ -116,7 +151,7 @@ mod tests {
             [name(0), name(1), name(5)],
             [Some("MAILBOX|PATTERN"), Some("ENTRY"), Some("ENTRY")]
         );
-        assert!(error("setmd user.bob comment").contains("lacks its VALUE"));
+        assert!(error("setmd user.bob comment").contains("VALUE is missing"));
         assert!(error("setmd a comment b c").contains("one word too many"));
     }
 

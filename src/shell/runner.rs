@@ -398,9 +398,7 @@ impl<'a> Runner<'a> {
             let sent = self.ahead.iter().filter(|started| started.collect.is_ok());
             let sent = sent.count();
             if self.stop.is_none() && sent > 0 {
-                complain(&format!(
-                    "interrupted: stopping; {sent} already sent, whose answers are waited for (once more gives up)"
-                ));
+                complain(&format!("interrupted: {}", super::ask::stopping(sent)));
             }
             self.stop = Some(status::INTERRUPTED);
             self.tell_all = true;

@@ -13,7 +13,7 @@ use imapadm::{Account, Error, Session};
 
 use super::super::Shell;
 use super::super::advice;
-use super::super::ask::{Question, confirm, counted, number, size};
+use super::super::ask::{self, Question, confirm, counted, number, size};
 use super::super::command::{Command, Flag, Input, Step};
 use super::in_turn;
 use crate::report::progress::Progress;
@@ -207,7 +207,7 @@ pub(super) fn over(
             reads: !command.changes(),
         };
         let aside = teller.progress.aside();
-        let mut stopping = |sent| aside(&format!("stopping; {sent} already sent"));
+        let mut stopping = |sent| aside(&ask::stopping(sent));
         let mut pace = Pace::default();
         if shell.settings.interactive {
             pace = pace.when_stopping(&mut stopping);

@@ -85,7 +85,7 @@ pub(super) fn access(selected: &Selected) -> Value<'static> {
 pub static CLOSE: Command = Command {
     name: "close",
     flags: &[YES],
-    summary: "leave the selected mailbox, expunged",
+    summary: "expunge the selected mailbox and leave it",
     details: "Removes its messages flagged \\Deleted and shows how many these were. At a terminal it first says how many there are, and asks. A \
               mailbox that was only examined is left as it is. To leave any mailbox as it is, use unselect.",
     columns: &[

@@ -13,7 +13,7 @@ use crate::report::{Column, REASON, Report, Value};
 
 pub static SERVERS: Command = Command {
     name: "servers",
-    summary: "list the servers that have a name",
+    summary: "list the servers named in your configuration",
     details: "They stand in imapadm/config.toml in the folder of configurations, mostly ~/.config, as [servers.NAME].",
     columns: &[
         Column::new("name", ""),

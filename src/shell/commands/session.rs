@@ -7,11 +7,11 @@ use super::super::Shell;
 use super::super::command::Command;
 use super::selected::access;
 use super::{columns, in_turn, submit};
-use crate::report::{Column, Report, Value};
+use crate::report::{Column, Report, Value, complain};
 
 pub static SESSION: Command = Command {
     name: "session",
-    summary: "show all that is known of the session",
+    summary: "show the session: server, TLS, user, separator",
     columns: &[Column::new("item", ""), Column::new("value", "")],
     start: |_, _| in_turn(session),
     ..Command::BASE
@@ -146,6 +146,15 @@ pub static ID: Command = Command {
 pub static NOOP: Command = Command {
     name: "noop",
     summary: "ask whether the server is still there",
-    start: |_, _| in_turn(|shell, _| shell.session()?.noop()),
+    start: |_, _| {
+        in_turn(|shell, _| {
+            shell.session()?.noop()?;
+            if shell.settings.interactive {
+                // It has no rows; a person wants to see that an answer came.
+                complain("the server answered");
+            }
+            Ok(())
+        })
+    },
     ..Command::BASE
 };
