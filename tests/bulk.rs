@@ -1666,11 +1666,8 @@ pub(super) fn session(server: &Faulty) -> Session {
     options.security = Security::None;
     options.allow_cleartext = true;
     let mut imap = Session::open(options).expect("a session");
-    imap.login(
-        &Credentials::password("someone", "secret".to_owned().into()),
-        &[],
-    )
-    .expect("a login");
+    imap.login(&Credentials::password("someone", "secret"), &[])
+        .expect("a login");
     imap
 }
 

@@ -25,7 +25,7 @@ fn in_session(script: impl Fn(&mut Conn) + Send + Sync + 'static) -> Faulty {
 
 fn library(server: &Faulty) -> Session {
     let mut session = Session::open(options(server)).expect("a session");
-    let credentials = Credentials::password("someone", "s3cret-Passw0rd".into());
+    let credentials = Credentials::password("someone", "s3cret-Passw0rd");
     session.login(&credentials, &[]).expect("a login");
     session
 }
@@ -197,7 +197,7 @@ fn a_change_may_take_longer_than_the_limit_on_silence_and_a_read_may_not() {
     let mut options = options(&server);
     options.timeouts.read = Duration::from_millis(100);
     let mut session = Session::open(options).expect("a session");
-    let credentials = Credentials::password("someone", "s3cret-Passw0rd".into());
+    let credentials = Credentials::password("someone", "s3cret-Passw0rd");
     session.login(&credentials, &[]).expect("a login");
     let progress = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&progress);

@@ -726,7 +726,7 @@ fn session(server: &Faulty) -> Result<Session, Error> {
         read: Duration::from_secs(3),
     });
     let mut session = Session::open(options)?;
-    let credentials = Credentials::password("someone", "s3cret-Passw0rd".into());
+    let credentials = Credentials::password("someone", "s3cret-Passw0rd");
     session.login(&credentials, &[])?;
     Ok(session)
 }

@@ -470,8 +470,8 @@ fn what_is_answered_within_its_limit_is_its_answer() {
     for place in Place::both() {
         let mut imap = open(place.server, &place.user);
         let status = imap.within(Duration::from_secs(20), |imap| {
-            imap.create(&place.at("quick"), None)?;
-            imap.status(&place.at("quick"))
+            imap.create(place.at("quick"), None)?;
+            imap.status(place.at("quick"))
         });
         assert_eq!(
             status.expect("in time").mailbox.to_string(),
@@ -486,13 +486,13 @@ fn delete_subtree_tells_of_each_mailbox_as_it_goes_or_stays() {
     for place in Place::both() {
         let mut imap = open(place.server, &place.user);
         for path in ["top", "top/a", "top/a/held", "top/b"] {
-            imap.create(&place.at(path), None).expect("create");
+            imap.create(place.at(path), None).expect("create");
         }
-        imap.set_acl(&place.at("top/a/held"), [(place.user.as_str(), "lra")])
+        imap.set_acl(place.at("top/a/held"), [(place.user.as_str(), "lra")])
             .expect("set_acl");
         let mut told = Vec::new();
         let error = imap
-            .delete_subtree(&place.at("top"), |mailbox, result| {
+            .delete_subtree(place.at("top"), |mailbox, result| {
                 let why = result.err().map(|error| (error.kind(), error.to_string()));
                 told.push((mailbox.to_string(), why))
             })
@@ -654,7 +654,7 @@ fn perls_imap_admin_and_this_library_give_the_same_results() {
     for mailbox in [name.clone(), at("Sent"), at("Sent Mail"), name.clone()] {
         results.push(verdict(imap.create(&mailbox, None).map(drop)));
     }
-    results.push(verdict(imap.create(&at("fast"), Some("fast")).map(drop)));
+    results.push(verdict(imap.create(at("fast"), Some("fast")).map(drop)));
     let limit = Limit::parse("STORAGE", "10000").expect("a limit");
     results.push(verdict(imap.set_quota(&name, &[limit]).map(drop)));
     results.push(verdict(imap.set_acl(
@@ -669,7 +669,7 @@ fn perls_imap_admin_and_this_library_give_the_same_results() {
         .map(|found| found.name.to_string())
         .collect();
     let quota = imap.get_quota(&name).expect("get_quota");
-    let roots = imap.get_quota_root(&at("Sent")).expect("get_quota_root");
+    let roots = imap.get_quota_root(at("Sent")).expect("get_quota_root");
     let acl = imap.get_acl(&name).expect("get_acl");
     results.push(verdict(imap.set_quota(&name, &[]).map(drop)));
     let none = imap.get_quota(&name).expect("get_quota");
@@ -736,7 +736,7 @@ fn perls_h_delete_and_delete_subtree_leave_the_same_and_ours_goes_deeper() {
     }
     let told = perl(server, &format!("show($imap->h_delete('user.{theirs}'));"));
     assert_eq!(told, json!([0]));
-    imap.delete_subtree(&format!("user.{ours}"), |_, _| {})
+    imap.delete_subtree(format!("user.{ours}"), |_, _| {})
         .expect("delete_subtree");
     for user in [&theirs, &ours] {
         assert!(
@@ -760,7 +760,7 @@ fn perls_h_delete_and_delete_subtree_leave_the_same_and_ours_goes_deeper() {
         "{told}"
     );
     let mut gone = Vec::new();
-    imap.delete_subtree(&format!("user.{ours}"), |mailbox, result| {
+    imap.delete_subtree(format!("user.{ours}"), |mailbox, result| {
         result.expect("deleted");
         gone.push(mailbox.to_string());
     })

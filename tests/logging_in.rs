@@ -392,7 +392,7 @@ fn a_cheap_hash_is_refused_where_anybody_can_listen_and_a_warning_elsewhere() {
                 private,
                 binding_offered: false,
             };
-            let credentials = Credentials::password("joe", PASSWORD.into());
+            let credentials = Credentials::password("joe", PASSWORD);
             let mut scram = mechanism(Method::ScramSha256, &credentials, &surroundings).unwrap();
             let first = scram.initial().unwrap();
             let first = String::from_utf8(first.expose().to_vec()).unwrap();

@@ -316,7 +316,7 @@ fn a_refused_external_leaves_the_password() {
         drop(session);
         (result, user, server.join().expect("a server"))
     };
-    let password = Credentials::password(USER, PASSWORD.into());
+    let password = Credentials::password(USER, PASSWORD);
     let (result, user, lines) = login(&password, &[]);
     result.expect("a login");
     assert_eq!(user.as_deref(), Some(USER));
@@ -375,7 +375,7 @@ fn tokens_are_sent_and_a_refusal_says_why() {
         assert!(decoded(initial).ends_with("\x01auth=Bearer t0ken\x01\x01"));
         assert_eq!(lines[1], answer);
         // A password is of no use for it, and is not sent to find that out.
-        let password = Credentials::password(USER, PASSWORD.into());
+        let password = Credentials::password(USER, PASSWORD);
         let method = Method::parse(auth).expect("a method");
         let error = session.login(&password, &[method]).expect_err("no token");
         assert!(error.to_string().contains("takes a token"), "{error}");

@@ -118,7 +118,7 @@ fn session(server: &Faulty) -> Session {
 }
 
 fn someone() -> Credentials {
-    Credentials::password("someone", "s3cret-Passw0rd".into())
+    Credentials::password("someone", "s3cret-Passw0rd")
 }
 
 fn in_session(script: impl Fn(&mut Conn) + Send + Sync + 'static) -> Faulty {

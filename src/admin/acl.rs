@@ -661,12 +661,16 @@ impl Session {
     ///
     /// # Errors
     /// The server has no ACL, rights that are none, or the first refusal; those before it are set.
-    pub fn set_acl<'a>(
+    pub fn set_acl<I: AsRef<str>, R: AsRef<str>>(
         &mut self,
         mailbox: impl IntoMailbox,
-        changes: impl IntoIterator<Item = (&'a str, &'a str)>,
+        changes: impl IntoIterator<Item = (I, R)>,
     ) -> Result<(), Error> {
         let changes: Vec<_> = changes.into_iter().collect();
+        let changes: Vec<_> = changes
+            .iter()
+            .map(|(identifier, rights)| (identifier.as_ref(), rights.as_ref()))
+            .collect();
         let mailbox = mailbox.into_mailbox()?;
         for request in self.set_acl_requests(&mailbox, &changes)? {
             self.run(request)?;

@@ -33,6 +33,29 @@ pub struct Limit {
 }
 
 impl Limit {
+    /// At most `amount` KiB of messages (the resource STORAGE).
+    ///
+    /// ```
+    /// # use imapadm::{Error, Session, admin::quota::Limit};
+    /// fn provision(imap: &mut Session, user: &str) -> Result<(), Error> {
+    ///     imap.set_quota(user, &[Limit::storage_kib(2_097_152), Limit::messages(50_000)])
+    /// }
+    /// ```
+    pub fn storage_kib(amount: u64) -> Self {
+        Self {
+            resource: "STORAGE".into(),
+            amount,
+        }
+    }
+
+    /// At most `amount` messages (the resource MESSAGE).
+    pub fn messages(amount: u64) -> Self {
+        Self {
+            resource: "MESSAGE".into(),
+            amount,
+        }
+    }
+
     /// Reads a resource and its limit as typed. Storage may have a unit (`500M`, `2.5G`); without one it is KiB.
     ///
     /// # Errors

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::mailbox::Listed;
+use super::listed::Listed;
 
 /// A listing, kept.
 #[derive(Debug, Clone, Default)]

@@ -7,14 +7,15 @@
 pub mod acl;
 pub mod holdings;
 mod limit;
+mod listed;
 pub mod made;
 pub mod mailbox;
 pub mod mailboxes;
 pub mod many;
-pub mod message;
 pub mod metadata;
 pub mod overview;
 pub mod quota;
+pub mod selected;
 pub mod server;
 pub mod subscription;
 

@@ -41,7 +41,36 @@ pub struct Quota {
     pub told: bool,
 }
 
+impl Resource {
+    /// How much of it is used, in percent, rounded down; `None` where the limit is 0.
+    pub fn percent(&self) -> Option<u64> {
+        let percent =
+            u128::from(self.usage) * 100 / u128::from(std::num::NonZero::new(self.limit)?.get());
+        Some(u64::try_from(percent).unwrap_or(u64::MAX))
+    }
+}
+
 impl Quota {
+    /// The resource of that name, in any case: `quota.get("STORAGE")`.
+    ///
+    /// ```
+    /// # use imapadm::{Error, Session};
+    /// fn warn(imap: &mut Session, user: &str) -> Result<(), Error> {
+    ///     for quota in imap.get_quota_root(user)? {
+    ///         if let Some(percent) = quota.get("STORAGE").and_then(|storage| storage.percent())
+    ///             && percent >= 90
+    ///         {
+    ///             println!("{} uses {percent} % of its storage", quota.root);
+    ///         }
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn get(&self, name: &str) -> Option<&Resource> {
+        let mut resources = self.resources.iter();
+        resources.find(|resource| resource.name.eq_ignore_ascii_case(name))
+    }
+
     /// Reads what stands behind `QUOTA`. Courier sends no list for a root without limits.
     fn read(mut body: Cursor<'_>) -> Result<Self, ParseError> {
         let root = MailboxName::from_wire(&name_before_list(&mut body, "a quota root")?);

@@ -9,7 +9,8 @@ use crate::wire::cursor::{Cursor, ParseError};
 use crate::wire::encode::Encoder;
 use crate::wire::response::{Data, Status};
 
-use super::mailbox::{LISTINGS, Listed, read_separator};
+use super::listed::{Listed, read_separator};
+use super::mailbox::LISTINGS;
 
 /// ID allows 30 fields (RFC 2971 section 3.3); a hostile server must not fill the memory.
 const MOST_FIELDS: usize = 100;

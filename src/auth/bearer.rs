@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::engine::Engine;
-use super::mechanisms::{LONGEST_CHALLENGE, bad_challenge, check, complaint};
+use super::mechanism::{LONGEST_CHALLENGE, bad_challenge, check, complaint};
 use super::{AuthError, Credentials, Mechanism, Method, SecretBytes, Surroundings};
 
 /// How far it has got.

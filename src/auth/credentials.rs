@@ -37,11 +37,16 @@ pub struct Credentials {
 
 impl Credentials {
     /// A user with a password, who acts for nobody else.
-    pub fn password(user: impl Into<String>, password: SecretString) -> Self {
+    ///
+    /// ```
+    /// let credentials = imapadm::auth::Credentials::password("cyrus", "secret");
+    /// assert!(!format!("{credentials:?}").contains("secret"));
+    /// ```
+    pub fn password(user: impl Into<String>, password: impl Into<SecretString>) -> Self {
         Credentials {
             user: user.into(),
             authz: None,
-            secret: Secret::Password(password),
+            secret: Secret::Password(password.into()),
         }
     }
 }

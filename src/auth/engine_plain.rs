@@ -1,8 +1,6 @@
 //! What stands in for rsasl in a library without the feature `sasl`: the mechanisms whose messages are only put together, with nothing to
 //! compute.
 
-use zeroize::Zeroizing;
-
 use super::{AuthError, Credentials, Method, SecretBytes, Surroundings};
 
 /// One run of one mechanism.
@@ -78,13 +76,8 @@ impl Engine {
 }
 
 fn joined(parts: &[&str]) -> SecretBytes {
-    // Of its full length from the beginning: a vector that grows leaves unwiped copies behind.
-    let length = parts.iter().map(|part| part.len()).sum();
-    let mut out = Zeroizing::new(Vec::with_capacity(length));
-    for part in parts {
-        out.extend_from_slice(part.as_bytes());
-    }
-    SecretBytes::from(out)
+    let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
+    SecretBytes::concat(&parts)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod engine;
 #[cfg(not(feature = "sasl"))]
 #[path = "engine_plain.rs"]
 mod engine;
+mod mechanism;
 mod mechanisms;
 mod netrc;
 #[cfg(feature = "sasl")]
@@ -19,7 +20,8 @@ mod source;
 
 pub use choice::{Circumstances, Method, Needs, Offer, choose};
 pub use credentials::{Credentials, Secret};
-pub use mechanisms::{Mechanism, SecretBytes, Surroundings, check, mechanism};
+pub use mechanism::{Mechanism, SecretBytes, Surroundings, check};
+pub use mechanisms::mechanism;
 pub use netrc::netrc;
 pub use source::{Origin, SecretError, SecretKind, SecretSource};
 

@@ -2,7 +2,7 @@
 //! whether the server has proven itself.
 
 use super::engine::Engine;
-use super::mechanisms::{LONGEST_CHALLENGE, bad_challenge, check, complaint};
+use super::mechanism::{LONGEST_CHALLENGE, bad_challenge, check, complaint};
 use super::{AuthError, Credentials, Mechanism, Method, SecretBytes, Surroundings};
 
 /// The most rounds of hashing that a server may ask for.

@@ -120,6 +120,29 @@ impl MailboxName {
             .is_some_and(|rest| rest.len() > 1 && rest[0] == separator)
     }
 
+    /// The mailbox `part` right below this one, in the hierarchy that `separator` makes. `part` is as a person types it, and may itself hold
+    /// separators.
+    ///
+    /// ```
+    /// # use imapadm::MailboxName;
+    /// # fn main() -> Result<(), imapadm::Error> {
+    /// let user = MailboxName::typed("user.zoë")?;
+    /// assert_eq!(user.child(b'.', "Entwürfe")?.to_string(), "user.zoë.Entwürfe");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`typed`](Self::typed).
+    pub fn child(&self, separator: u8, part: &str) -> Result<Self, Error> {
+        let part = Self::typed(part)?;
+        Ok(Self(
+            [&self.0, &[separator][..], &part.0]
+                .concat()
+                .into_boxed_slice(),
+        ))
+    }
+
     /// The names above this one in the hierarchy that `separator` makes, the nearest first.
     pub fn parents(&self, separator: Option<u8>) -> impl Iterator<Item = MailboxName> {
         let places = self
@@ -273,10 +296,19 @@ impl IntoMailbox for &str {
 
 impl IntoMailbox for &String {
     fn into_mailbox(self) -> Result<MailboxName, Error> {
-        MailboxName::typed(self)
+        self.as_str().into_mailbox()
     }
     fn into_mailbox_or_server(self) -> Result<MailboxName, Error> {
-        MailboxName::pattern(self)
+        self.as_str().into_mailbox_or_server()
+    }
+}
+
+impl IntoMailbox for String {
+    fn into_mailbox(self) -> Result<MailboxName, Error> {
+        self.as_str().into_mailbox()
+    }
+    fn into_mailbox_or_server(self) -> Result<MailboxName, Error> {
+        self.as_str().into_mailbox_or_server()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The selected mailbox: select, examine, close, unselect, expunge.
 
-use imapadm::admin::message::{Numbers, Select};
+use imapadm::admin::selected::{Numbers, Select};
 use imapadm::session::Selected;
 use imapadm::{Error, MailboxName, Session};
 
