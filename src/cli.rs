@@ -18,53 +18,52 @@ use crate::config::table::{self, Opt, Reader, Scope, Setting};
 use crate::report::escape::escape;
 use crate::shell::script::Source;
 
-/// The shell for administering IMAP servers.
+/// A shell for administering IMAP servers.
 ///
-/// Without a script it is interactive; `help` lists its commands. Exit status: 0 all well, 1 a command failed, 2 usage, 4 no
-/// connection, 5 no TLS, 6 no login, 7 connection lost, 130 interrupted, 141 nobody reads the results.
+/// Without a script, it is interactive; `help` lists the commands. Exit status: 0 success, 1 a command failed, 2 usage error, 4 no
+/// connection, 5 no TLS, 6 login failed, 7 connection lost, 130 interrupted, 141 the reader of the results closed the pipe.
 #[derive(Debug, Parser)]
 #[command(name = "imapadm", version, max_term_width = 100)]
 pub struct Cli {
-    /// A server named in the configuration, a host, host:port, [v6]:port, imap://user@host, imaps://user@host, or a Unix socket's
-    /// path. Left out, the shell starts unconnected
+    /// A server named in the configuration, a host, host:port, [v6]:port, imap://user@host, imaps://user@host, or the path of
+    /// a Unix socket. Without it, the shell starts unconnected
     server: Option<String>,
     /// The port's number, or imap or imaps [default: 143, with --tls 993]
     #[arg(id = "port_word", value_name = "PORT")]
     port_word: Option<String>,
 
-    /// Run the commands in a file; may stand several times
+    /// Run the commands in a file; may be repeated
     #[arg(short, long = "file", value_name = "FILE")]
     file: Vec<PathBuf>,
-    /// Run a command; may stand several times
+    /// Run a command; may be repeated
     #[arg(short = 'c', long = "command", value_name = "COMMAND")]
     command: Vec<String>,
-    /// Carry on after a failing command, and sum up at the end
+    /// Continue after a command fails, and print a summary at the end
     #[arg(short, long)]
     keep_going: bool,
-    /// Leave out the lines of the script before this one
+    /// Skip the lines of the script before this one
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     from_line: Option<u64>,
-    /// Write the commands that are still to be done at the end of a script, because they failed or were not sent, to a file, as a
-    /// script; those that may have been done are comments in it
+    /// Write the commands that failed or were not sent to a file, as a script; commands that may have been done are comments in it
     #[arg(long, value_name = "FILE")]
     failed: Option<PathBuf>,
-    /// Refuse a change in the last line of standard input where that line has no end, so that part of it may be missing
+    /// Refuse a change in the last line of standard input if that line has no line end, because part of it may be missing
     #[arg(long)]
     strict: bool,
-    /// Let scripts delete by pattern and with --recursive, as if each such command said --yes
+    /// Allow scripts to delete by pattern and with --recursive, as if each such command had --yes
     #[arg(short, long)]
     yes: bool,
-    /// Send each command only when the one before it is answered
+    /// Send each command only after the previous one is answered
     #[arg(long)]
     no_pipeline: bool,
-    /// Write what is said to the server and by it, with passwords masked, to a file or with - to stderr
+    /// Write the IMAP traffic, with passwords masked, to a file, or to stderr with -
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
-    /// Whether results may be coloured
+    /// When to colour results
     #[arg(long, value_enum, default_value = "auto", value_name = "WHEN")]
     color: Colour,
 
-    /// Show what a connection would be made with, and where each setting comes from
+    /// Show the connection settings and where each comes from, and exit
     #[arg(long)]
     show_config: bool,
 
@@ -227,7 +226,7 @@ impl Cli {
             (None, _) => Ok(None),
             (line, [Source::Stdin | Source::File(_)]) => Ok(line),
             _ => Err(Error::Usage(
-                "--from-line is for one script, from -f FILE or standard input; name that one alone".into(),
+                "--from-line works with one script only: one -f FILE, or standard input".into(),
             )),
         }
     }
@@ -265,13 +264,13 @@ impl Cli {
     /// [`Error::Usage`] for a port without a server.
     pub fn server(&self) -> Result<Option<(&str, Option<&str>)>, Error> {
         if self.port.is_some() && self.port_word.is_some() {
-            return Err(Error::Usage("the port is given twice; keep one".into()));
+            return Err(Error::Usage("the port is given twice; give it once".into()));
         }
         let port = self.port.as_deref().or(self.port_word.as_deref());
         match &self.server {
             Some(server) => Ok(Some((server, port))),
             None if port.is_some() => Err(Error::Usage(
-                "a port is named, but no server; name one: imapadm --port PORT SERVER".into(),
+                "a port is given, but no server; write: imapadm --port PORT SERVER".into(),
             )),
             None => Ok(None),
         }

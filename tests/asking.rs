@@ -87,7 +87,7 @@ impl Person {
     #[track_caller]
     fn asked(&self, line: &str) -> String {
         let printed = self.keys(&format!("{line}\r"), ") ");
-        assert!(printed.contains("Go on? (y: yes, n: no"), "{printed}");
+        assert!(printed.contains("Continue? (y: yes, n: no"), "{printed}");
         printed
     }
 
@@ -96,7 +96,7 @@ impl Person {
     fn asked_the_number(&self, line: &str) -> String {
         let printed = self.keys(&format!("{line}\r"), "l: list all): ");
         assert!(
-            printed.contains("To go on, type the number of "),
+            printed.contains("To continue, type the number of "),
             "{printed}"
         );
         printed
@@ -219,7 +219,7 @@ fn a_yes_is_for_the_messages_that_were_shown() {
             // Somebody else flags one more while the question stands.
             flag(&mut raw, &name, "4");
             let again = person.asked("y");
-            assert_has(&again, "are others now");
+            assert_has(&again, "have changed");
             assert_has(&again, "will remove 2 messages flagged");
             assert_has(&again, "  message 2\n  message 4\n");
             person.line("n");
@@ -364,7 +364,7 @@ fn what_was_typed_or_pasted_before_the_question_does_not_answer_it() {
         person
             .terminal
             .wait_for("expunge will remove 2 messages", SOON);
-        person.terminal.wait_for("Go on? (y: yes, n: no)", SOON);
+        person.terminal.wait_for("Continue? (y: yes, n: no)", SOON);
         person.terminal.type_("n\r");
         person.terminal.wait_for("nothing was changed", SOON);
         person.line("noop");
@@ -458,7 +458,7 @@ fn the_flagged_messages_of_a_huge_mailbox_are_looked_for_part_by_part() {
                 &question,
                 "will remove all messages flagged \\Deleted from INBOX",
             );
-            assert_has(&question, "the server does not tell how many");
+            assert_has(&question, "the server does not report how many");
         } else {
             assert_eq!(
                 received(&server, "SEARCH")[1..],
@@ -742,8 +742,8 @@ fn everybody_on_a_list_is_more_than_the_one_thing_named() {
         }
         let person = Person::at(place.imapadm());
         let question = person.asked(&format!("dam {name} *"));
-        assert_has(&question, "deleteacl will take ");
-        assert_has(&question, &format!(" identifiers off the list of {name}\n"));
+        assert_has(&question, "deleteacl will remove ");
+        assert_has(&question, &format!(" identifiers from the ACL of {name}\n"));
         for who in ["bob", "carol"] {
             assert_has(&question, &format!("  {who} lrs"));
         }

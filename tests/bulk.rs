@@ -492,7 +492,7 @@ fn names_without_a_mailbox_are_passed_over_and_counted() {
         assert_eq!(mailboxes_of_any(&objects[0]["rows"]), only.clone().into());
         assert_eq!(
             run.stderr,
-            "imapadm: 2 names without a mailbox (\\Noselect, \\NonExistent) were passed over\n",
+            "imapadm: 2 names without a mailbox (\\Noselect, \\NonExistent) were skipped\n",
             "{command}"
         );
     }
@@ -526,7 +526,7 @@ fn a_pattern_that_matches_nothing_does_nothing_and_says_so() {
             // A pattern is no mailbox to have anything below.
             let both = format!("-r {}", word(&nothing));
             let failure = place.fails(2, &command.replace("WHICH", &both));
-            failure.is("usage", None).says("--recursive is for one");
+            failure.is("usage", None).says("--recursive takes one");
         }
     }
 }
@@ -1041,7 +1041,7 @@ fn names_that_are_no_mailboxes_are_never_touched() {
         assert_eq!(run.stdout.lines().count(), 1, "{run}");
         assert_eq!(
             run.stderr,
-            "imapadm: 3 names without a mailbox (\\Noselect, \\NonExistent) were passed over\n"
+            "imapadm: 3 names without a mailbox (\\Noselect, \\NonExistent) were skipped\n"
         );
         let touched = received(&server, verb);
         assert_eq!(touched.len(), 1, "{touched:?}");
@@ -1483,7 +1483,7 @@ fn whoever_sits_at_a_terminal_is_asked_before_many_are_changed() {
                 until("command", || received(&server, verb).len() == 3);
                 terminal.type_("noop\r");
                 until("noop", || received(&server, "NOOP").len() == 1);
-                assert!(!terminal.screen().contains("Go on?"));
+                assert!(!terminal.screen().contains("Continue?"));
                 continue;
             }
             let what = if which == "-r m" {
@@ -1493,18 +1493,18 @@ fn whoever_sits_at_a_terminal_is_asked_before_many_are_changed() {
             };
             let does = if verb == "DELETE" { "delete" } else { "change" };
             terminal.wait_for(&format!("{name} will {does} {what}"), SOON);
-            terminal.wait_for("Go on? (y: yes, n: no)", SOON);
+            terminal.wait_for("Continue? (y: yes, n: no)", SOON);
             terminal.type_("maybe\r");
             terminal.wait_for("please answer y or n", SOON);
             terminal.wait_until("second question", SOON, |screen| {
-                screen.matches("Go on?").count() == 2
+                screen.matches("Continue?").count() == 2
             });
             terminal.type_("no\r");
             terminal.wait_for("nothing was changed", SOON);
             assert_eq!(received(&server, verb), Vec::<String>::new());
             terminal.type_(&format!("{line}\r"));
             terminal.wait_until("third question", SOON, |screen| {
-                screen.matches("Go on?").count() == 3
+                screen.matches("Continue?").count() == 3
             });
             terminal.type_("\x03");
             terminal.wait_until("second refusal", SOON, |screen| {
@@ -1513,7 +1513,7 @@ fn whoever_sits_at_a_terminal_is_asked_before_many_are_changed() {
             assert_eq!(received(&server, verb), Vec::<String>::new());
             terminal.type_(&format!("{line}\r"));
             terminal.wait_until("question", SOON, |screen| {
-                screen.matches("Go on?").count() == 4
+                screen.matches("Continue?").count() == 4
             });
             terminal.type_("yes\r");
             until("change", || received(&server, verb).len() == 3);
@@ -1547,7 +1547,7 @@ fn yes_answers_the_question_and_one_mailbox_needs_none() {
             until(&line, || received(&server, verb).len() == changed);
         }
         assert!(
-            !terminal.screen().contains("Go on?"),
+            !terminal.screen().contains("Continue?"),
             "{}",
             terminal.screen()
         );
@@ -1562,7 +1562,7 @@ fn a_script_is_not_asked_even_at_a_terminal() {
         let mut terminal = Terminal::spawn(&run);
         assert_eq!(terminal.exit_status(SOON).exit_code(), 0);
         assert_eq!(received(&server, verb).len(), 3);
-        assert!(!terminal.screen().contains("Go on?"));
+        assert!(!terminal.screen().contains("Continue?"));
     }
 }
 
@@ -1577,7 +1577,7 @@ fn a_name_in_the_question_plays_no_tricks() {
     let (_run, terminal) = at_prompt(&server);
     let before = terminal.sent().len();
     terminal.type_("setacl 'm*' bob lrs\r");
-    terminal.wait_for("Go on?", SOON);
+    terminal.wait_for("Continue?", SOON);
     let sent = String::from_utf8_lossy(&terminal.sent()[before..]).into_owned();
     for trick in ["\x1b]0;", "\x07", "\x1b[2J", "\u{202e}"] {
         assert!(!sent.contains(trick), "{trick:?} in {sent:?}");

@@ -411,14 +411,14 @@ fn who_was_not_on_the_list_is_not_said_to_be_deleted() {
         let run = run.ok();
         assert_eq!(
             objects[0]["rows"],
-            json!([{"mailbox": "x", "identifier": "nobody", "deleted": false, "reason": "was not listed"}]),
+            json!([{"mailbox": "x", "identifier": "nobody", "deleted": false, "reason": "was not in the ACL"}]),
             "{run}"
         );
         assert_eq!(objects[0]["ok"], true, "{run}");
     }
     text_of(&server, "dam x nobody")
         .ok()
-        .says("x\tnobody\tnot deleted\twas not listed\n");
+        .says("x\tnobody\tnot deleted\twas not in the ACL\n");
     assert!(
         server
             .received()
@@ -450,7 +450,7 @@ fn both_servers_tell_who_was_on_the_list() {
             rows,
             json!([
                 {"mailbox": root, "identifier": "bob", "deleted": true},
-                {"mailbox": root, "identifier": "alice", "deleted": false, "reason": "was not listed"},
+                {"mailbox": root, "identifier": "alice", "deleted": false, "reason": "was not in the ACL"},
             ])
         );
         assert_eq!(rights_of(&mut place.raw(), root, "bob"), None);
@@ -466,7 +466,7 @@ fn what_cyrus_leaves_an_owner_is_told() {
     assert_eq!(rows[0]["deleted"], false, "{rows}");
     let reason = rows[0]["reason"].as_str().expect("a reason");
     assert!(
-        reason.starts_with("the server leaves it the rights"),
+        reason.starts_with("the server still gives it the rights"),
         "{reason}"
     );
     assert!(
@@ -543,7 +543,7 @@ fn limits_that_are_none_are_refused_with_what_would_be_one() {
         ("sq i STORAGE lots", "invalid limit \"lots\""),
         ("sq i MESSAGE 5M", "invalid limit \"5M\" for MESSAGE"),
         ("sq i 1,5G", "invalid limit \"1,5G\""),
-        ("sq i STORAGE", "STORAGE lacks its limit"),
+        ("sq i STORAGE", "missing LIMIT after \"STORAGE\""),
         ("sq i 99999999999999T", "larger than any"),
         ("sq --only i +1G", "--only"),
     ] {

@@ -401,9 +401,12 @@ fn what_cannot_be_right_is_not_sent() {
         ("getmetadata m /Zoë", "printable ASCII"),
         ("getmetadata --depth 2 m", "infinity"),
         ("setmetadata m /shared x", "alone cannot have a value"),
-        ("setmetadata --private m /shared/x y", "is not private"),
-        ("setmetadata m comment", "VALUE is missing"),
-        ("setmetadata m comment two words", "one word too many"),
+        (
+            "setmetadata --private m /shared/x y",
+            "is not a private entry",
+        ),
+        ("setmetadata m comment", "missing VALUE"),
+        ("setmetadata m comment two words", "unexpected argument"),
     ] {
         Imapadm::on_port(server.port)
             .args(["-c", command])

@@ -331,7 +331,7 @@ fn a_partition_named_twice_or_empty_is_misuse() {
                 &format!("createmailbox --partition fast {} fast", place.at("new")),
             )
             .is("usage", None)
-            .says("the partition is named twice");
+            .says("the partition is given twice; give it once");
         assert!(!exists(&mut place.raw(), &place.at("new")));
     }
     let place = Place::cyrus();
@@ -442,8 +442,8 @@ fn a_limit_that_is_none_is_refused_before_sending() {
             ("1.5", "invalid limit \"1.5\""),
             ("lots", "invalid limit \"lots\""),
             ("MESSAGE 10M", "invalid limit \"10M\" for MESSAGE"),
-            ("STORAGE 10 MESSAGE", "lacks its limit"),
-            ("STORAGE 10 storage 20", "named twice"),
+            ("STORAGE 10 MESSAGE", "missing LIMIT after"),
+            ("STORAGE 10 storage 20", "given twice"),
             ("99999999999999999999", "larger than any limit"),
             ("9223372036854775807T", "larger than any limit"),
         ] {
@@ -718,7 +718,7 @@ fn what_was_only_examined_is_not_expunged() {
         raw.ok("STORE 1 +FLAGS (\\Deleted)");
         raw.ok("UNSELECT");
         let (run, objects) = place.json(&format!("examine {}\nexpunge\n", place.root));
-        let run = run.fails(2).complains("only examined");
+        let run = run.fails(2).complains("selected read-only");
         assert_eq!(objects[1]["error"]["kind"], "usage", "{run}");
         assert_eq!(objects[1]["rows"], json!([]));
         let status = raw.command(&format!("STATUS {} (MESSAGES)", place.root));
@@ -876,11 +876,11 @@ fn a_command_that_cannot_be_right_is_misuse_and_stops_the_script() {
     for place in Place::both() {
         let below = format!("{}*", place.root);
         for (command, words) in [
-            ("createmailbox", "MAILBOX is missing"),
-            ("createmailbox a b c", "one word too many"),
-            ("createmailbox --nosuch a", "no option --nosuch"),
-            ("setacl a bob", "RIGHTS is missing"),
-            ("setacl a bob lrs carol", "lacks its RIGHTS"),
+            ("createmailbox", "missing MAILBOX"),
+            ("createmailbox a b c", "unexpected argument"),
+            ("createmailbox --nosuch a", "unknown option --nosuch"),
+            ("setacl a bob", "missing RIGHTS"),
+            ("setacl a bob lrs carol", "missing RIGHTS"),
             ("creatmailbox a", "createmailbox"),
             ("createmailbox 'a", "is not closed"),
         ] {

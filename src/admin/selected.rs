@@ -478,7 +478,7 @@ impl Session {
             .is_some_and(|selected| selected.read_only == Some(true))
         {
             return Err(Error::Usage(
-                "the mailbox is only examined, so nothing can be removed from it; select it".into(),
+                "the mailbox is selected read-only, so nothing can be removed from it; select it read-write".into(),
             ));
         }
         self.run(Expunge::default())

@@ -223,7 +223,7 @@ pub static SETTINGS: &[Setting] = &[
     setting!(host, "host", Server, String::clone, {}, [{
         name: "host",
         value: "SERVER",
-        help: "the server: host, host:port, an imap:// address, or the path of a Unix socket",
+        help: "the server: host, host:port, an imap:// URL, or the path of a Unix socket",
         places: FILE,
         reader: Reader::Text(|profile, text| {
             let said = Profile::notation(text, None).map_err(|error| error.to_string())?;
@@ -273,13 +273,13 @@ pub static SETTINGS: &[Setting] = &[
         },
         {
             name: "starttls",
-            help: "use STARTTLS, and refuse to go on without it (default on other ports)",
+            help: "use STARTTLS, and refuse to continue without it (default on other ports)",
             places: COMMAND_LINE | CONNECT,
             reader: Reader::Switch(|profile, _| profile.security = Some(Security::StartTls))
         },
         {
             name: "notls",
-            help: "use no TLS",
+            help: "do not use TLS",
             places: COMMAND_LINE | SHELL,
             reader: Reader::Switch(|profile, _| profile.security = Some(Security::None))
         },
@@ -288,7 +288,7 @@ pub static SETTINGS: &[Setting] = &[
         name: "user",
         short: Some('u'),
         value: "USER",
-        help: "who logs in (default: the user on this machine)",
+        help: "the user to log in as (default: your user name on this machine)",
         // To authenticate it is the argument.
         places: COMMAND_LINE | FILE | CONNECT,
         reader: Reader::Text(|profile, text| text_into(&mut profile.user, text))
@@ -305,7 +305,7 @@ pub static SETTINGS: &[Setting] = &[
         short: Some('a'),
         alias: Some(("mechanisms", "the same as --auth")),
         value: "LIST",
-        help: "SASL mechanisms to use, the best first, such as SCRAM-SHA-256,PLAIN (default: the strongest that the server offers)",
+        help: "SASL mechanisms to use, in order of preference, such as SCRAM-SHA-256,PLAIN (default: the strongest that the server offers)",
         reader: Reader::List(|profile, text| {
             profile.auth = Some(Method::parse_list(text).map_err(|error| error.to_string())?);
             Ok(())
@@ -314,39 +314,39 @@ pub static SETTINGS: &[Setting] = &[
     setting!(cafile, "cafile", Trust, |file| file.display().to_string(), { everywhere: true, }, [{
         name: "cafile",
         value: "FILE",
-        help: "trust the certificate authorities in this PEM file instead of the public ones",
+        help: "trust the certificate authorities in this PEM file, not the public ones",
         reader: Reader::Path(|profile, path| profile.cafile = Some(path))
     }]),
     setting!(cadir, "cadir", Trust, |file| file.display().to_string(), { everywhere: true, }, [{
         name: "cadir",
         alias: Some(("capath", "the same as --cadir")),
         value: "DIR",
-        help: "trust the certificate authorities in the PEM files of this folder instead of the public ones",
+        help: "trust the certificate authorities in the PEM files of this directory, not the public ones",
         reader: Reader::Path(|profile, path| profile.cadir = Some(path))
     }]),
     setting!(system_roots, "system-roots", Trust, ToString::to_string, { everywhere: true, default: Some("false"), }, [{
         name: "system-roots",
-        help: "trust the system's certificate authorities too",
+        help: "also trust the system's certificate authorities",
         reader: Reader::Switch(|profile, on| profile.system_roots = Some(on))
     }]),
     setting!(cert, "cert", OwnCertificate, |file| file.display().to_string(), {}, [{
         name: "cert",
         value: "FILE",
-        help: "the client's own certificate, PEM",
+        help: "the client certificate, in PEM format",
         reader: Reader::Path(|profile, path| profile.cert = Some(path))
     }]),
     setting!(tlskey, "tlskey", OwnCertificate, |file| file.display().to_string(), {}, [{
         name: "tlskey",
         short: Some('t'),
         value: "FILE",
-        help: "the private key of --cert, PEM (default: in the same file)",
+        help: "the private key of --cert, in PEM format (default: in the same file)",
         requires: Some("cert"),
         reader: Reader::Path(|profile, path| profile.tlskey = Some(path))
     }]),
     setting!(tls_server_name, "tls-server-name", Tls, String::clone, {}, [{
         name: "tls-server-name",
         value: "NAME",
-        help: "the name that the server's certificate must have (default: the host)",
+        help: "the host name that the server's certificate must contain (default: the host)",
         reader: Reader::Text(|profile, text| text_into(&mut profile.tls_server_name, text))
     }]),
     setting!(pin, "pin", Trust, ToString::to_string, {}, [{
@@ -361,7 +361,7 @@ pub static SETTINGS: &[Setting] = &[
     }]),
     setting!(verify, "verify", Tls, ToString::to_string, { default: Some("true"), }, [{
         name: "no-verify",
-        help: "accept any certificate; warns at each connect",
+        help: "accept any certificate; warns at each connection",
         places: COMMAND_LINE | SHELL,
         excludes: &["pin"],
         reader: Reader::Switch(|profile, _| profile.verify = Some(false))
@@ -388,7 +388,7 @@ pub static SETTINGS: &[Setting] = &[
         {
             name: "password-command",
             value: "COMMAND",
-            help: "read the password from the first line that a command prints",
+            help: "read the password from the first line of a command's output",
             secret: true,
             reader: Reader::Text(|profile, text| {
                 profile.password = Some(SecretSource::Command(text.into()));
@@ -399,7 +399,7 @@ pub static SETTINGS: &[Setting] = &[
             name: "password",
             short: Some('w'),
             value: "PASSWORD",
-            help: "the password itself; on the command line, everybody on this machine can see it in `ps`",
+            help: "the password itself; on the command line, everyone on this machine can see it in `ps`",
             secret: true,
             places: COMMAND_LINE | SHELL,
             reader: Reader::Text(|profile, text| {
@@ -419,7 +419,7 @@ pub static SETTINGS: &[Setting] = &[
         {
             name: "token-command",
             value: "COMMAND",
-            help: "log in with the bearer token in the first line that a command prints",
+            help: "log in with the bearer token in the first line of a command's output",
             secret: true,
             excludes: PASSWORDS,
             reader: Reader::Text(|profile, text| {
@@ -431,7 +431,7 @@ pub static SETTINGS: &[Setting] = &[
     setting!(separator, "separator", Connection, |byte| char::from(*byte).to_string(), {}, [{
         name: "separator",
         value: "CHARACTER",
-        help: "the hierarchy separator, for a server that does not tell",
+        help: "the hierarchy separator, for a server that does not report it",
         places: COMMAND_LINE | FILE | CONNECT,
         reader: Reader::Text(|profile, text| match text.as_bytes() {
             [byte] if byte.is_ascii_graphic() => {
@@ -444,14 +444,14 @@ pub static SETTINGS: &[Setting] = &[
     setting!(timeout, "timeout", Connection, in_seconds, { everywhere: true, default: Some("30"), }, [{
         name: "timeout",
         value: "SECONDS",
-        help: "how long connecting and logging in may take together, and how long the server may be silent (default: 30)",
+        help: "time limit for connecting and logging in together, and for each wait for the server (default: 30)",
         places: COMMAND_LINE | FILE | CONNECT,
         reader: Reader::Number(|profile, text| seconds_into(&mut profile.timeout, text))
     }]),
     setting!(max_time, "max-time", Program, in_seconds, {}, [{
         name: "max-time",
         value: "SECONDS",
-        help: "how long a whole run of scripts may take; exits with 7 when that is over (default: no limit)",
+        help: "time limit for the whole run of the scripts; exit status 7 when it is reached (default: no limit)",
         places: COMMAND_LINE | FILE,
         reader: Reader::Number(|profile, text| seconds_into(&mut profile.max_time, text))
     }]),
@@ -461,7 +461,7 @@ pub static SETTINGS: &[Setting] = &[
     }, { everywhere: true, default: Some("text"), }, [{
         name: "format",
         value: "FORMAT",
-        help: "how results look: text, or json, one object per line for each command (default: text)",
+        help: "output format: text, or json with one object per line and command (default: text)",
         places: COMMAND_LINE | FILE,
         reader: Reader::Text(|profile, text| {
             profile.format = Some(match text {
@@ -474,12 +474,12 @@ pub static SETTINGS: &[Setting] = &[
     }]),
     setting!(allow_cleartext, "allow-cleartext", Connection, ToString::to_string, { default: Some("false"), }, [{
         name: "allow-cleartext",
-        help: "let a password cross the network without TLS",
+        help: "allow sending a password over the network without TLS",
         reader: Reader::Switch(|profile, on| profile.allow_cleartext = Some(on))
     }]),
     setting!(compress, "compress", Connection, ToString::to_string, { default: Some("false"), }, [{
         name: "compress",
-        help: "compress both directions, if the server can (COMPRESS=DEFLATE)",
+        help: "compress both directions, if the server supports COMPRESS=DEFLATE",
         places: COMMAND_LINE | FILE | CONNECT,
         reader: Reader::Switch(|profile, on| profile.compress = Some(on))
     }]),

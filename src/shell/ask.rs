@@ -56,11 +56,11 @@ pub fn confirm(question: &Question<'_>, interrupt: &Interrupt) -> Result<(), Err
     let all_shown = shown.map_err(|_| Error::Declined)?;
     let prompt = match (question.count > MOST_BY_YES, all_shown) {
         (true, _) => format!(
-            "To go on, type the number of {}, {} (n: no, l: list all): ",
+            "To continue, type the number of {}, {} (n: no, l: list all): ",
             question.things, question.count
         ),
-        (false, false) => "Go on? (y: yes, n: no, l: list all) ".to_owned(),
-        (false, true) => "Go on? (y: yes, n: no) ".to_owned(),
+        (false, false) => "Continue? (y: yes, n: no, l: list all) ".to_owned(),
+        (false, true) => "Continue? (y: yes, n: no) ".to_owned(),
     };
     loop {
         let Some(typed) = terminal.read(&prompt)? else {
@@ -75,7 +75,7 @@ pub fn confirm(question: &Question<'_>, interrupt: &Interrupt) -> Result<(), Err
             }
             Answer::Unclear if question.count > MOST_BY_YES => {
                 complain(&format!(
-                    "please type {} to go on, or n to stop",
+                    "please type {} to continue, or n to stop",
                     question.count
                 ));
             }

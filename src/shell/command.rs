@@ -262,10 +262,9 @@ impl Command {
                     return Err(self.misuse(&format!("--{} takes no value", flag.name)));
                 }
                 (Some(_), Some(value)) => value,
-                (Some(value), None) => rest
-                    .next()
-                    .cloned()
-                    .ok_or_else(|| self.misuse(&format!("--{} needs its {value}", flag.name)))?,
+                (Some(value), None) => rest.next().cloned().ok_or_else(|| {
+                    self.misuse(&format!("missing {value} after --{}", flag.name))
+                })?,
             };
             if let Some(name) = flag.value.filter(|_| value.is_empty()) {
                 return Err(self.empty(&format!("{name} of --{}", flag.name)));
@@ -278,7 +277,7 @@ impl Command {
         for (index, word) in rest[..end.unwrap_or(rest.len())].iter().enumerate() {
             if let Some(option) = self.misplaced(word, index + 1) {
                 return Err(self.misuse(&format!(
-                    "the option {option} comes after the arguments; options come first (write -- before a word that begins with a dash)"
+                    "the option {option} is after the arguments; put options first (and put -- before an argument that begins with a dash)"
                 )));
             }
         }
@@ -328,7 +327,7 @@ impl Command {
                 .filter(|argument| argument.is_needed())
                 .nth(plain.len());
             return Err(self.misuse(&format!(
-                "{} is missing",
+                "missing {}",
                 missing.map_or("words", |argument| argument.name)
             )));
         }
@@ -337,11 +336,11 @@ impl Command {
             let extra = plain[self.arguments.len()].as_str();
             let extra = if self.takes_secrets() { "…" } else { extra };
             let hint = if extra.starts_with('-') {
-                "options come first"
+                "options go before the arguments"
             } else {
-                "names with spaces need quotes"
+                "put names with spaces in quotes"
             };
-            return Err(self.misuse(&format!("{extra:?} is one word too many ({hint})")));
+            return Err(self.misuse(&format!("unexpected argument {extra:?} ({hint})")));
         }
         let behind = plain.len().saturating_sub(self.arguments.len());
         if group > 1 && !behind.is_multiple_of(group) {
@@ -349,7 +348,7 @@ impl Command {
             let lacking = self
                 .argument(plain.len())
                 .map_or("words", |argument| argument.name);
-            return Err(self.misuse(&format!("{last:?} lacks its {lacking}")));
+            return Err(self.misuse(&format!("missing {lacking} after {last:?}")));
         }
         for (index, word) in plain.iter().enumerate() {
             let Some(argument) = self.argument(index) else {
@@ -372,9 +371,7 @@ impl Command {
 
     /// A word is there, and nothing is in it.
     fn empty(&self, name: &str) -> Error {
-        self.misuse(&format!(
-            "empty {name}: a variable may not be set where this was written"
-        ))
+        self.misuse(&format!("empty {name}; perhaps a variable was not set"))
     }
 
     /// Whether an option of it takes a secret.
@@ -414,11 +411,11 @@ impl Command {
         match (fitting.next(), fitting.next()) {
             (Some(flag), None) => Ok(flag),
             (Some(first), Some(_)) => Err(self.misuse(&format!(
-                "{word} could be --{} or another option; write it out",
+                "{word} is ambiguous: it could be --{} or another option; write it in full",
                 first.name
             ))),
             (None, _) => Err(self.misuse(&format!(
-                "it has no option {word} (write -- before a word that begins with a dash)"
+                "unknown option {word} (put -- before an argument that begins with a dash)"
             ))),
         }
     }
@@ -524,7 +521,7 @@ impl Input {
         let anyone = || MailboxName::typed("INBOX");
         match self.has("recursive").then(|| self.resolve(0, anyone)) {
             Some(Ok(Scope::Many(Reach::Pattern(_)))) => Err(self.command.misuse(
-                "--recursive is for one mailbox and all below it; a pattern such as user.* says itself what it matches",
+                "--recursive takes one mailbox and includes all mailboxes below it; it cannot be combined with a pattern such as user.*",
             )),
             _ => Ok(()),
         }

@@ -77,7 +77,7 @@ impl Typed {
         let Some(Short(_, path, usual)) = known else {
             let names: Vec<_> = entry_names().collect();
             return Err(Error::Usage(format!(
-                "{word:?} is no entry; write a path that begins with a slash, or one of {}",
+                "invalid entry {word:?}; write a path that begins with a slash, or one of {}",
                 names.join(", ")
             )));
         };

@@ -94,8 +94,8 @@ impl ArgumentKind {
                 pattern(word)
             }
             (Self::NewMailbox, Some(word)) if is_pattern(word) => Err(Error::Usage(format!(
-                "{word:?} holds a wildcard (* or %), so every other command would take it for a pattern; choose another name, or write {} if \
-                 you mean it",
+                "{word:?} contains a wildcard (* or %), so other commands would treat it as a pattern; choose another name, or write {} \
+                 to use this one",
                 shell_words::quote(&MailboxName::pattern(word)?.to_string())
             ))),
             (_, Some(word)) => MailboxName::typed(word).map(Scope::One),

@@ -14,7 +14,7 @@ use super::topics::Topic;
 /// [`Error::Usage`], naming the nearest command for one that does not exist.
 pub fn read(words: &[String]) -> Result<Input, Error> {
     let Some((name, rest)) = words.split_first() else {
-        return Err(Error::Usage("an empty command; see help".into()));
+        return Err(Error::Usage("empty command; see help".into()));
     };
     let input = match find(name) {
         Some(command) => command.read(rest)?,
@@ -60,9 +60,11 @@ fn no_command(name: &str) -> Error {
     let name = if may_hold_secret(name) { "…" } else { name };
     Error::Usage(match nearest(name) {
         Some(nearest) => {
-            format!("there is no command {name:?}; did you mean {nearest}? help lists all")
+            format!(
+                "unknown command {name:?}; did you mean {nearest}? To list all commands, use help"
+            )
         }
-        None => format!("there is no command {name:?}; help lists all"),
+        None => format!("unknown command {name:?}; to list all commands, use help"),
     })
 }
 
@@ -121,13 +123,13 @@ mod tests {
     #[test]
     fn misuse_says_what_is_wrong_and_how_it_goes() {
         assert!(
-            error("cm").contains("MAILBOX is missing; usage: createmailbox"),
+            error("cm").contains("missing MAILBOX; usage: createmailbox"),
             "{}",
             error("cm")
         );
-        assert!(error("cm a b c").contains("one word too many"));
-        assert!(error("cm --nonsense a").contains("no option --nonsense"));
-        assert!(error("cm --partition").contains("needs its PARTITION"));
+        assert!(error("cm a b c").contains("unexpected argument"));
+        assert!(error("cm --nonsense a").contains("unknown option --nonsense"));
+        assert!(error("cm --partition").contains("missing PARTITION after --partition"));
         assert!(error("dm --recursive=yes a").contains("takes no value"));
     }
 
@@ -151,15 +153,15 @@ mod tests {
             [name(0), name(1), name(5)],
             [Some("MAILBOX|PATTERN"), Some("ENTRY"), Some("ENTRY")]
         );
-        assert!(error("setmd user.bob comment").contains("VALUE is missing"));
-        assert!(error("setmd a comment b c").contains("one word too many"));
+        assert!(error("setmd user.bob comment").contains("missing VALUE"));
+        assert!(error("setmd a comment b c").contains("unexpected argument"));
     }
 
     #[test]
     fn an_unknown_command_names_the_nearest() {
         assert!(error("craetemailbox x").contains("did you mean createmailbox?"));
-        assert!(error("ls").contains("there is no command \"ls\""));
-        assert!(error("rm -rf /").contains("there is no command"));
+        assert!(error("ls").contains("unknown command \"ls\""));
+        assert!(error("rm -rf /").contains("unknown command"));
     }
 
     #[test]
@@ -201,6 +203,6 @@ mod tests {
         ] {
             assert_eq!(input(line).needs_yes(), needs, "{line}");
         }
-        assert!(error("dm -r user.*").contains("--recursive is for one mailbox"));
+        assert!(error("dm -r user.*").contains("--recursive takes one mailbox"));
     }
 }

@@ -23,23 +23,23 @@ pub const UNREAD: u8 = 141;
 
 /// Each with its meaning, for README and `help scripts`.
 pub static ALL: &[(u8, &str)] = &[
-    (OK, "all well"),
+    (OK, "success"),
     (FAILED, "a command failed"),
     (
         USAGE,
-        "usage: the command line, or a command that can't be right and was not sent",
+        "usage error: in the command line, or in a command, which was not sent",
     ),
-    (CONNECT, "no connection, or no IMAP server there"),
-    (TLS, "no TLS, or a connection that is not safe"),
+    (CONNECT, "no connection, or no IMAP server at that address"),
+    (TLS, "TLS failed, or the connection is not secure"),
     (AUTH, "the login failed"),
     (
         LOST,
-        "the connection was lost, or the time of --max-time was over; what was under way says whether it may have been done",
+        "the connection was lost, or --max-time was reached; each command that was running says whether it may have been done",
     ),
     (INTERRUPTED, "interrupted"),
     (
         UNREAD,
-        "whoever reads the results is gone, as in \"imapadm … | head\"",
+        "the reader of the results closed the pipe, as in \"imapadm … | head\"",
     ),
 ];
 

@@ -27,7 +27,7 @@ pub static TOPICS: &[Topic] = &[
     },
     Topic {
         name: "patterns",
-        summary: "patterns, and how names are written",
+        summary: "patterns, and how to write mailbox names",
         text: include_str!("topics/patterns.md"),
         generated: |_| String::new(),
     },
@@ -45,7 +45,7 @@ pub static TOPICS: &[Topic] = &[
     },
     Topic {
         name: "scripts",
-        summary: "how scripts run, and the exit status",
+        summary: "how scripts run, and exit statuses",
         text: include_str!("topics/scripts.md"),
         generated: |_| exit_statuses(),
     },

@@ -29,7 +29,7 @@ pub static LISTACL: Command = Command {
     aliases: &["listaclmailbox", "lam"],
     flags: &[RECURSIVE],
     arguments: &[MAILBOXES_OR_SELECTED],
-    summary: "list who has which rights on mailboxes",
+    summary: "list the ACLs of mailboxes",
     columns: &[
         columns::MAILBOX,
         columns::IDENTIFIER,
@@ -82,15 +82,15 @@ pub static SETACL: Command = Command {
             count: Count::Repeated,
         },
     ],
-    summary: "set identifiers' rights on mailboxes",
+    summary: "set the rights of identifiers on mailboxes",
     details: "RIGHTS are letters (l lookup, r read, s seen, w write flags, i insert, p post, k create mailboxes, x delete mailbox, t delete \
-              messages, e expunge, a administer), +letters to add, -letters to take away, or one of none, read (lrs), post (lrsp), append \
-              (lrsip), write (lrswipkxte), delete (lrxte), all (lrswipkxtea). The rights shown are those that were asked for; listacl \
-              shows what the server made of them.",
+              messages, e expunge, a administer), +letters to add, -letters to remove, or one of none, read (lrs), post (lrsp), append \
+              (lrsip), write (lrswipkxte), delete (lrxte), all (lrswipkxtea). The result shows the rights you asked for; use listacl to \
+                                        see what the server set.",
     columns: &[
         columns::MAILBOX,
         columns::IDENTIFIER,
-        columns::RIGHTS.meaning("as asked for"),
+        columns::RIGHTS.meaning("as requested"),
         columns::SET,
         REASON,
     ],
@@ -156,14 +156,15 @@ pub static DELETEACL: Command = Command {
     aliases: &["deleteaclmailbox", "dam"],
     flags: &[RECURSIVE, YES],
     arguments: &[MAILBOXES, IDENTIFIERS],
-    summary: "take identifiers off mailboxes' lists",
-    details: "The identifier * stands for every one on the mailbox's own list, yours last. Of one mailbox it says who was not on the list, and \
-              what rights the server leaves somebody.",
+    summary: "remove identifiers from ACLs",
+    details: "The identifier * means every entry in the mailbox's own ACL; yours is removed last. For a single mailbox, the result shows \
+              which identifiers were not in the ACL, and which rights the server did not remove.",
     columns: &[
         columns::MAILBOX,
         columns::IDENTIFIER,
         Column::new("deleted", "whether it was removed"),
-        REASON.meaning("why it failed, was not on the list, or which rights the server leaves"),
+        REASON
+            .meaning("why it failed, that it was not in the ACL, or which rights the server kept"),
     ],
     effect: Effect::Changes,
     start: deleteacl,
@@ -246,7 +247,7 @@ fn permit_all(shell: &mut Shell, command: &Command, mailbox: &MailboxName) -> Re
     };
     let question = Question {
         will: format!(
-            "{} will take {} off the list of {mailbox}",
+            "{} will remove {} from the ACL of {mailbox}",
             command.name,
             counted(count, "identifier", "identifiers")
         ),
@@ -261,9 +262,9 @@ fn permit_all(shell: &mut Shell, command: &Command, mailbox: &MailboxName) -> Re
 fn row_of(request: &DeleteAcl, result: Result<&Removed, &Error>, out: &mut Report) {
     let reason = match result {
         Ok(Removed::Gone) => None,
-        Ok(Removed::WasNotListed) => Some("was not listed".into()),
+        Ok(Removed::WasNotListed) => Some("was not in the ACL".into()),
         Ok(Removed::Left { rights, .. }) => {
-            Some(format!("the server leaves it the rights {rights}"))
+            Some(format!("the server still gives it the rights {rights}"))
         }
         // What may still come.
         Ok(_) => None,
@@ -340,13 +341,13 @@ pub static LISTRIGHTS: Command = Command {
             count: Count::One,
         },
     ],
-    summary: "show the rights an identifier can get",
-    details: "Required are those it always has; each group of the optional ones can be given only as a whole.",
+    summary: "show the rights that an identifier can have",
+    details: "The identifier always has the required rights. Each group of optional rights can only be granted as a whole.",
     columns: &[
         columns::MAILBOX,
         columns::IDENTIFIER,
         Column::new("required", "the rights it always has"),
-        Column::new("optional", "each group is granted as a whole"),
+        Column::new("optional", "each group can only be granted as a whole"),
     ],
     start: listrights,
     ..Command::BASE

@@ -29,16 +29,16 @@ const OPTIONAL_USER: Argument = Argument {
     count: Count::Optional,
 };
 
-const MINSSF: Flag = Flag::option("minssf", "BITS", "refuse a weaker encryption than this");
+const MINSSF: Flag = Flag::option("minssf", "BITS", "refuse encryption weaker than this");
 const MAXSSF: Flag = Flag::option(
     "maxssf",
     "BITS",
-    "taken for cyradm's sake; TLS encrypts, SASL never does",
+    "accepted for cyradm compatibility; only TLS encrypts here, not SASL",
 );
 const SERVICE: Flag = Flag::option(
     "service",
     "NAME",
-    "taken for cyradm's sake; the service is imap",
+    "accepted for cyradm compatibility; the service is always imap",
 );
 
 /// The options of the table that can be written in a place, each alias on its own.
@@ -104,7 +104,7 @@ const fn flags<const N: usize>(place: u8, own: &[Flag]) -> [Flag; N] {
 
 const OF_CONNECT: &[Flag] = &[Flag::switch(
     "noauthenticate",
-    "leave the login to authenticate",
+    "connect without logging in; use authenticate later",
 )];
 const OF_AUTHENTICATE: &[Flag] = &[MINSSF, MAXSSF, SERVICE];
 static CONNECT_FLAGS: [Flag; count(table::CONNECT) + OF_CONNECT.len()] =
@@ -115,7 +115,7 @@ static AUTHENTICATE_FLAGS: [Flag; count(table::AUTHENTICATE) + OF_AUTHENTICATE.l
 /// Where a session is, and as whom.
 const CONNECTED: &[Column] = &[
     Column::new("server", ""),
-    Column::new("user", "null: nobody is logged in"),
+    Column::new("user", "null: not logged in"),
     Column::new("tls", "the version; null: none"),
     Column::new("connected", ""),
 ];
@@ -126,8 +126,8 @@ pub static CONNECT: Command = Command {
     flags: &CONNECT_FLAGS,
     arguments: &[OPTIONAL_SERVER, OPTIONAL_PORT],
     summary: "connect to a server and log in",
-    details: "SERVER is one that the configuration names, or written as on the command line: host, host:port, imap://user@host, \
-              imaps://host, or a Unix socket's path. Without one, the last server is connected to again.",
+    details: "SERVER is a name from the configuration, or what the command line accepts: host, host:port, imap://user@host, \
+              imaps://host, or the path of a Unix socket. Without SERVER, connects to the last server again.",
     columns: CONNECTED,
     check: |input| profile(input, table::CONNECT).map(drop),
     start: connect,
@@ -137,7 +137,9 @@ pub static CONNECT: Command = Command {
 fn connect(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     let port = match (input.option("port"), input.word(1)) {
         (Some(_), Some(_)) => {
-            return Err(input.command.misuse("the port is given twice; keep one"));
+            return Err(input
+                .command
+                .misuse("the port is given twice; give it once"));
         }
         (option, word) => option.or(word),
     };
@@ -205,9 +207,9 @@ pub static AUTHENTICATE: Command = Command {
     aliases: &["auth", "login"],
     flags: &AUTHENTICATE_FLAGS,
     arguments: &[OPTIONAL_USER],
-    summary: "log in, also as another user",
-    details: "Who is logged in already is logged out first; the connection stays where the server can do that (UNAUTHENTICATE, RFC 8437), \
-              and is made anew elsewhere, as it is with an option about TLS.",
+    summary: "log in, or log in as another user",
+    details: "Logs out first if you are logged in. The connection is kept if the server supports UNAUTHENTICATE (RFC 8437). Otherwise, \
+              or with a TLS option, imapadm reconnects.",
     columns: CONNECTED,
     check: |input| login(input).map(drop),
     start: authenticate,
@@ -235,7 +237,7 @@ pub static UNAUTHENTICATE: Command = Command {
     name: "unauthenticate",
     aliases: &["unauth"],
     summary: "log out and keep the connection",
-    details: "The server needs UNAUTHENTICATE (RFC 8437); authenticate then logs in anew.",
+    details: "The server must support UNAUTHENTICATE (RFC 8437). Use authenticate to log in again.",
     columns: CONNECTED,
     start: |_, _| {
         in_turn(|shell, out| {
@@ -250,8 +252,8 @@ pub static UNAUTHENTICATE: Command = Command {
 
 pub static STARTTLS: Command = Command {
     name: "starttls",
-    summary: "encrypt a connection that is in cleartext",
-    details: "Only before the login: connect --noauthenticate --notls SERVER, starttls, authenticate.",
+    summary: "encrypt a cleartext connection",
+    details: "Works only before login: connect --noauthenticate --notls SERVER, then starttls, then authenticate.",
     columns: CONNECTED,
     start: |_, _| {
         in_turn(|shell, out| {

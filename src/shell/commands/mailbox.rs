@@ -40,8 +40,8 @@ pub static CREATE: Command = Command {
     flags: &[PARTITION_FLAG],
     arguments: &[NEW_MAILBOX, PARTITION],
     summary: "create a mailbox",
-    details: "On Cyrus, user.NAME (or user/NAME) makes the user's INBOX. What is shown is the mailbox that exists afterwards: some servers make \
-              another one than was asked for. A new name with * or % is refused unless it is written wire:NAME.",
+    details: "On Cyrus, user.NAME (or user/NAME) makes the user's INBOX. The result shows the name of the mailbox that was created: some \
+              servers change the name you asked for. A new name that contains * or % is refused unless you write it as wire:NAME.",
     columns: &[
         columns::MAILBOX.meaning("the name it has now"),
         Column::new("created", ""),
@@ -76,10 +76,11 @@ pub static DELETE: Command = Command {
     flags: &[RECURSIVE, YES],
     arguments: &[MAILBOXES],
     summary: "delete mailboxes and their messages",
-    details: "There is no undo. With a user's root (user.NAME) Cyrus deletes all below it; every one is listed. At a terminal, whatever takes more \
-              than the one mailbox named says first how many mailboxes and messages go, and asks; at most 16 deletes are under way at once. Many are \
-              deleted deepest first, and what went and what stayed is listed one by one; a mailbox above one that stayed is not tried. You need \
-              the right x on each; a Cyrus administrator gives it to itself with setacl.",
+    details: "There is no undo. Deleting a user's root mailbox (user.NAME) on Cyrus deletes all mailboxes below it; each is listed. At a \
+              terminal, a command that deletes more than the one mailbox named first shows how many mailboxes and messages it will \
+              delete, and asks. Mailboxes are deleted deepest first, at most 16 at a time, and each result is listed. If a mailbox \
+              cannot be deleted, those above it are not tried. You need the right x on each mailbox; a Cyrus administrator can grant it \
+              with setacl.",
     columns: &[
         columns::MAILBOX,
         Column::new("deleted", "whether it was deleted"),
@@ -208,8 +209,8 @@ pub static RENAME: Command = Command {
         },
         PARTITION,
     ],
-    summary: "rename a mailbox and all below it",
-    details: "On Cyrus, the same name twice with a partition moves the mailbox to that partition.",
+    summary: "rename a mailbox and all mailboxes below it",
+    details: "On Cyrus, give the same name twice and a partition to move the mailbox to that partition.",
     columns: &[
         columns::MAILBOX.meaning("the old name"),
         Column::new("renamed", ""),
@@ -261,9 +262,9 @@ pub static LIST: Command = Command {
     name: "listmailbox",
     aliases: &["list", "lm"],
     flags: &[
-        Flag::switch("subscribed", "only those you are subscribed to").short('s'),
-        Flag::switch("status", "with the counts of their messages"),
-        Flag::switch("myrights", "with your own rights on them"),
+        Flag::switch("subscribed", "list only subscribed mailboxes").short('s'),
+        Flag::switch("status", "show message counts too"),
+        Flag::switch("myrights", "show your own rights too"),
     ],
     arguments: &[
         Argument {
@@ -278,8 +279,8 @@ pub static LIST: Command = Command {
         },
     ],
     summary: "list mailboxes",
-    details: "In PATTERN, * matches anything and % anything but the hierarchy separator; without one, all are listed. BASE is put in \
-              front of PATTERN by the server.",
+    details: "In PATTERN, * matches anything and % matches anything except the hierarchy separator. Without PATTERN, all mailboxes are \
+              listed. The server puts BASE in front of PATTERN.",
     columns: &[
         columns::MAILBOX,
         Column::new("attributes", ""),
@@ -393,7 +394,7 @@ pub static STATUS: Command = Command {
     aliases: &["stat"],
     arguments: &[MAILBOX_OR_SELECTED],
     summary: "count the messages of a mailbox",
-    details: "Messages, recent, unseen, uidnext, uidvalidity and, where the server tells it, the size in bytes.",
+    details: "Shows messages, recent, unseen, uidnext, uidvalidity and, if the server supports it, the size in bytes.",
     columns: &[
         columns::MAILBOX,
         columns::MESSAGES,
@@ -423,7 +424,7 @@ pub static SUBSCRIBE: Command = Command {
     flags: &[RECURSIVE, YES],
     arguments: &[MAILBOXES_OR_SELECTED],
     summary: "subscribe to mailboxes",
-    details: "The subscriptions are those of the user who is logged in; list them with listmailbox --subscribed.",
+    details: "Subscriptions belong to the user who is logged in. To list them, use listmailbox --subscribed.",
     columns: SUBSCRIBED,
     effect: Effect::Changes,
     start: |shell, input| subscription(shell, input, true),

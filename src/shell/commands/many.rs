@@ -20,7 +20,7 @@ use crate::report::progress::Progress;
 use crate::report::{Cell, Report, Value, complain};
 
 pub(super) const RECURSIVE: Flag =
-    Flag::switch("recursive", "with all mailboxes below it").short('r');
+    Flag::switch("recursive", "include all mailboxes below it").short('r');
 pub(super) const YES: Flag = Flag::switch("yes", "change many mailboxes without asking").short('y');
 
 /// Deletes that are under way at once where somebody watches.
@@ -134,7 +134,7 @@ fn amount(held: &Holdings) -> String {
     }
     let why = match &held.refusal {
         Some(refusal) => format!("STATUS: {} {}", refusal.condition, refusal.text),
-        None => "the server does not tell".to_owned(),
+        None => "the server does not report it".to_owned(),
     };
     match held.mailboxes - held.counted {
         0 => messages_and_size(held),
@@ -179,9 +179,9 @@ pub(super) fn tell_deleted(account: Account) {
 pub(super) fn tell_passed_over(count: u64) {
     match count {
         0 => {}
-        1 => complain("1 name without a mailbox (\\Noselect, \\NonExistent) was passed over"),
+        1 => complain("1 name without a mailbox (\\Noselect, \\NonExistent) was skipped"),
         more => complain(&format!(
-            "{more} names without a mailbox (\\Noselect, \\NonExistent) were passed over"
+            "{more} names without a mailbox (\\Noselect, \\NonExistent) were skipped"
         )),
     }
 }

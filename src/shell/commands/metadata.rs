@@ -30,7 +30,7 @@ pub static GETMETADATA: Command = Command {
         Flag::option(
             "depth",
             "0|1|infinity",
-            "also the entries right below those named, or all below",
+            "include the entries directly below those named, or all entries below them",
         ),
         RECURSIVE,
     ],
@@ -47,9 +47,10 @@ pub static GETMETADATA: Command = Command {
         },
     ],
     summary: "show metadata of mailboxes or the server",
-    details: "Without MAILBOX, or with '', the server's. ENTRY is a path, or short: admin, comment, expire, motd, news2mail, pop3showafter, \
-              sharedseen, shutdown, sieve, specialuse, squat; it is looked for under /shared (for all) and /private (yours), unless it begins \
-              with one. Without ENTRY, everything that has a value. A value is unknown where the server does not say. Bytes that are no UTF-8 show as \\xNN.",
+    details: "Without MAILBOX, or with '', shows the server's metadata. ENTRY is a path or a short name: admin, comment, expire, motd, \
+              news2mail, pop3showafter, sharedseen, shutdown, sieve, specialuse, squat. Both /shared (for all) and /private (yours) are \
+              searched, unless ENTRY begins with one of them. Without ENTRY, shows every entry that has a value. A value is unknown if \
+              the server does not report it. Bytes that are not UTF-8 are shown as \\xNN.",
     columns: &[
         columns::MAILBOX_OR_SERVER,
         ENTRY,
@@ -263,7 +264,10 @@ pub static SETMETADATA: Command = Command {
     name: "setmetadata",
     aliases: &["setmd"],
     flags: &[
-        Flag::switch("private", "put it under /private, where only you see it"),
+        Flag::switch(
+            "private",
+            "set the entry under /private, where only you can see it",
+        ),
         RECURSIVE,
         YES,
     ],
@@ -284,9 +288,9 @@ pub static SETMETADATA: Command = Command {
         },
     ],
     summary: "set metadata of mailboxes or the server",
-    details: "MAILBOX '' is the server. ENTRY is a path or a short name, as in getmetadata: comment and specialuse go under /private, all else \
-              under /shared, unless it begins with one. The value none removes it. What Cyrus and Dovecot keep differs: Cyrus knows only its own \
-              entries, Dovecot keeps any.",
+    details: "MAILBOX '' is the server. ENTRY is a path or a short name, as in getmetadata. Unless it begins with /shared or /private, \
+              comment and specialuse are set under /private, and all others under /shared. The value none removes the entry. Cyrus accepts \
+              only the entries it defines; Dovecot accepts any.",
     columns: &[
         columns::MAILBOX_OR_SERVER,
         ENTRY,
@@ -305,9 +309,9 @@ fn entry(input: &Input) -> Result<String, Error> {
     let word = input.word(1).unwrap_or_default();
     let typed = Typed::read(word)?;
     match (typed.under, input.has("private")) {
-        (Some(SHARED), true) => Err(input
-            .command
-            .misuse(&format!("{word} is not private; leave out one of the two"))),
+        (Some(SHARED), true) => Err(input.command.misuse(&format!(
+            "{word} is not a private entry; omit --private, or name a private entry"
+        ))),
         (_, true) => Ok(typed.under(PRIVATE)),
         (top, false) => Ok(typed.under(top.unwrap_or(typed.usual))),
     }

@@ -50,7 +50,7 @@ const PARTITION: Argument = Argument {
 const PARTITION_FLAG: Flag = Flag::option(
     "partition",
     "PARTITION",
-    "where to put it (Cyrus alone has partitions)",
+    "the partition to use (Cyrus only)",
 );
 
 /// The columns that several commands have.
@@ -61,7 +61,7 @@ mod columns {
     pub(super) const MAILBOX_OR_SERVER: Column = MAILBOX.meaning("null: the server");
     pub(super) const IDENTIFIER: Column = Column::new("identifier", "");
     pub(super) const RIGHTS: Column = Column::new("rights", "");
-    pub(super) const PARTITION: Column = Column::new("partition", "if one was named").optional();
+    pub(super) const PARTITION: Column = Column::new("partition", "if one was given").optional();
     pub(super) const SEPARATOR: Column =
         Column::new("separator", "the hierarchy separator; null: none");
     pub(super) const ROOT: Column = Column::new("root", "the quota root");
@@ -78,7 +78,9 @@ mod columns {
 /// The partition of a command that takes it as an option and as a last word.
 fn partition(input: &Input, index: usize) -> Result<Option<&str>, Error> {
     match (input.option("partition"), input.word(index)) {
-        (Some(_), Some(_)) => Err(input.command.misuse("the partition is named twice")),
+        (Some(_), Some(_)) => Err(input
+            .command
+            .misuse("the partition is given twice; give it once")),
         (option, word) => Ok(option.or(word)),
     }
 }

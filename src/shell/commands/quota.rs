@@ -26,8 +26,8 @@ pub static LISTQUOTA: Command = Command {
     flags: &[RECURSIVE],
     arguments: &[ROOTS],
     summary: "show usage and limits of quota roots",
-    details: "Storage is in KiB. On Cyrus a quota root is a mailbox, and holds for all below it. A pattern, or --recursive, is for mailboxes, and \
-              shows each of their quota roots once.",
+    details: "Storage is in KiB. On Cyrus, a quota root is a mailbox, and its limits apply to all mailboxes below it. A pattern or \
+              --recursive selects mailboxes, and shows each of their quota roots once.",
     columns: &[
         columns::MAILBOX
             .meaning("whose quota could not be read")
@@ -175,7 +175,7 @@ fn rows(mailbox: Option<&MailboxName>, quota: &Quota, out: &mut Report) {
 
 const ONLY: Flag = Flag::switch(
     "only",
-    "set these limits alone, without reading those there are: Cyrus removes the others",
+    "set only these limits, without reading the current ones; Cyrus then removes all others",
 );
 
 pub static SETQUOTA: Command = Command {
@@ -191,10 +191,10 @@ pub static SETQUOTA: Command = Command {
         },
     ],
     summary: "set the limits of quota roots",
-    details: "LIMIT alone is for STORAGE: KiB, or with a unit as in 500M, 2.5G, 1T; +1G and -500M change the limit there is. Several resources: \
-              setquota ROOT STORAGE 10G MESSAGE 100000. Limits that are not named stay: they are read first and set again, where the server \
-              would remove them (Cyrus); --only spares that. none removes all. On Dovecot, 0 removes one, and new limits show from the next \
-              session on.",
+    details: "LIMIT alone sets STORAGE, in KiB or with a unit: 500M, 2.5G, 1T. +1G and -500M change the current limit. For several \
+              resources: setquota ROOT STORAGE 10G MESSAGE 100000. Other limits are kept: if the server would remove them (Cyrus), they \
+              are read first and set again. --only skips that. none removes all limits. On Dovecot, 0 removes a limit, and new limits \
+              take effect in the next session.",
     columns: &[
         columns::ROOT,
         columns::RESOURCE.meaning("null: all"),
@@ -213,28 +213,31 @@ fn limits(input: &Input) -> Result<Vec<LimitChange>, Error> {
     let misuse = |why: &str| Err(input.command.misuse(why));
     let changes = match input.words_from(1) {
         [none] if none.eq_ignore_ascii_case("none") => Vec::new(),
-        [name] if is_resource(name) => return misuse(&format!("{name:?} lacks its limit")),
+        [name] if is_resource(name) => return misuse(&format!("missing LIMIT after {name:?}")),
         [amount] => vec![LimitChange::parse("STORAGE", amount)?],
         pairs => {
             let mut changes: Vec<LimitChange> = Vec::new();
             for pair in pairs.chunks(2) {
                 let [resource, amount] = pair else {
-                    return misuse(&format!("{:?} lacks its limit", pair.concat()));
+                    return misuse(&format!("missing LIMIT after {:?}", pair.concat()));
                 };
                 if !resource.starts_with(|c: char| c.is_ascii_alphabetic()) {
                     return misuse(&format!(
-                        "{resource:?} is no resource; several limits each need theirs"
+                        "invalid resource {resource:?}; with several limits, write RESOURCE LIMIT for each"
                     ));
                 }
                 if amount.eq_ignore_ascii_case("none") {
-                    return misuse("none stands alone and is for all resources");
+                    return misuse("none removes all limits; use it alone");
                 }
                 let change = LimitChange::parse(resource, amount)?;
                 if changes
                     .iter()
                     .any(|have| have.resource() == change.resource())
                 {
-                    return misuse(&format!("{} is named twice", change.resource()));
+                    return misuse(&format!(
+                        "{} is given twice; give it once",
+                        change.resource()
+                    ));
                 }
                 changes.push(change);
             }
@@ -245,7 +248,7 @@ fn limits(input: &Input) -> Result<Vec<LimitChange>, Error> {
         && let Some(change) = changes.iter().find(|change| change.is_relative())
     {
         return misuse(&format!(
-            "--only does not read the limit that {change} would change; give the new limit itself"
+            "--only does not read the current limit, so {change} cannot change it; give the new limit itself"
         ));
     }
     Ok(changes)
@@ -333,8 +336,10 @@ impl Warned {
         match (&self.first, self.more) {
             (None, _) => {}
             (Some(first), 0) => complain(first),
-            (Some(first), 1) => complain(&format!("{first}; likewise 1 other root")),
-            (Some(first), more) => complain(&format!("{first}; likewise {more} other roots")),
+            (Some(first), 1) => complain(&format!("{first}; the same applies to 1 other root")),
+            (Some(first), more) => {
+                complain(&format!("{first}; the same applies to {more} other roots"))
+            }
         }
     }
 }

@@ -32,8 +32,8 @@ pub static SELECT: Command = Command {
     name: "select",
     aliases: &["sel"],
     arguments: &[MAILBOX],
-    summary: "select a mailbox to work on",
-    details: "Commands that are given no mailbox then mean this one.",
+    summary: "select a mailbox",
+    details: "Commands without a MAILBOX argument then use this mailbox.",
     columns: SELECTED,
     start: |shell, input| select(shell, input, false),
     ..Command::BASE
@@ -43,7 +43,7 @@ pub static EXAMINE: Command = Command {
     name: "examine",
     aliases: &["ex"],
     arguments: &[MAILBOX],
-    summary: "select a mailbox only to read it",
+    summary: "select a mailbox read-only",
     columns: SELECTED,
     start: |shell, input| select(shell, input, true),
     ..Command::BASE
@@ -85,9 +85,9 @@ pub(super) fn access(selected: &Selected) -> Value<'static> {
 pub static CLOSE: Command = Command {
     name: "close",
     flags: &[YES],
-    summary: "expunge the selected mailbox and leave it",
-    details: "Removes its messages flagged \\Deleted and shows how many these were. At a terminal it first says how many there are, and asks. A \
-              mailbox that was only examined is left as it is. To leave any mailbox as it is, use unselect.",
+    summary: "expunge and close the selected mailbox",
+    details: "Removes the messages flagged \\Deleted and shows how many were removed. At a terminal, it first shows how many there are, \
+              and asks. A mailbox selected with examine is not changed. To close a mailbox without expunging it, use unselect.",
     columns: &[
         columns::MAILBOX,
         Column::new("closed", ""),
@@ -113,7 +113,7 @@ fn close(shell: &mut Shell, command: &Command, yes: bool, out: &mut Report) -> R
         return closed(&mailbox, Some(0), out);
     }
     let risk = read_only.then_some(
-        "although it was only examined, as this server has no UNSELECT and may expunge at CLOSE",
+        "although the mailbox is selected read-only: this server has no UNSELECT and may expunge on CLOSE",
     );
     let flagged = permit(shell, command, yes, &mailbox, risk)?;
     let session = shell.session()?;
@@ -131,7 +131,7 @@ fn close(shell: &mut Shell, command: &Command, yes: bool, out: &mut Report) -> R
     session.close()?;
     if let (Some(risk), false, false) = (risk, none, shell.settings.interactive) {
         complain(&format!(
-            "{mailbox} {had} messages flagged \\Deleted; look whether they are still there, {risk}"
+            "{mailbox} {had} messages flagged \\Deleted; check that they are still there, {risk}"
         ));
     }
     closed(&mailbox, gone, out)
@@ -195,7 +195,7 @@ fn permit(
             break;
         }
         complain(&format!(
-            "the messages flagged \\Deleted in {mailbox} are others now"
+            "the messages flagged \\Deleted in {mailbox} have changed"
         ));
         flagged = now;
     }
@@ -222,7 +222,7 @@ fn question(
         will.push_str(&format!(", {risk}"));
     }
     if flagged.is_none() {
-        will.push_str("; the server does not tell how many these are");
+        will.push_str("; the server does not report how many there are");
     }
     will
 }
@@ -230,7 +230,7 @@ fn question(
 pub static UNSELECT: Command = Command {
     name: "unselect",
     aliases: &["unsel"],
-    summary: "leave the selected mailbox as it is",
+    summary: "close the selected mailbox without expunging it",
     columns: &[columns::MAILBOX, Column::new("unselected", "")],
     start: |_, _| {
         in_turn(|shell, out| {
@@ -253,12 +253,13 @@ pub static EXPUNGE: Command = Command {
     name: "expunge",
     flags: &[YES],
     summary: "remove the messages flagged \\Deleted",
-    details: "At a terminal it first says how many there are, and asks. Shows the numbers as the server gives them: each one shifts those after it down by one, so 3 and 3 are messages 3 and 4.",
+    details: "At a terminal, it first shows how many there are, and asks. Message numbers are shown as the server sends them: each \
+              removal shifts the numbers after it down by one, so 3 and 3 are messages 3 and 4.",
     columns: &[
         columns::MAILBOX,
         Column::new(
             "number",
-            "as the server gave it: each shifts those after it",
+            "as the server sent it; each removal shifts the numbers after it",
         ),
         Column::new("expunged", ""),
     ],
@@ -286,7 +287,7 @@ fn expunge(shell: &mut Shell, command: &Command, yes: bool, out: &mut Report) ->
     }
     if shell.settings.interactive {
         complain(&match gone.len() {
-            0 => format!("no message of {mailbox} is flagged \\Deleted, so none was removed"),
+            0 => format!("no message in {mailbox} is flagged \\Deleted, so none was removed"),
             _ => format!(
                 "{} removed from {mailbox}",
                 counted(gone.len() as u64, "message", "messages")

@@ -13,8 +13,8 @@ use crate::report::{Column, REASON, Report, Value};
 
 pub static SERVERS: Command = Command {
     name: "servers",
-    summary: "list the servers named in your configuration",
-    details: "They stand in imapadm/config.toml in the folder of configurations, mostly ~/.config, as [servers.NAME].",
+    summary: "list the configured servers",
+    details: "Servers are configured as [servers.NAME] in imapadm/config.toml in the configuration directory, usually ~/.config.",
     columns: &[
         Column::new("name", ""),
         Column::new("host", ""),
@@ -66,11 +66,11 @@ pub static KNOWN: Command = Command {
     flags: &[Flag::option(
         "forget",
         "HOST[:PORT]",
-        "remove what was accepted for a server; without PORT, for all its ports",
+        "forget what was accepted for a server; without PORT, for all its ports",
     )],
     summary: "list the certificates you accepted",
-    details: "They are asked about when a server is first connected to at a terminal, and kept in imapadm/known_servers in the folder of data, \
-              mostly ~/.local/share. After --forget the server's next certificate is asked about again.",
+    details: "At a terminal, imapadm asks about a certificate that it does not trust. Accepted ones are kept in imapadm/known_servers in \
+              the data directory, usually ~/.local/share. After --forget, imapadm asks again at the next connection.",
     columns: &[
         Column::new("server", ""),
         Column::new("kind", "certificate or authority"),
@@ -109,7 +109,7 @@ fn known(shell: &Shell, forget: Option<&str>, out: &mut Report) -> Result<(), Er
             let gone = servers.forget(&address)?;
             if gone.is_empty() {
                 return Err(Error::Usage(format!(
-                    "nothing was accepted for {address}; known lists what was"
+                    "no certificate was accepted for {address}; use known to list those that were"
                 )));
             }
             gone

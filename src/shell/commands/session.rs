@@ -81,7 +81,7 @@ fn session(shell: &mut Shell, out: &mut Report) -> Result<(), Error> {
 pub static CAPABILITY: Command = Command {
     name: "capability",
     aliases: &["capa"],
-    summary: "list what the server can do",
+    summary: "list the server's capabilities",
     columns: &[Column::new("capability", "")],
     lists: true,
     start: |_, _| {
@@ -98,7 +98,7 @@ pub static CAPABILITY: Command = Command {
 pub static NAMESPACE: Command = Command {
     name: "namespace",
     aliases: &["ns"],
-    summary: "list namespaces and their separators",
+    summary: "list namespaces and their hierarchy separators",
     columns: &[
         Column::new("kind", "personal, other or shared"),
         Column::new("prefix", ""),
@@ -127,7 +127,7 @@ pub static NAMESPACE: Command = Command {
 pub static ID: Command = Command {
     name: "id",
     aliases: &["version", "ver"],
-    summary: "show which software the server is",
+    summary: "show the server's software and version",
     columns: &[Column::new("field", ""), Column::new("value", "")],
     lists: true,
     start: |shell, _| {
@@ -145,7 +145,7 @@ pub static ID: Command = Command {
 
 pub static NOOP: Command = Command {
     name: "noop",
-    summary: "ask whether the server is still there",
+    summary: "check that the server still answers",
     start: |_, _| {
         in_turn(|shell, _| {
             shell.session()?.noop()?;

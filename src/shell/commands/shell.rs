@@ -22,7 +22,7 @@ pub static HELP: Command = Command {
         Column::new("command", "without an argument").optional(),
         Column::new("aliases", "without an argument").optional(),
         Column::new("summary", "without an argument").optional(),
-        Column::new("help", "one line of it").optional(),
+        Column::new("help", "one line of the text").optional(),
     ],
     start: help,
     ..Command::BASE
@@ -100,8 +100,8 @@ pub static QUIT: Command = Command {
         kind: ArgumentKind::Name,
         count: Count::Optional,
     }],
-    summary: "log out and leave",
-    details: "Without STATUS, a script's exit status says whether a command failed.",
+    summary: "log out and exit",
+    details: "Without STATUS, the exit status of a script shows whether a command failed.",
     check: |input| status(input).map(drop),
     start: quit,
     ..Command::BASE
@@ -120,8 +120,8 @@ fn status(input: &Input) -> Result<Option<u8>, Error> {
     let status = input.word(0).map(str::parse).transpose();
     status.map_err(|_| {
         let word = input.word(0).unwrap_or_default();
-        input
-            .command
-            .misuse(&format!("{word:?} is no exit status (0 to 255)"))
+        input.command.misuse(&format!(
+            "invalid exit status {word:?}; write a number from 0 to 255"
+        ))
     })
 }
