@@ -141,6 +141,13 @@ fn the_first_time_all_is_shown_and_yes_is_remembered() {
     assert_eq!(user.known(), line);
 }
 
+/// That a terminal of 80 columns breaks no line of what is shown before a question.
+fn fits(screen: &str) {
+    for line in screen.lines().filter(|line| !line.contains('\x1b')) {
+        assert!(line.trim_end().chars().count() <= 80, "{line:?}");
+    }
+}
+
 #[test]
 fn an_unknown_authority_is_asked_about_too() {
     let authority = Authority::new("Our Own CA");
@@ -152,10 +159,7 @@ fn an_unknown_authority_is_asked_about_too() {
     let screen = all(&terminal);
     assert!(screen.contains("Our Own CA"), "{screen}");
     assert!(screen.contains(&identity.fingerprint()), "{screen}");
-    // A terminal of 80 columns must not break a fingerprint, nor a word.
-    for line in screen.lines().filter(|line| !line.contains('\x1b')) {
-        assert!(line.trim_end().chars().count() <= 80, "{line:?}");
-    }
+    fits(&screen);
     terminal.type_("yes\r");
     leave(&mut terminal);
 }
@@ -352,6 +356,7 @@ fn with_authority(identities: &[&Identity]) -> (Faulty, Arc<AtomicUsize>, User) 
     let user = User::of(&server);
     let mut terminal = user.starts();
     terminal.wait_for("(yes/authority/no)", SOON);
+    fits(&all(&terminal));
     terminal.type_("authority\r");
     leave(&mut terminal);
     (server, shown, user)

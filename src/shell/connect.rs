@@ -464,8 +464,8 @@ fn accept(
             print(&format!(
                 "You can trust, for {server}, from now on:\n  \
                  yes        this certificate alone\n  \
-                 authority  every certificate of this authority: a renewed one is not asked about\n  \
-                 no         nothing, and not connect\n"
+                 authority  every certificate of this authority, so also a renewed one\n  \
+                 no         neither: do not connect\n"
             ));
             ask("Trust it? (yes/authority/no) ", &["yes", "authority"])?
         }
