@@ -86,7 +86,7 @@ fn run(cli: &Cli, idle: &Arc<AtomicBool>, over: &mut Option<Arc<AtomicBool>>) ->
         script.start_at(line);
     }
     // What can't be right is refused before anything is done.
-    if tell_mistakes(&scripts, cli.yes()) {
+    if tell_mistakes(&mut scripts, cli.yes()) {
         return Ok(status::USAGE);
     }
     let failed = cli.failed().filter(|_| !scripts.is_empty());
@@ -137,13 +137,13 @@ fn run(cli: &Cli, idle: &Arc<AtomicBool>, over: &mut Option<Arc<AtomicBool>>) ->
 const MOST_TOLD: usize = 50;
 
 /// Tells all mistakes in the scripts that are at hand, and whether there are any.
-fn tell_mistakes(scripts: &[Script], yes: bool) -> bool {
+fn tell_mistakes(scripts: &mut [Script], yes: bool) -> bool {
     let mut count = 0;
     for script in scripts {
         script.check(yes, |place, error| {
             count += 1;
             if count <= MOST_TOLD {
-                complain(&format!("{place}: {}", advice::message(&error)));
+                complain(&format!("{place}: {}", advice::message(error)));
             }
         });
     }

@@ -684,6 +684,106 @@ fn limits_that_can_not_be_read_are_not_removed_on_cyrus() {
     );
 }
 
+/// A server that is known for a Cyrus, where every mailbox is a quota root with these limits.
+fn cyrus_with(limits: &'static str) -> Faulty {
+    Faulty::script(move |conn| {
+        conn.let_in(&format!("{CAPABILITIES} X-CREATEDMODSEQ"));
+        conn.answer(|tag, command| match command.strip_prefix("GETQUOTA ") {
+            Some(root) => format!("* QUOTA {root} ({limits})\r\n{tag} OK done\r\n"),
+            None => format!("{tag} OK done\r\n"),
+        });
+    })
+}
+
+#[test]
+fn what_a_script_changes_is_read_together_and_before_nothing_that_may_change_it() {
+    let script = "cm a\nsq a 1\nsam a bob lrs; sq b 2\nnoop\nsq a +1\nsq c STORAGE 3\ndm c\nsq c 4\nsq --only d 5\nsq d 6\n";
+    let wire = |script: &str, options: &[&str]| {
+        let server = cyrus_with("STORAGE 0 10 MESSAGE 0 7");
+        let run = Imapadm::on_port(server.port)
+            .args(options)
+            .stdin(script)
+            .run();
+        let of_quotas = |command: &String| {
+            ["GETQUOTA", "SETQUOTA", "DELETE", "LIST"].map(|verb| command.starts_with(verb))
+                != [false; 4]
+        };
+        let mut all = commands(&server, "");
+        all.retain(of_quotas);
+        (run, all)
+    };
+    let (run, all) = wire(script, &["-k"]);
+    run.ok();
+    let at = |command: &str, from: usize| {
+        let mut rest = all.iter().skip(from);
+        let found = rest.position(|have| have == command);
+        from + found.unwrap_or_else(|| panic!("no {command} from {from} on: {all:#?}"))
+    };
+    assert_eq!(
+        all[..3],
+        [
+            "GETQUOTA a",
+            "GETQUOTA b",
+            "SETQUOTA a (STORAGE 1 MESSAGE 7)"
+        ]
+    );
+    assert_eq!(all[3], "SETQUOTA b (STORAGE 2 MESSAGE 7)");
+    // Its second change depends on the first.
+    assert_eq!(all[4..6], ["GETQUOTA a", "GETQUOTA c"]);
+    assert_eq!(all[6], "SETQUOTA a (STORAGE 11 MESSAGE 7)");
+    let deleted = at("DELETE c", 0);
+    assert!(deleted < at("GETQUOTA c", deleted));
+    assert!(at("GETQUOTA d", 0) > at("SETQUOTA d (STORAGE 5)", 0));
+
+    // Without --keep-going each waits for all before it.
+    let (run, all) = wire("sq a 1\nsq b 2", &[]);
+    run.ok();
+    assert_eq!(
+        all,
+        [
+            "GETQUOTA a",
+            "SETQUOTA a (STORAGE 1 MESSAGE 7)",
+            "GETQUOTA b",
+            "SETQUOTA b (STORAGE 2 MESSAGE 7)"
+        ]
+    );
+}
+
+#[test]
+fn limits_that_a_script_does_not_name_stay_and_new_roots_are_warned_of() {
+    let place = Place::cyrus();
+    let (root, a, b, c) = (&place.root, place.at("a"), place.at("b"), place.at("b.c"));
+    place.raw().ok(&format!("CREATE {a}"));
+    for (name, count) in [(root, 50), (&a, 60)] {
+        place
+            .raw()
+            .ok(&format!("SETQUOTA {name} (STORAGE 1000 MESSAGE {count})"));
+    }
+    let run = place
+        .imapadm()
+        .arg("-k")
+        .stdin(format!(
+            "sq {root} 2000\nsq {a} 3000\ncm {b}\ncm {c}\nsq {b} 4000\nsq {c} 5000\nsq {a} +1\nsq {b} none\nsq {b} MESSAGE 6\n"
+        ))
+        .run()
+        .ok()
+        .complains(&format!("{b} is now a quota root of its own"))
+        .complains(&format!("the limits of {root} do"))
+        .complains(&format!("{c} is now a quota root of its own"))
+        .complains(&format!("the limits of {b} do"));
+    assert_eq!(run.stderr.matches("of its own").count(), 2, "{run}");
+    let both = |messages, storage| {
+        [
+            ("MESSAGE".to_owned(), messages),
+            ("STORAGE".to_owned(), storage),
+        ]
+    };
+    assert_eq!(limits(&mut place.raw(), root), both(50, 2000));
+    assert_eq!(limits(&mut place.raw(), &a), both(60, 3001));
+    assert_eq!(limits(&mut place.raw(), &b), [("MESSAGE".to_owned(), 6)]);
+    assert_eq!(limits(&mut place.raw(), &c), [("STORAGE".to_owned(), 5000)]);
+}
+
 #[test]
 fn rights_that_the_server_left_out_are_not_said_to_be_set() {
     let server = server(|command| match command {

@@ -3,13 +3,14 @@
 //! SETQUOTA replaces all limits of a root (RFC 2087 section 4.1): one that is not named is gone. So what is there is read first, and sent
 //! along. Not here: the requests themselves (`quota`).
 
-use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::ops::ControlFlow;
 
 use crate::account::Account;
 use crate::error::{Advice, Error, Reason};
-use crate::session::{IntoMailbox, MailboxName, Pace, Session, Software};
+use crate::session::{IntoMailbox, MailboxName, Pace, Session, Software, Ticket};
 
 use super::many::Targets;
 use super::quota::{GetQuota, GetQuotaRoot, Quota, SetQuota};
@@ -296,6 +297,33 @@ struct Before {
     above: Option<MailboxName>,
 }
 
+/// What was read of one root.
+#[derive(Debug)]
+struct Reading {
+    quota: Result<Quota, Error>,
+    /// The root that the mailbox is part of, where it is none.
+    above: Option<MailboxName>,
+}
+
+/// What is there of quota roots that are to be changed; see [`Session::read_quotas`].
+#[derive(Debug, Default)]
+pub struct QuotasRead {
+    /// By what servers leave of a name, each with the name that was asked by.
+    readings: HashMap<Vec<u8>, (MailboxName, Option<Reading>)>,
+    /// Roots that were changed since then.
+    changed: HashSet<MailboxName>,
+    /// Nothing is read ahead: it need not be known, or would be known of the wrong root.
+    is_none: bool,
+}
+
+impl QuotasRead {
+    /// Whether there is nothing to be read ahead before `root` is changed.
+    pub fn covers(&self, root: &MailboxName, session: &Session) -> bool {
+        let read = self.readings.get(&session.plain_name(root));
+        self.is_none || read.is_some_and(|(name, _)| name == root)
+    }
+}
+
 impl Session {
     /// Changes limits of a quota root and keeps the others; no changes at all take all limits away. Returns the limits that were asked for
     /// as numbers, and what the server said that it set.
@@ -378,32 +406,138 @@ impl Session {
         if !self.has_to_read(changes) {
             return Ok(names.iter().map(|_| Ok(Before::default())).collect());
         }
+        let read = self.read_roots(names)?;
+        let all = read.into_iter().map(|Reading { quota, above }| {
+            let before = self.before(quota, changes)?;
+            Ok(Before { above, ..before })
+        });
+        Ok(all.collect())
+    }
+
+    /// What GETQUOTA says of many roots, and which roots those are part of that are none yet.
+    fn read_roots(&mut self, names: &[MailboxName]) -> Result<Vec<Reading>, Error> {
         let ask = names.iter().map(|name| ((), GetQuota::new(name.clone())));
-        let mut answers = Vec::new();
-        self.run_each(ask, |(), result| {
-            answers.push(result);
+        let mut all = Vec::new();
+        self.run_each(ask, |(), quota| {
+            all.push(Reading { quota, above: None });
             ControlFlow::Continue(())
         })?;
-        let mut all: Vec<Result<Before, Error>> = answers
-            .into_iter()
-            .map(|answer| self.before(answer, changes))
-            .collect();
         if !self.mailboxes_are_roots() {
             return Ok(all);
         }
-        let new: Vec<usize> = (0..all.len().min(names.len()))
-            .filter(|at| matches!(&all[*at], Ok(before) if before.quota.is_none()))
+        let is_none = |reading: &Reading| matches!(&reading.quota, Err(Error::Refused(_)));
+        // Each with the mailbox to ask about: where there is none yet, it will be part of what the one above it is part of.
+        let mut asked: Vec<(usize, MailboxName)> = (0..all.len().min(names.len()))
+            .filter(|at| is_none(&all[*at]))
+            .map(|at| (at, names[at].clone()))
             .collect();
-        let ask = new
-            .iter()
-            .map(|at| (*at, GetQuotaRoot::new(names[*at].clone())));
-        self.run_each(ask, |at, result| {
-            if let (Ok(before), Ok(roots)) = (&mut all[at], result) {
-                before.above = roots.into_iter().next().map(|quota| quota.root);
+        while !asked.is_empty() {
+            let distinct: HashSet<MailboxName> =
+                asked.iter().map(|(_, name)| name.clone()).collect();
+            let ask = distinct
+                .into_iter()
+                .map(|name| (name.clone(), GetQuotaRoot::new(name)));
+            let mut roots: HashMap<MailboxName, Option<MailboxName>> = HashMap::new();
+            self.run_each(ask, |name, result| {
+                match result {
+                    Ok(quotas) => {
+                        roots.insert(name, quotas.into_iter().next().map(|quota| quota.root));
+                    }
+                    Err(Error::Refused(refusal)) if refusal.is(Reason::NoSuchMailbox) => {}
+                    Err(_) => {
+                        roots.insert(name, None);
+                    }
+                }
+                ControlFlow::Continue(())
+            })?;
+            let mut above = Vec::new();
+            for (at, name) in asked {
+                match roots.get(&name) {
+                    Some(root) => all[at].above.clone_from(root),
+                    None => above.extend(self.parent(&name).map(|parent| (at, parent))),
+                }
             }
-            ControlFlow::Continue(())
-        })?;
+            asked = above;
+        }
         Ok(all)
+    }
+
+    /// The name above another one.
+    fn parent(&mut self, name: &MailboxName) -> Option<MailboxName> {
+        let separator = self.separator_for(name).ok()??;
+        let end = name.wire().iter().rposition(|byte| *byte == separator)?;
+        let above = name.wire().get(..end).filter(|above| !above.is_empty())?;
+        Some(MailboxName::from_wire(above))
+    }
+
+    /// Reads what is there of quota roots that [`start_change_quota`](Self::start_change_quota) will then change one by one: so their answers
+    /// come together, and none of the changes has to wait for its own. Nothing is read of servers that are not known to need it.
+    ///
+    /// Between this and the changes, nothing else may change these roots' limits.
+    ///
+    /// # Errors
+    /// As [`run_each`](Self::run_each). That one of them can't be read is told when it is to be changed.
+    pub fn read_quotas(&mut self, roots: Vec<MailboxName>) -> Result<QuotasRead, Error> {
+        let mut read = QuotasRead::default();
+        // Where nobody knows whose INBOX is whose, a change of one root may be that of another.
+        if !self.has_to_read(&[]) || self.state().user().is_none() {
+            read.is_none = true;
+            return Ok(read);
+        }
+        let mut names = Vec::new();
+        for root in roots {
+            if let Entry::Vacant(place) = read.readings.entry(self.plain_name(&root)) {
+                place.insert((root.clone(), None));
+                names.push(root);
+            }
+        }
+        for (name, reading) in names.iter().zip(self.read_roots(&names)?) {
+            let plain = self.plain_name(name);
+            read.readings.insert(plain, (name.clone(), Some(reading)));
+        }
+        Ok(read)
+    }
+
+    /// Changes limits as [`change_quota`](Self::change_quota) does, where what is there has been read, or need not be; does not wait for
+    /// the reply. `None` where it has to be read first, and nothing was sent.
+    ///
+    /// # Errors
+    /// As [`change_quota`](Self::change_quota) and [`submit`](Self::submit).
+    pub fn start_change_quota(
+        &mut self,
+        root: &MailboxName,
+        changes: &[LimitChange],
+        read: &mut QuotasRead,
+    ) -> Result<Option<(Asked, Ticket<SetQuota>)>, Error> {
+        // What was read of the same root by another name is old from now on.
+        let own = read.readings.remove(&self.plain_name(root));
+        let own = own.filter(|(name, _)| name == root);
+        let mut before = match own.and_then(|(_, reading)| reading) {
+            Some(Reading { quota, above }) => {
+                let before = self.before(quota, changes)?;
+                Before { above, ..before }
+            }
+            None if self.has_to_read(changes) => return Ok(None),
+            None => Before::default(),
+        };
+        // Those that became roots since then were none yet when this one was read.
+        let are_roots = self.mailboxes_are_roots();
+        if are_roots && before.quota.is_none() && !read.changed.is_empty() {
+            let mut name = self.parent(root);
+            while let Some(above) = name.filter(|above| before.above.as_ref() != Some(above)) {
+                if read.changed.contains(&above) {
+                    before.above = Some(above);
+                    break;
+                }
+                name = self.parent(&above);
+            }
+        }
+        let (request, asked) = self.plan(root.clone(), changes, before)?;
+        let ticket = self.submit(request)?;
+        if are_roots {
+            read.changed.insert(root.clone());
+        }
+        Ok(Some((asked, ticket)))
     }
 
     /// Whether what is there has to be known. Cyrus removes limits that are not named, Dovecot is asked for what is used; of others nothing is

@@ -11,7 +11,7 @@ use crate::wire::response::{Data, Status};
 
 use super::{Answer, about_another, name_asked_for, name_before_list};
 
-pub use super::limit::{Asked, Limit, LimitChange, QuotaWarning};
+pub use super::limit::{Asked, Limit, LimitChange, QuotaWarning, QuotasRead};
 
 const QUOTA: Extension = Extension {
     name: "QUOTA",

@@ -15,6 +15,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, Write};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use imapadm::{Account, Error};
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat, stat};
@@ -137,7 +138,7 @@ pub enum Format {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Place {
     /// The script's name, where there is more than standard input.
-    pub file: Option<String>,
+    pub file: Option<Arc<str>>,
     /// The line, from 1.
     pub line: u64,
 }

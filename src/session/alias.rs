@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use crate::wire::utf7;
 
+use super::Session;
 use super::name::MailboxName;
 use super::state::State;
 
@@ -25,8 +26,8 @@ pub(super) struct Plain {
 enum Kind {
     /// INBOX, or below it.
     Inbox,
-    /// Another user's INBOX, or this below it.
-    Of(Vec<u8>),
+    /// Another user's INBOX, or what stands in the key from here on below it.
+    Of(usize),
     Other,
 }
 
@@ -50,8 +51,8 @@ impl Plain {
                 };
             }
             let end = rest.iter().position(|byte| is_separator(*byte));
-            let tail = end.and_then(|end| rest.get(end + 1..));
-            kind = Kind::Of(tail.unwrap_or_default().to_vec());
+            let tail = end.map_or(0, |end| rest.len() - end - 1);
+            kind = Kind::Of(shape.len() - tail);
         }
         Self { key: shape, kind }
     }
@@ -63,8 +64,8 @@ impl Plain {
         }
         // Nobody knows whose INBOX it is.
         match (&self.kind, &other.kind) {
-            (Kind::Inbox, Kind::Of(tail)) => state.user().is_none() && self.key == *tail,
-            (Kind::Of(tail), Kind::Inbox) => state.user().is_none() && other.key == *tail,
+            (Kind::Inbox, Kind::Of(at)) => state.user().is_none() && self.key == other.key[*at..],
+            (Kind::Of(at), Kind::Inbox) => state.user().is_none() && other.key == self.key[*at..],
             _ => false,
         }
     }
@@ -76,6 +77,13 @@ impl Plain {
             Kind::Of(..) => Some(Side::Others),
             Kind::Other => None,
         }
+    }
+}
+
+impl Session {
+    /// A name without what servers change in it: equal for all names of one mailbox, as far as they are foreseen, and for others too.
+    pub(crate) fn plain_name(&self, name: &MailboxName) -> Vec<u8> {
+        Plain::new(name.wire(), &self.state).key
     }
 }
 
@@ -105,6 +113,10 @@ pub(super) fn may_be_same(told: &[u8], asked: &[u8], state: &State) -> bool {
 
 /// The name decoded, in small letters, without its domain, without separators at its end and each but once.
 fn shape(name: &[u8]) -> Vec<u8> {
+    // Nearly every name has nothing of all that but capitals and separators.
+    if name.is_ascii() && memchr::memchr2(b'&', b'@', name).is_none() {
+        return without_doubles(name.iter().map(u8::to_ascii_lowercase), name.len());
+    }
     let decoded = match name.contains(&b'&') {
         true => utf7::decode(name).map(Cow::into_owned),
         false => None,
@@ -118,7 +130,12 @@ fn shape(name: &[u8]) -> Vec<u8> {
         Some(range) => [&text[..range.start], &text[range.end..]].concat(),
         None => text,
     };
-    let mut shape = Vec::with_capacity(text.len());
+    without_doubles(text.iter().copied(), text.len())
+}
+
+/// The letters of a name without separators at its end and each but once.
+fn without_doubles(text: impl Iterator<Item = u8>, length: usize) -> Vec<u8> {
+    let mut shape = Vec::with_capacity(length);
     for byte in text {
         if !(is_separator(byte) && shape.last() == Some(&byte)) {
             shape.push(byte);
@@ -156,6 +173,14 @@ fn below<'a>(name: &'a [u8], top: &[u8]) -> Option<&'a [u8]> {
 
 /// What is below this user's INBOX, in a name behind the prefix of other users' mailboxes. Cyrus writes a dot in a user's name as ^.
 fn below_user<'a>(rest: &'a [u8], user: &str) -> Option<&'a [u8]> {
+    // Mostly the first letter tells that it is another one's.
+    let differs = |(a, b): (&u8, u8)| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric();
+        plain(*a) && plain(b) && *a != b.to_ascii_lowercase()
+    };
+    if rest.first().zip(user.bytes().next()).is_some_and(differs) {
+        return None;
+    }
     let user = shape(user.as_bytes());
     let (owner, tail) = rest.split_at_checked(user.len())?;
     let same = owner

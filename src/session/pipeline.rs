@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::{Arc, Weak};
@@ -12,6 +13,7 @@ use std::sync::{Arc, Weak};
 use crate::account::Outcome;
 use crate::error::{Advice, Error, LostCause, Refusal, referred_host};
 use crate::wire::cursor::ParseError;
+use crate::wire::encode::Encoder;
 use crate::wire::response::{Condition, Data, Status, words};
 
 use super::alias::{Plain, Side};
@@ -141,6 +143,25 @@ fn is_alive(holder: &Weak<()>) -> bool {
     holder.strong_count() > 0
 }
 
+/// Hashes the numbers of requests, which nobody outside chooses.
+#[derive(Default)]
+struct ById(u64);
+
+impl Hasher for ById {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(self.0 ^ u64::from(*byte));
+        }
+    }
+    fn write_u64(&mut self, id: u64) {
+        // The table looks at both ends of a hash.
+        self.0 = id.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(20);
+    }
+}
+
 /// Outcomes, and their bytes, below which nobody looks whether their tickets are gone.
 const FEW: (usize, usize) = (1_000, 1024 * 1024);
 
@@ -153,7 +174,7 @@ pub(super) struct Pipeline {
     last: u64,
     queue: VecDeque<InFlight>,
     /// Each with the bytes of the responses that it was made from.
-    outcomes: HashMap<u64, Outstanding>,
+    outcomes: HashMap<u64, Outstanding, BuildHasherDefault<ById>>,
     /// With so many outcomes, or so many bytes of them, it is time to look for those whose tickets are gone.
     sweep_at: (usize, usize),
     /// Bytes of all commands.
@@ -179,9 +200,9 @@ impl Pipeline {
         self.last
     }
 
-    /// The tag of request `id`.
-    pub(super) fn tag(id: u64) -> String {
-        format!("a{id}")
+    /// Writes the tag of request `id`.
+    pub(super) fn tag(id: u64, command: &mut Encoder<'_>) {
+        command.atom("a").number(id);
     }
 
     pub(super) fn push<R: Request>(
@@ -346,12 +367,15 @@ impl Pipeline {
         }
     }
 
+    /// Where request `id` is in the queue, which is in the order of their numbers and may be long.
+    fn place_of(&self, id: u64) -> Option<usize> {
+        self.queue.binary_search_by_key(&id, |entry| entry.id).ok()
+    }
+
     /// The verb of a request in flight, and what becomes of it when nobody waits for its answer any more.
     pub(super) fn describe(&self, id: u64) -> Option<(&'static str, Outcome)> {
-        self.queue
-            .iter()
-            .find(|entry| entry.id == id)
-            .map(|entry| (entry.verb, entry.effect.unanswered()))
+        let entry = self.queue.get(self.place_of(id)?)?;
+        Some((entry.verb, entry.effect.unanswered()))
     }
 
     /// The verb of the oldest request in flight, if it changes something.
@@ -363,13 +387,13 @@ impl Pipeline {
     /// The verb of the request with this tag; of the oldest one where the tag is none's.
     pub(super) fn verb_of(&self, tag: &[u8]) -> Option<&'static str> {
         let id = id_of(tag);
-        let named = self.queue.iter().find(|entry| Some(entry.id) == id);
+        let named = id.and_then(|id| self.queue.get(self.place_of(id)?));
         named.or(self.queue.front()).map(|entry| entry.verb)
     }
 
     /// Nobody will wait for request `id`.
     pub(super) fn abandon(&mut self, id: u64) {
-        if let Some(entry) = self.queue.iter_mut().find(|entry| entry.id == id) {
+        if let Some(entry) = self.place_of(id).and_then(|at| self.queue.get_mut(at)) {
             entry.abandoned = true;
         }
         self.claim(id);
@@ -455,7 +479,7 @@ impl Pipeline {
 
     /// Whether it is this side's turn to say something of request `id`; it no longer is after this.
     pub(super) fn take_turn(&mut self, id: u64) -> bool {
-        let entry = self.queue.iter_mut().find(|entry| entry.id == id);
+        let entry = self.place_of(id).and_then(|at| self.queue.get_mut(at));
         entry.is_some_and(|entry| {
             let is_ours = entry.turn == Turn::Client;
             if is_ours {
@@ -489,7 +513,7 @@ impl Pipeline {
         response: &[u8],
         secrets: &Secrets,
     ) {
-        if let Some(entry) = self.queue.iter_mut().find(|entry| entry.id == id) {
+        if let Some(entry) = self.place_of(id).and_then(|at| self.queue.get_mut(at)) {
             entry.damaged(error, response, secrets);
         }
     }
@@ -502,8 +526,7 @@ impl Pipeline {
         state: &mut State,
     ) -> Option<u64> {
         let id = id_of(tag)?;
-        let at = self.queue.iter().position(|entry| entry.id == id)?;
-        let entry = self.queue.remove(at)?;
+        let entry = self.queue.remove(self.place_of(id)?)?;
         self.bytes -= entry.bytes;
         self.count(entry.verb, entry.subject.as_ref(), false);
         if entry.abandoned {

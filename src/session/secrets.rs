@@ -122,16 +122,20 @@ fn add(forms: &mut Vec<Zeroizing<Vec<u8>>>, form: Vec<u8>) {
     }
 }
 
-/// Where `form` stands in the text.
-fn places(text: &[u8], form: &[u8], any_case: bool) -> Vec<usize> {
-    if !any_case {
-        return memchr::memmem::find_iter(text, form).collect();
-    }
-    text.windows(form.len())
-        .enumerate()
-        .filter(|(_, window)| window.eq_ignore_ascii_case(form))
-        .map(|(at, _)| at)
-        .collect()
+/// Where `form`, which is not empty, stands in the text. What is searched is short, so that a look for the first byte finds it fastest.
+fn places<'t>(text: &'t [u8], form: &'t [u8], any_case: bool) -> impl Iterator<Item = usize> + 't {
+    let first = form.first().copied().unwrap_or_default();
+    let (lower, upper) = match any_case {
+        true => (first.to_ascii_lowercase(), first.to_ascii_uppercase()),
+        false => (first, first),
+    };
+    memchr::memchr2_iter(lower, upper, text).filter(move |at| {
+        let there = text.get(*at..*at + form.len());
+        there.is_some_and(|there| match any_case {
+            true => there.eq_ignore_ascii_case(form),
+            false => there == form,
+        })
+    })
 }
 
 #[cfg(test)]

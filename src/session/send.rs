@@ -49,7 +49,8 @@ impl Session {
         if self.state.names_in_utf8 {
             encoder.names_in_utf8();
         }
-        encoder.atom(&Pipeline::tag(id)).space();
+        Pipeline::tag(id, &mut encoder);
+        encoder.space();
         request.write(&mut encoder);
         let encoded = encoder.finish()?;
         let bytes = encoded.range.len();

@@ -100,6 +100,17 @@ pub enum Effect {
     Destroys,
 }
 
+/// What a command does to the limits of quota roots: a script reads those of several roots together before it changes them one by one.
+#[derive(Clone, Copy)]
+pub enum Limits {
+    /// It may change any of them, or what a root's name means.
+    MayChange,
+    /// It leaves all as they are.
+    Keeps,
+    /// It changes those of this root and keeps what is not named; `None` where it reads none, or is for many.
+    Changes(fn(&Input) -> Option<MailboxName>),
+}
+
 /// What is left of a command once it has been started.
 pub enum Step {
     /// Its requests are sent; what is left is to wait for the replies and report them.
@@ -130,6 +141,8 @@ pub struct Command {
     pub details: &'static str,
     /// What it does.
     pub effect: Effect,
+    /// What it does to the limits of quota roots.
+    pub limits: Limits,
     /// The columns of its rows.
     pub columns: &'static [Column],
     /// It is asked for its rows: a person at a terminal is told when there are none.
@@ -156,6 +169,7 @@ impl Command {
         summary: "",
         details: "",
         effect: Effect::Reads,
+        limits: Limits::MayChange,
         columns: &[],
         lists: false,
         check: |_| Ok(()),
@@ -485,6 +499,14 @@ impl Input {
     /// It is left out and nothing is selected.
     pub fn scope(&self, index: usize, shell: &Shell) -> Result<Scope, Error> {
         self.resolve(index, || shell.selected_mailbox())
+    }
+
+    /// What the first word stands for, whatever is selected.
+    ///
+    /// # Errors
+    /// It is left out.
+    pub fn named_scope(&self) -> Result<Scope, Error> {
+        self.resolve(0, || Err(Error::NothingSelected))
     }
 
     /// The one name that the word at `index` stands for.

@@ -26,6 +26,7 @@ mod words;
 
 use std::path::PathBuf;
 
+use imapadm::admin::quota::QuotasRead;
 use imapadm::net::Interrupt;
 use imapadm::session::MailboxName;
 use imapadm::{Error, Session};
@@ -86,6 +87,8 @@ pub struct Shell {
     password: Option<SecretString>,
     /// Mailbox names for completion.
     cache: Cache,
+    /// Limits of quota roots that a script is about to change.
+    quotas: QuotasRead,
     /// What was said of the last connection.
     last: Option<Stack>,
     /// The first server that was logged in to, and its user.
@@ -102,6 +105,7 @@ impl Shell {
             quit: None,
             password: None,
             cache: Cache::default(),
+            quotas: QuotasRead::default(),
             last: None,
             recipient: None,
         }

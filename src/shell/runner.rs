@@ -3,23 +3,24 @@
 //! Lives here: the rules of when a run waits and when it stops. Not here: how scripts are read (`script`), what is told at the end
 //! (`summary`), and the line editor.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use imapadm::{Account, Error, Outcome, Session};
+use imapadm::admin::quota::QuotasRead;
+use imapadm::{Account, Error, MailboxName, Outcome, Session};
 
 use super::advice;
-use super::command::{Collect, Command, Input, Step};
+use super::command::{Collect, Command, Input, Limits, Step};
 use super::leftover::Leftover;
 use super::read::read;
-use super::script::{COMMAND_LINE, Next, Script, Statement, read_for_script};
+use super::script::{COMMAND_LINE, Given, Next, Script, Statement, read_for_script};
 use super::secret::may_hold_secret;
 use super::summary::Summary;
 use super::table::find;
-use super::words::{self, Commands, Parsed};
+use super::words::{Commands, Parsed};
 use super::{Shell, status};
 use crate::report::{Output, Place, Report, complain};
 
@@ -38,8 +39,8 @@ pub struct Policy {
 /// A command that has been sent, or that already failed.
 struct Started {
     place: Place,
-    /// The command as it was typed.
-    typed: String,
+    /// The command; where not even that could be read, nothing.
+    parsed: Parsed,
     /// Which one it is, where it could be read.
     command: Option<&'static Command>,
     collect: Result<Collect, Error>,
@@ -57,13 +58,62 @@ impl Started {
             Some(command) => command.report(output, &self.place),
             // It has the name that was typed; whether it is a command at all is not known.
             None => {
-                let typed = words::split(&self.typed).unwrap_or_default();
-                let name = typed.first().and_then(|command| command.words.first());
+                let name = self.parsed.words.first();
                 output.report(name.map_or("", String::as_str), &[], false, &self.place)
             }
         }
     }
 }
+
+/// What stands behind a command.
+struct Behind<'s> {
+    /// In the same statement.
+    rest: &'s [Given],
+    script: &'s mut Script,
+}
+
+impl Behind<'_> {
+    /// Finds the roots whose limits are changed next, up to the first command that may change any, and each root but once.
+    fn roots(&mut self, roots: &mut Vec<MailboxName>) {
+        let mut seen: HashSet<MailboxName> = roots.iter().cloned().collect();
+        let mut add = |commands: &[Given]| {
+            commands.iter().all(|Given { parsed, input }| {
+                let named = || parsed.words.first().and_then(|name| find(name));
+                let command = input.as_ref().map(|input| input.command).or_else(named);
+                let root = match (command.map(|command| command.limits), input) {
+                    // What can't be read is not run.
+                    (None | Some(Limits::Keeps), _) => return true,
+                    (Some(Limits::MayChange), _) => return false,
+                    (Some(Limits::Changes(root)), Some(input)) => Ok(root(input)),
+                    (Some(Limits::Changes(root)), None) => {
+                        read(&parsed.words).map(|input| root(&input))
+                    }
+                };
+                match root {
+                    Ok(Some(root)) if roots.len() < MOST_ROOTS && seen.insert(root.clone()) => {
+                        roots.push(root);
+                        true
+                    }
+                    Ok(_) => false,
+                    Err(_) => true,
+                }
+            })
+        };
+        if !add(self.rest) {
+            return;
+        }
+        for index in 0..MOST_AHEAD {
+            match self.script.look_ahead(index).map(|next| &next.commands) {
+                Some(Ok(commands)) if add(commands) => {}
+                Some(Err(_)) => {}
+                _ => return,
+            }
+        }
+    }
+}
+
+/// Quota roots that are read together.
+const MOST_ROOTS: usize = 2_000;
 
 /// Commands that may be sent ahead before the oldest is collected; the session bounds their bytes, and those of their replies, besides.
 const MOST_AHEAD: usize = 5_000;
@@ -129,7 +179,7 @@ impl<'a> Runner<'a> {
         for script in &mut scripts {
             while self.stop.is_none() {
                 match script.next() {
-                    Next::Statement(statement) => self.statement(statement),
+                    Next::Statement(statement) => self.statement(statement, script),
                     Next::Later => self.wait(script),
                     Next::Unreadable(place, error) => self.end(&place, error),
                     Next::End => break,
@@ -157,8 +207,8 @@ impl<'a> Runner<'a> {
                     place, commands, ..
                 }) => {
                     // What is wrong with it is for another time.
-                    for command in commands.unwrap_or_default() {
-                        self.skip(&place, &command);
+                    for given in commands.unwrap_or_default() {
+                        self.skip(&place, &given.parsed);
                     }
                 }
                 // Nobody knows how long a pipe stays open; whoever wants the rest kept waits for it.
@@ -188,13 +238,13 @@ impl<'a> Runner<'a> {
         self.summary.leave(place);
         let command = parsed.words.first().and_then(|name| find(name));
         self.left_changes |= command.is_some_and(Command::changes);
-        self.keep(place, &parsed.to_string(), "not sent", false);
+        self.keep(place, parsed, "not sent", false);
     }
 
     /// Keeps a command that is still to be done.
-    fn keep(&mut self, place: &Place, typed: &str, why: &str, look_first: bool) {
+    fn keep(&mut self, place: &Place, parsed: &Parsed, why: &str, look_first: bool) {
         if let Some(leftover) = &mut self.policy.leftover {
-            leftover.write(place, typed, why, look_first);
+            leftover.write(place, &parsed.to_string(), why, look_first);
         }
     }
 
@@ -220,39 +270,43 @@ impl<'a> Runner<'a> {
     }
 
     /// Starts the commands of one statement.
-    fn statement(&mut self, statement: Statement) {
+    fn statement(&mut self, statement: Statement, script: &mut Script) {
         let Statement {
             place,
             commands,
             cut,
+            ..
         } = statement;
         match commands {
-            Ok(commands) => {
-                for command in commands {
+            Ok(mut commands) => {
+                for index in 0..commands.len() {
+                    let given = std::mem::take(&mut commands[index]);
                     if self.stop.is_some() {
-                        self.skip(&place, &command);
+                        self.skip(&place, &given.parsed);
                     } else {
-                        self.start(&place, &command, cut);
+                        let rest = &commands[index + 1..];
+                        self.start(&place, given, cut, &mut Behind { rest, script });
                     }
                 }
             }
-            Err(error) => self.enqueue(&place, String::new(), Err(error), None),
+            Err(error) => self.enqueue(&place, Parsed::default(), Err(error), None),
         }
     }
 
     /// Ends everything, also with `--keep-going`: what can't be read may mean anything, and so may what stands behind it.
     fn end(&mut self, place: &Place, error: Error) {
-        self.enqueue(place, String::new(), Err(error), None);
+        self.enqueue(place, Parsed::default(), Err(error), None);
         self.collect_all();
         self.stop.get_or_insert(status::USAGE);
     }
 
-    /// Starts one command, first waiting for those before it where it has to; `cut` is whether its line has no end.
-    fn start(&mut self, place: &Place, parsed: &Parsed, cut: bool) {
-        let typed = parsed.to_string();
-        let input = match read_for_script(parsed, self.shell.settings.yes) {
+    /// Starts one command, first waiting for those before it where it has to; `cut` is whether its line has no end, `behind` what comes next.
+    fn start(&mut self, place: &Place, given: Given, cut: bool, behind: &mut Behind<'_>) {
+        let Given { parsed, input } = given;
+        let read = || read_for_script(&parsed, self.shell.settings.yes);
+        let input = match input.map_or_else(read, Ok) {
             Ok(input) => input,
-            Err(error) => return self.enqueue(place, typed, Err(error), None),
+            Err(error) => return self.enqueue(place, parsed, Err(error), None),
         };
         let command = input.command;
         let changes = command.changes();
@@ -261,11 +315,11 @@ impl<'a> Runner<'a> {
                 "the last line of standard input has no line end, so part of it may be missing";
             if self.policy.strict {
                 let refused = Error::Usage(format!("{what}; look at what wrote it (--strict)"));
-                return self.enqueue(place, typed, Err(refused), Some(command));
+                return self.enqueue(place, parsed, Err(refused), Some(command));
             }
             complain(&format!(
                 "{place}: {}: warning: {what}; it is run all the same, --strict refuses it",
-                shown(&typed)
+                shown(&parsed.to_string())
             ));
         }
         let waits = changes && !self.policy.keep_going;
@@ -273,19 +327,20 @@ impl<'a> Runner<'a> {
             self.collect_all();
         }
         if self.stop.is_some() {
-            return self.skip(place, parsed);
+            return self.skip(place, &parsed);
         }
-        match (command.start)(self.shell, &input) {
-            Ok(Step::Sent(collect)) => self.enqueue(place, typed, Ok(collect), Some(command)),
+        let ready = self.read_limits(&input, behind);
+        match ready.and_then(|()| (command.start)(self.shell, &input)) {
+            Ok(Step::Sent(collect)) => self.enqueue(place, parsed, Ok(collect), Some(command)),
             Ok(Step::Work(collect)) => {
                 self.collect_all();
                 if self.stop.is_some() {
-                    return self.skip(place, parsed);
+                    return self.skip(place, &parsed);
                 }
-                self.enqueue(place, typed, Ok(collect), Some(command));
+                self.enqueue(place, parsed, Ok(collect), Some(command));
                 self.collect_all();
             }
-            Err(error) => self.enqueue(place, typed, Err(error), Some(command)),
+            Err(error) => self.enqueue(place, parsed, Err(error), Some(command)),
         }
         if waits {
             self.collect_all();
@@ -294,11 +349,36 @@ impl<'a> Runner<'a> {
         }
     }
 
+    /// Has read what a change of limits has to know, together with what the changes behind it have to: else each would wait for an answer of
+    /// its own. What was read is old as soon as a command may change it in another way.
+    fn read_limits(&mut self, input: &Input, behind: &mut Behind<'_>) -> Result<(), Error> {
+        let root = match input.command.limits {
+            Limits::Keeps => return Ok(()),
+            Limits::Changes(root) => root(input),
+            Limits::MayChange => None,
+        };
+        let Some(root) = root else {
+            self.shell.quotas = QuotasRead::default();
+            return Ok(());
+        };
+        let together = self.policy.keep_going && self.shell.settings.pipeline;
+        let Some(session) = self.shell.session.as_mut().filter(|_| together) else {
+            return Ok(());
+        };
+        if !self.shell.quotas.covers(&root, session) {
+            let mut roots = vec![root];
+            behind.roots(&mut roots);
+            self.shell.quotas = QuotasRead::default();
+            self.shell.quotas = session.read_quotas(roots)?;
+        }
+        Ok(())
+    }
+
     /// Lets a command that was sent, or that could not be, wait for its turn to be reported; without a `command` it could not even be read.
     fn enqueue(
         &mut self,
         place: &Place,
-        typed: String,
+        parsed: Parsed,
         collect: Result<Collect, Error>,
         command: Option<&'static Command>,
     ) {
@@ -307,7 +387,7 @@ impl<'a> Runner<'a> {
         let failed = collect.as_ref().is_err_and(over);
         self.ahead.push_back(Started {
             place: place.clone(),
-            typed,
+            parsed,
             command,
             collect,
         });
@@ -338,13 +418,13 @@ impl<'a> Runner<'a> {
         if self.stop.is_some() && (unheard || !self.tell_all) {
             // A command that only reads, sent ahead behind one that failed: as if it had never been there.
             self.summary.leave(&started.place);
-            self.keep(&started.place, &started.typed, "not run", false);
+            self.keep(&started.place, &started.parsed, "not run", false);
             return;
         }
         let mut report = started.report(self.output);
         let Started {
             place,
-            typed,
+            parsed,
             collect,
             ..
         } = started;
@@ -377,7 +457,7 @@ impl<'a> Runner<'a> {
         }
         match result {
             Ok(()) => self.summary.count(Outcome::Done, &place),
-            Err(error) => self.fail(&place, &typed, &error),
+            Err(error) => self.fail(&place, &parsed, &error),
         }
         // Whoever reads along must not wait for a full buffer.
         if self.flushed.elapsed() > READ_ALONG {
@@ -423,7 +503,7 @@ impl<'a> Runner<'a> {
         }
     }
 
-    fn fail(&mut self, place: &Place, typed: &str, error: &Error) {
+    fn fail(&mut self, place: &Place, parsed: &Parsed, error: &Error) {
         self.flush();
         let over = self.stop.is_some();
         if self.stop.is_none() && (!self.policy.keep_going || error.is_grave()) {
@@ -433,15 +513,15 @@ impl<'a> Runner<'a> {
         let outcome = error.outcome();
         self.summary.count(outcome, place);
         let why = advice::message(error);
-        self.keep(place, typed, &why, outcome == Outcome::Unknown);
+        self.keep(place, parsed, &why, outcome == Outcome::Unknown);
         // Of many that ended together, the first one says how; the sum names them all.
         if over && outcome != Outcome::Failed {
             return;
         }
-        let command = if typed.is_empty() {
+        let command = if *parsed == Parsed::default() {
             String::new()
         } else {
-            format!(" {}:", shown(typed))
+            format!(" {}:", shown(&parsed.to_string()))
         };
         complain(&format!("{place}:{command} {why}"));
     }

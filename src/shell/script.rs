@@ -3,6 +3,7 @@
 //! Lives here: lines and their places, what can be read without waiting, and the check of a whole script. Not here: what text means
 //! (`words`), and how commands are run (`runner`).
 
+use std::collections::VecDeque;
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use imapadm::{Error, open};
 
 use super::command::Input;
 use super::read::read;
-use super::words::{Commands, Lexer, Parsed};
+use super::words::{Lexer, Parsed};
 use crate::report::Place;
 
 /// What the command line is called as a script.
@@ -32,7 +33,7 @@ pub enum Source {
 
 /// A script at hand: its name for messages, and its text.
 pub struct Script {
-    name: Option<String>,
+    name: Option<Arc<str>>,
     text: Text,
     /// The lines that were read, blank ones and comments too; of the command line, how many commands stand before this one.
     lines: u64,
@@ -48,6 +49,9 @@ pub struct Script {
     ended: bool,
     /// The first line that is run.
     from: u64,
+    /// What was read before its turn, and its bytes.
+    ahead: VecDeque<Next>,
+    ahead_bytes: usize,
 }
 
 enum Text {
@@ -66,9 +70,19 @@ pub(super) struct Statement {
     /// Its first line.
     pub(super) place: Place,
     /// Its commands.
-    pub(super) commands: Result<Commands, Error>,
+    pub(super) commands: Result<Vec<Given>, Error>,
     /// It is the end of standard input, and has no line end: whatever wrote it may not have come to the end of it.
     pub(super) cut: bool,
+    /// Its bytes.
+    size: usize,
+}
+
+/// A command of a script.
+#[derive(Default)]
+pub(super) struct Given {
+    pub(super) parsed: Parsed,
+    /// What its words mean, where they have been read already.
+    pub(super) input: Option<Input>,
 }
 
 /// What a script has next.
@@ -108,10 +122,14 @@ impl Script {
                         "cannot read the script {name}: {error}; check its name and its mode"
                     ))
                 })?;
-                (Some(name), 0, Text::Memory(io::Cursor::new(bytes.into())))
+                (
+                    Some(name.into()),
+                    0,
+                    Text::Memory(io::Cursor::new(bytes.into())),
+                )
             }
             Source::Line(line, number) => (
-                Some(COMMAND_LINE.to_owned()),
+                Some(COMMAND_LINE.into()),
                 number - 1,
                 Text::Line(io::Cursor::new(line.into_bytes().into())),
             ),
@@ -119,7 +137,7 @@ impl Script {
         Ok(Self::new(name, lines, text))
     }
 
-    fn new(name: Option<String>, lines: u64, text: Text) -> Self {
+    fn new(name: Option<Arc<str>>, lines: u64, text: Text) -> Self {
         Self {
             name,
             text,
@@ -130,6 +148,8 @@ impl Script {
             wrong: None,
             ended: false,
             from: 1,
+            ahead: VecDeque::new(),
+            ahead_bytes: 0,
         }
     }
 
@@ -154,37 +174,59 @@ impl Script {
     }
 
     /// Checks every command without running it, where the script is all at hand, and hands over each mistake; `yes` is whether
-    /// `--yes` was said for all of it.
-    pub fn check(&self, yes: bool, mut mistake: impl FnMut(Place, Error)) {
+    /// `--yes` was said for all of it. What was read of its beginning is kept for when it is run.
+    pub fn check(&mut self, yes: bool, mut mistake: impl FnMut(&Place, &Error)) {
+        if matches!(self.text, Text::Stdin { .. }) {
+            return;
+        }
+        while self.ahead_bytes < KEPT {
+            let mut next = self.read_on();
+            let goes_on = check_next(&mut next, yes, &mut mistake);
+            if let Next::Statement(statement) = &next {
+                self.ahead_bytes += statement.size;
+            }
+            self.ahead.push_back(next);
+            if !goes_on {
+                return;
+            }
+        }
         let text = match &self.text {
             Text::Stdin { .. } => return,
             Text::Memory(text) => Text::Memory(text.clone()),
             Text::Line(text) => Text::Line(text.clone()),
         };
         let mut copy = Self::new(self.name.clone(), self.lines, text);
-        copy.from = self.from;
-        loop {
-            match copy.next() {
-                Next::Statement(Statement {
-                    place, commands, ..
-                }) => match commands {
-                    Ok(commands) => {
-                        for command in commands {
-                            if let Err(error) = read_for_script(&command, yes) {
-                                mistake(place.clone(), error);
-                            }
-                        }
-                    }
-                    Err(error) => mistake(place, error),
-                },
-                Next::Unreadable(place, error) => return mistake(place, error),
-                Next::Later | Next::End => return,
-            }
-        }
+        (copy.from, copy.ended) = (self.from, self.ended);
+        while check_next(&mut copy.read_on(), yes, &mut mistake) {}
     }
 
     /// The next statement, as far as it is at hand; this never waits.
     pub(super) fn next(&mut self) -> Next {
+        let next = self.ahead.pop_front().unwrap_or_else(|| self.read_on());
+        if let Next::Statement(statement) = &next {
+            self.ahead_bytes = self.ahead_bytes.saturating_sub(statement.size);
+        }
+        next
+    }
+
+    /// The statement that comes `index` statements after the next one, as far as it is at hand and there is room to keep what comes before.
+    pub(super) fn look_ahead(&mut self, index: usize) -> Option<&Statement> {
+        while self.ahead.len() <= index && self.ahead_bytes < LONGEST {
+            let next = self.read_on();
+            match &next {
+                Next::Statement(statement) => self.ahead_bytes += statement.size,
+                Next::Unreadable(..) => {}
+                Next::Later | Next::End => return None,
+            }
+            self.ahead.push_back(next);
+        }
+        match self.ahead.get(index)? {
+            Next::Statement(statement) => Some(statement),
+            _ => None,
+        }
+    }
+
+    fn read_on(&mut self) -> Next {
         while !self.ended {
             match self.read_line() {
                 Ok(Read::Line) => {
@@ -303,7 +345,7 @@ impl Script {
 
     /// The statement that has just come to its end, if it has any commands.
     fn statement(&mut self) -> Option<Next> {
-        let (line, _) = self.begun.take()?;
+        let (line, size) = self.begun.take()?;
         let place = self.place(line);
         let open = self.lexer.is_open();
         let cut = matches!(self.text, Text::Stdin { .. }) && !self.lexer.is_complete();
@@ -331,8 +373,15 @@ impl Script {
             Ok(commands) if commands.is_empty() => None,
             commands => Some(Next::Statement(Statement {
                 place,
-                commands,
+                commands: commands.map(|commands| {
+                    let unread = |parsed| Given {
+                        parsed,
+                        input: None,
+                    };
+                    commands.into_iter().map(unread).collect()
+                }),
                 cut,
+                size,
             })),
         }
     }
@@ -391,6 +440,34 @@ pub(super) fn read_for_script(command: &Parsed, yes: bool) -> Result<Input, Erro
     }
     Ok(input)
 }
+
+/// Checks what a script has next, and keeps what its words mean; whether there may be more.
+fn check_next(next: &mut Next, yes: bool, mistake: &mut impl FnMut(&Place, &Error)) -> bool {
+    match next {
+        Next::Statement(Statement {
+            place, commands, ..
+        }) => match commands {
+            Ok(commands) => {
+                for given in commands {
+                    match read_for_script(&given.parsed, yes) {
+                        Ok(input) => given.input = Some(input),
+                        Err(error) => mistake(place, &error),
+                    }
+                }
+            }
+            Err(error) => mistake(place, error),
+        },
+        Next::Unreadable(place, error) => {
+            mistake(place, error);
+            return false;
+        }
+        Next::Later | Next::End => return false,
+    }
+    true
+}
+
+/// How many bytes of a script are kept as they were read when it was checked.
+const KEPT: usize = 256 * 1024;
 
 /// How much of stdin is read at once: wherever what is at hand ends, everything that is under way is waited for.
 const READ_AHEAD: usize = 256 * 1024;

@@ -185,6 +185,12 @@ impl<'s> Connection<'s> {
                 self.say(" zoe lrswipkxtecdan cyrus lrswipkxtecdan\r\n");
                 self.done(tag, "OK", "Completed");
             }
+            b"GETQUOTA" => {
+                self.say("* QUOTA ");
+                self.out.extend_from_slice(first);
+                self.say(" (STORAGE 0 20480)\r\n");
+                self.done(tag, "OK", "Completed");
+            }
             b"STATUS" => {
                 self.say("* STATUS ");
                 self.out.extend_from_slice(first);

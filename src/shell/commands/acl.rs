@@ -10,7 +10,7 @@ use imapadm::session::{MailboxName, Pace};
 use super::super::Shell;
 use super::super::advice;
 use super::super::ask::{Question, confirm, counted};
-use super::super::command::{Argument, Command, Count, Effect, Input, Step};
+use super::super::command::{Argument, Command, Count, Effect, Input, Limits, Step};
 use super::super::meaning::{ArgumentKind, Scope};
 use super::many::{RECURSIVE, YES, change_each, each, name_row, over, undone};
 use super::{
@@ -37,6 +37,7 @@ pub static LISTACL: Command = Command {
         REASON,
     ],
     lists: true,
+    limits: Limits::Keeps,
     start: listacl,
     ..Command::BASE
 };
@@ -95,6 +96,7 @@ pub static SETACL: Command = Command {
         REASON,
     ],
     effect: Effect::Changes,
+    limits: Limits::Keeps,
     start: setacl,
     ..Command::BASE
 };
@@ -167,6 +169,7 @@ pub static DELETEACL: Command = Command {
             .meaning("why it failed, that it was not in the ACL, or which rights the server kept"),
     ],
     effect: Effect::Changes,
+    limits: Limits::Keeps,
     start: deleteacl,
     ..Command::BASE
 };
@@ -316,6 +319,7 @@ pub static MYRIGHTS: Command = Command {
     arguments: &[MAILBOX_OR_SELECTED],
     summary: "show your own rights on a mailbox",
     columns: &[columns::MAILBOX, columns::RIGHTS],
+    limits: Limits::Keeps,
     start: myrights,
     ..Command::BASE
 };
@@ -349,6 +353,7 @@ pub static LISTRIGHTS: Command = Command {
         Column::new("required", "the rights it always has"),
         Column::new("optional", "each group can only be granted as a whole"),
     ],
+    limits: Limits::Keeps,
     start: listrights,
     ..Command::BASE
 };

@@ -11,7 +11,7 @@ use imapadm::session::MailboxName;
 use imapadm::{Account, Error, Outcome};
 
 use super::super::Shell;
-use super::super::command::{Argument, Command, Count, Effect, Flag, Input, Step};
+use super::super::command::{Argument, Command, Count, Effect, Flag, Input, Limits, Step};
 use super::super::meaning::{ArgumentKind, Scope};
 use super::many::{self, RECURSIVE, YES, name_row};
 use super::{
@@ -48,6 +48,7 @@ pub static CREATE: Command = Command {
         columns::PARTITION,
     ],
     effect: Effect::Changes,
+    limits: Limits::Keeps,
     start: create,
     ..Command::BASE
 };
@@ -297,6 +298,7 @@ pub static LIST: Command = Command {
     ],
     // Nothing in a LIST response tells which LIST it answers, and rows leave as they come.
     lists: true,
+    limits: Limits::Keeps,
     start: list,
     ..Command::BASE
 };
@@ -404,6 +406,7 @@ pub static STATUS: Command = Command {
         columns::UIDVALIDITY,
         SIZE,
     ],
+    limits: Limits::Keeps,
     start: status,
     ..Command::BASE
 };
@@ -427,6 +430,7 @@ pub static SUBSCRIBE: Command = Command {
     details: "Subscriptions belong to the user who is logged in. To list them, use listmailbox --subscribed.",
     columns: SUBSCRIBED,
     effect: Effect::Changes,
+    limits: Limits::Keeps,
     start: |shell, input| subscription(shell, input, true),
     ..Command::BASE
 };
@@ -439,6 +443,7 @@ pub static UNSUBSCRIBE: Command = Command {
     summary: "unsubscribe from mailboxes",
     columns: SUBSCRIBED,
     effect: Effect::Changes,
+    limits: Limits::Keeps,
     start: |shell, input| subscription(shell, input, false),
     ..Command::BASE
 };

@@ -13,7 +13,7 @@ use imapadm::{Advice, Error, Outcome};
 
 use super::super::Shell;
 use super::super::advice;
-use super::super::command::{Argument, Command, Count, Effect, Flag, Input, Step};
+use super::super::command::{Argument, Command, Count, Effect, Flag, Input, Limits, Step};
 use super::super::entry::Typed;
 use super::super::meaning::{ArgumentKind, Scope};
 use super::many::{RECURSIVE, YES, each, name_row, tell_passed_over};
@@ -62,6 +62,7 @@ pub static GETMETADATA: Command = Command {
         let server = MailboxName::pattern("")?;
         Wanted::read(input)?.request(server).map(drop)
     },
+    limits: Limits::Keeps,
     start: getmetadata,
     ..Command::BASE
 };

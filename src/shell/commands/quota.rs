@@ -4,11 +4,13 @@ use std::collections::HashSet;
 
 use imapadm::Error;
 use imapadm::admin::many::{Purpose, Reach};
-use imapadm::admin::quota::{GetQuota, GetQuotaRoot, Limit, LimitChange, Quota, QuotaWarning};
+use imapadm::admin::quota::{
+    Asked, GetQuota, GetQuotaRoot, Limit, LimitChange, Quota, QuotaWarning,
+};
 use imapadm::session::MailboxName;
 
 use super::super::Shell;
-use super::super::command::{Argument, Command, Count, Effect, Flag, Input, Step};
+use super::super::command::{Argument, Command, Count, Effect, Flag, Input, Limits, Step};
 use super::super::meaning::{ArgumentKind, Scope};
 use super::many::{RECURSIVE, YES, each, name_row, over, undone};
 use super::{MAILBOX_OR_SELECTED, columns, in_turn, submit};
@@ -39,6 +41,7 @@ pub static LISTQUOTA: Command = Command {
         REASON,
     ],
     lists: true,
+    limits: Limits::Keeps,
     start: listquota,
     ..Command::BASE
 };
@@ -110,6 +113,7 @@ pub static LISTQUOTAROOT: Command = Command {
         columns::LIMIT,
     ],
     lists: true,
+    limits: Limits::Keeps,
     start: listquotaroot,
     ..Command::BASE
 };
@@ -203,10 +207,19 @@ pub static SETQUOTA: Command = Command {
         REASON,
     ],
     effect: Effect::Changes,
+    limits: Limits::Changes(root_to_read),
     check: |input| limits(input).map(drop),
     start: setquota,
     ..Command::BASE
 };
+
+/// The one root whose limits it has to know.
+fn root_to_read(input: &Input) -> Option<MailboxName> {
+    match input.named_scope().ok()? {
+        Scope::One(root) if !input.has("only") => Some(root),
+        _ => None,
+    }
+}
 
 /// The limits that the words behind the root ask for; none of them takes all limits away.
 fn limits(input: &Input) -> Result<Vec<LimitChange>, Error> {
@@ -273,20 +286,35 @@ fn setquota(shell: &mut Shell, input: &Input) -> Result<Step, Error> {
     let absolute: Vec<Limit> = absolute
         .map_while(|change| change.limit(model, None).ok())
         .collect();
-    let session = shell.session()?;
+    let session = shell.session.as_mut().ok_or(Error::NotConnected)?;
     session.check_extension(&GetQuota::new(model.clone()))?;
     if changes.is_empty() || !absolute.is_empty() {
         session.set_quota_request(model.clone(), absolute)?;
     }
     match scope {
-        Scope::One(root) => in_turn(move |shell, out| {
-            let (asked, told) = shell.session()?.change_quota(root.clone(), &changes)?;
-            set(&root, &asked.limits, told.as_ref(), out);
-            for warning in &asked.warnings {
-                complain(&warning.to_string());
+        Scope::One(root) => {
+            let tell =
+                |root: &MailboxName, asked: &Asked, told: Option<&Quota>, out: &mut Report| {
+                    set(root, &asked.limits, told, out);
+                    for warning in &asked.warnings {
+                        complain(&warning.to_string());
+                    }
+                };
+            if let Some((asked, ticket)) =
+                session.start_change_quota(&root, &changes, &mut shell.quotas)?
+            {
+                return Ok(Step::Sent(Box::new(move |shell, out| {
+                    let told = shell.session()?.wait(ticket)?;
+                    tell(&root, &asked, told.as_ref(), out);
+                    Ok(())
+                })));
             }
-            Ok(())
-        }),
+            in_turn(move |shell, out| {
+                let (asked, told) = shell.session()?.change_quota(root.clone(), &changes)?;
+                tell(&root, &asked, told.as_ref(), out);
+                Ok(())
+            })
+        }
         Scope::Many(reach) => over(
             input,
             reach,

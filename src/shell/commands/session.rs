@@ -4,7 +4,7 @@ use imapadm::Error;
 use imapadm::admin::server::Id;
 
 use super::super::Shell;
-use super::super::command::Command;
+use super::super::command::{Command, Limits};
 use super::selected::access;
 use super::{columns, in_turn, submit};
 use crate::report::{Column, Report, Value, complain};
@@ -84,6 +84,7 @@ pub static CAPABILITY: Command = Command {
     summary: "list the server's capabilities",
     columns: &[Column::new("capability", "")],
     lists: true,
+    limits: Limits::Keeps,
     start: |_, _| {
         in_turn(|shell, out| {
             for name in shell.session()?.capabilities()?.iter() {
@@ -105,6 +106,7 @@ pub static NAMESPACE: Command = Command {
         columns::SEPARATOR,
     ],
     lists: true,
+    limits: Limits::Keeps,
     start: |_, _| {
         in_turn(|shell, out| {
             for (kind, namespace) in shell.session()?.namespaces()?.iter() {
@@ -146,6 +148,7 @@ pub static ID: Command = Command {
 pub static NOOP: Command = Command {
     name: "noop",
     summary: "check that the server still answers",
+    limits: Limits::Keeps,
     start: |_, _| {
         in_turn(|shell, _| {
             shell.session()?.noop()?;

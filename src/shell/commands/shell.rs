@@ -3,7 +3,7 @@
 use imapadm::Error;
 
 use super::super::Shell;
-use super::super::command::{Argument, Command, Count, Input, Step};
+use super::super::command::{Argument, Command, Count, Input, Limits, Step};
 use super::super::meaning::ArgumentKind;
 use super::super::topics::{TOPICS, Topic, WIDTH};
 use super::in_turn;
@@ -24,6 +24,7 @@ pub static HELP: Command = Command {
         Column::new("summary", "without an argument").optional(),
         Column::new("help", "one line of the text").optional(),
     ],
+    limits: Limits::Keeps,
     start: help,
     ..Command::BASE
 };
