@@ -39,7 +39,8 @@ impl Limit {
     /// ```
     /// # use imapadm::{Error, Session, admin::quota::Limit};
     /// fn provision(imap: &mut Session, user: &str) -> Result<(), Error> {
-    ///     imap.set_quota(user, &[Limit::storage_kib(2_097_152), Limit::messages(50_000)])
+    ///     imap.set_quota(user, &[Limit::storage_kib(2_097_152), Limit::messages(50_000)])?;
+    ///     Ok(())
     /// }
     /// ```
     pub fn storage_kib(amount: u64) -> Self {

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use crate::session::MailboxName;
 use crate::wire::cursor::{Cursor, ParseError};
+use crate::wire::response::Data;
 
 /// One mailbox of a listing (RFC 3501 section 7.2.2, RFC 5258), borrowed from the response.
 #[derive(Debug, Clone)]
@@ -241,6 +242,33 @@ impl Mailbox {
     pub fn is_only_a_name(&self) -> bool {
         self.has("\\Noselect") || self.has("\\NonExistent")
     }
+}
+
+/// The names of a LIST response that announces a mailbox under another name than it was asked for or had before
+/// (OLDNAME, RFC 9051 section 6.3.9.7): the one that it has now, and that one.
+pub(super) fn announced(data: &Data<'_>) -> Option<(MailboxName, MailboxName)> {
+    if !data.is("LIST") {
+        return None;
+    }
+    let mut body: Cursor<'_> = data.body;
+    body.value()?;
+    body.skip_spaces();
+    body.value()?;
+    body.skip_spaces();
+    let now = MailboxName::from_wire(&body.astring()?);
+    body.skip_spaces();
+    body.open()?;
+    while body.close().is_none() {
+        let tag = body.astring()?;
+        body.skip_spaces();
+        if tag.eq_ignore_ascii_case(b"OLDNAME") {
+            body.open()?;
+            return Some((now, MailboxName::from_wire(&body.astring()?)));
+        }
+        body.value()?;
+        body.skip_spaces();
+    }
+    None
 }
 
 #[cfg(test)]

@@ -9,38 +9,11 @@ use std::ops::ControlFlow;
 
 use crate::error::{Advice, Error, Reason, Refusal};
 use crate::session::{Effect, Fit, IntoMailbox, MailboxName, Request, Session, State, Ticket};
-use crate::wire::cursor::{Cursor, ParseError};
+use crate::wire::cursor::ParseError;
 use crate::wire::encode::Encoder;
 use crate::wire::response::{Data, Status};
 
 use super::mailbox::{Create, LISTINGS, Listed, Listing, Mailbox, Rename, Renamed};
-
-/// The names of a LIST response that announces a mailbox under another name than it was asked for or had before
-/// (OLDNAME, RFC 9051 section 6.3.9.7): the one that it has now, and that one.
-pub(super) fn announced(data: &Data<'_>) -> Option<(MailboxName, MailboxName)> {
-    if !data.is("LIST") {
-        return None;
-    }
-    let mut body: Cursor<'_> = data.body;
-    body.value()?;
-    body.skip_spaces();
-    body.value()?;
-    body.skip_spaces();
-    let now = MailboxName::from_wire(&body.astring()?);
-    body.skip_spaces();
-    body.open()?;
-    while body.close().is_none() {
-        let tag = body.astring()?;
-        body.skip_spaces();
-        if tag.eq_ignore_ascii_case(b"OLDNAME") {
-            body.open()?;
-            return Some((now, MailboxName::from_wire(&body.astring()?)));
-        }
-        body.value()?;
-        body.skip_spaces();
-    }
-    None
-}
 
 /// LIST of one name: what is there under it.
 #[derive(Debug)]
@@ -431,6 +404,7 @@ fn below_user(wire: &[u8], separator: u8) -> Option<(&[u8], &[u8])> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::listed::announced;
     use super::*;
     use crate::wire::response::{Response, Untagged, parse};
 

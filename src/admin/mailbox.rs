@@ -14,8 +14,7 @@ use crate::wire::encode::Encoder;
 use crate::wire::pattern::Pattern;
 use crate::wire::response::{Data, Status as StatusResponse};
 
-use super::listed::Head;
-use super::made::announced;
+use super::listed::{Head, announced};
 use super::mailboxes::{EACH, MOST_BYTES, Mailboxes};
 use super::{Answer, name_before_list, right_advice};
 

@@ -39,8 +39,8 @@ impl Credentials {
     /// A user with a password, who acts for nobody else.
     ///
     /// ```
-    /// let credentials = imapadm::auth::Credentials::password("cyrus", "secret");
-    /// assert!(!format!("{credentials:?}").contains("secret"));
+    /// let credentials = imapadm::auth::Credentials::password("cyrus", "pa55w0rd");
+    /// assert!(!format!("{credentials:?}").contains("pa55w0rd"));
     /// ```
     pub fn password(user: impl Into<String>, password: impl Into<SecretString>) -> Self {
         Credentials {

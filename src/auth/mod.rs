@@ -23,6 +23,7 @@ pub use credentials::{Credentials, Secret};
 pub use mechanism::{Mechanism, SecretBytes, Surroundings, check};
 pub use mechanisms::mechanism;
 pub use netrc::netrc;
+pub use secrecy::SecretString;
 pub use source::{Origin, SecretError, SecretKind, SecretSource};
 
 /// Why one cannot log in with what there is.

@@ -3,13 +3,12 @@
 //! Not here: addresses such as `imaps://mail.example.org` (`url`), looking names up and connecting, which is `stream`.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
-/// The port of IMAP, in clear or with STARTTLS (RFC 9051 section 11.1).
-pub(super) const IMAP: u16 = 143;
-/// The port of IMAP with TLS from the first byte (RFC 8314 section 3.2).
-pub(super) const IMAPS: u16 = 993;
+use super::host::{IMAP, IMAPS, check_host, one_port, parse_port, split_host};
+
+pub use super::host::TargetError;
 
 /// Where a server listens.
 ///
@@ -123,7 +122,7 @@ impl Target {
         }
         if let Some((_scheme, _)) = server.split_once("://") {
             #[cfg(feature = "url")]
-            return super::url::parse(_scheme, server, port);
+            return Self::of_url(_scheme, server, port);
             #[cfg(not(feature = "url"))]
             return Err(TargetError::BadUrl {
                 reason: "this imapadm was built without the feature url".to_owned(),
@@ -137,8 +136,20 @@ impl Target {
         Ok(Target::tcp(check_host(host)?, port, None, None))
     }
 
+    #[cfg(feature = "url")]
+    fn of_url(scheme: &str, text: &str, option: Option<u16>) -> Result<Self, TargetError> {
+        let url = super::url::parse(scheme, text)?;
+        let security = if url.tls {
+            Security::Tls
+        } else {
+            Security::StartTls
+        };
+        let port = one_port(url.port, option)?;
+        Ok(Self::tcp(url.host, port, Some(security), url.user))
+    }
+
     /// The one place where a port says something about TLS.
-    pub(super) fn tcp(
+    fn tcp(
         host: String,
         explicit_port: Option<u16>,
         scheme: Option<Security>,
@@ -182,215 +193,11 @@ impl Target {
     }
 }
 
-/// Why a server's notation was refused; always the user's to mend.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TargetError {
-    /// Nothing where the host should be.
-    #[error("the server has no name; give a host, as in `imap.example.org`")]
-    EmptyHost,
-    /// A control character, such as a line end or NUL, anywhere in it.
-    #[error(
-        "the server's name holds a control character; type it anew, it may have been pasted with a line end"
-    )]
-    Unprintable,
-    /// A host that can't be one.
-    #[error("{host:?} is no host: {why}; give a host name or an IP address")]
-    BadHost {
-        /// What stood there.
-        host: String,
-        /// What is wrong with it.
-        why: &'static str,
-    },
-    /// A port that is neither a number nor a known service.
-    #[error("{port:?} is no port; give a number from 1 to 65535, or `imap` or `imaps`")]
-    BadPort {
-        /// What stood there.
-        port: String,
-    },
-    /// Two ports that differ.
-    #[error("the server is written with port {written}, the option says {option}; give only one")]
-    TwoPorts {
-        /// The port written with the server.
-        written: u16,
-        /// The port of the separate option.
-        option: u16,
-    },
-    /// A port for a Unix socket.
-    #[error("a Unix socket has no port; leave the port out, or give a host in place of the path")]
-    PortWithSocket,
-    /// A password in the address.
-    #[error(
-        "the address holds a password, which shows in `ps` and in the shell's history; take it out, change it \
-         if others use this machine, and give it with --password-file"
-    )]
-    PasswordInUrl,
-    /// Something after the host in an `imap://` address.
-    #[error(
-        "the address goes on after the host; only the server can be given here, as in `imap://user@host`, and \
-         a mailbox is named in a command"
-    )]
-    PathInUrl,
-    /// An address the URL grammar refuses.
-    #[error("not a valid address ({reason}); write it as `imap://user@host:port`")]
-    BadUrl {
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A scheme other than IMAP's.
-    #[error("{scheme:?} is not a scheme for IMAP; write `imap://` or `imaps://`")]
-    UnknownScheme {
-        /// The scheme.
-        scheme: String,
-    },
-    /// `user@host` without a scheme.
-    #[error("a user can't stand before a bare host; write `imap://user@host`, or give --user")]
-    UserInHost,
-    /// The user's percent-encoding does not decode.
-    #[error("the user in the address does not decode (percent signs and UTF-8); give --user")]
-    BadUser,
-}
-
 fn default_port(security: Option<Security>) -> u16 {
     match security {
         Some(Security::Tls) => IMAPS,
         _ => IMAP,
     }
-}
-
-fn parse_port(text: &str) -> Result<u16, TargetError> {
-    if text.eq_ignore_ascii_case("imap") {
-        return Ok(IMAP);
-    }
-    if text.eq_ignore_ascii_case("imaps") {
-        return Ok(IMAPS);
-    }
-    // Digits only: u16's own parser would also take `+143`.
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    match text.parse::<u16>() {
-        Ok(port) if digits && port != 0 => Ok(port),
-        _ => Err(TargetError::BadPort {
-            port: text.to_owned(),
-        }),
-    }
-}
-
-/// The port, when it may stand with the server and in an option.
-pub(super) fn one_port(
-    written: Option<u16>,
-    option: Option<u16>,
-) -> Result<Option<u16>, TargetError> {
-    match (written, option) {
-        (Some(written), Some(option)) if written != option => {
-            Err(TargetError::TwoPorts { written, option })
-        }
-        (written, option) => Ok(written.or(option)),
-    }
-}
-
-/// Splits `host`, `host:port`, `[v6]`, `[v6]:port` or a bare v6 address.
-fn split_host(server: &str) -> Result<(&str, Option<&str>), TargetError> {
-    if let Some(rest) = server.strip_prefix('[') {
-        let bad = |why| TargetError::BadHost {
-            host: server.to_owned(),
-            why,
-        };
-        let (host, after) = rest
-            .split_once(']')
-            .ok_or_else(|| bad("the bracket is not closed"))?;
-        if !is_v6(host) {
-            return Err(bad("the brackets hold no IPv6 address"));
-        }
-        return match (after, after.strip_prefix(':')) {
-            ("", _) => Ok((host, None)),
-            (_, Some(port)) => Ok((host, Some(port))),
-            (_, None) => Err(bad("only a port may follow the brackets")),
-        };
-    }
-    // `::1:143` is itself a v6 address: without brackets it is read as one.
-    if is_v6(server) {
-        return Ok((server, None));
-    }
-    match server.split_once(':') {
-        Some((_, rest)) if rest.contains(':') => Err(TargetError::BadHost {
-            host: server.to_owned(),
-            why: "it has several colons but is no IPv6 address",
-        }),
-        Some((host, port)) => Ok((host, Some(port))),
-        None => Ok((server, None)),
-    }
-}
-
-/// A v6 address, with or without a zone (`fe80::1%eth0`, RFC 4007 section 11).
-fn is_v6(host: &str) -> bool {
-    let (ip, zone) = match host.split_once('%') {
-        Some((ip, zone)) => (ip, Some(zone)),
-        None => (host, None),
-    };
-    let zone_ok = zone.is_none_or(|zone| {
-        !zone.is_empty()
-            && zone
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
-    });
-    zone_ok && ip.parse::<Ipv6Addr>().is_ok()
-}
-
-/// A name beyond ASCII in its ASCII form (IDNA).
-#[cfg(feature = "url")]
-fn to_ascii(host: &str) -> Result<String, &'static str> {
-    match url::Host::parse(host) {
-        Ok(url::Host::Domain(name)) => Ok(name),
-        _ => Err("it is no international domain name"),
-    }
-}
-
-#[cfg(not(feature = "url"))]
-fn to_ascii(_: &str) -> Result<String, &'static str> {
-    Err("it is not ASCII; write its ASCII form, which begins with xn--")
-}
-
-/// The host in the form the resolver and TLS take: a name beyond ASCII becomes its ASCII form (IDNA).
-pub(super) fn check_host(host: &str) -> Result<String, TargetError> {
-    let bad = |why| TargetError::BadHost {
-        host: host.to_owned(),
-        why,
-    };
-    if host.is_empty() {
-        return Err(TargetError::EmptyHost);
-    }
-    if is_v6(host) {
-        return Ok(host.to_owned());
-    }
-    if host.chars().any(char::is_whitespace) {
-        return Err(bad("it holds a space"));
-    }
-    let name = if host.is_ascii() {
-        host.to_owned()
-    } else {
-        to_ascii(host).map_err(bad)?
-    };
-    // RFC 1035 section 2.3.4, and one more for a final dot.
-    if name.len() > 254 {
-        return Err(bad("it is longer than a name can be"));
-    }
-    // The underscore is no letter of host names, but networks have such names.
-    let letters = name
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-    if !letters {
-        return Err(bad("it holds a character that no host name has"));
-    }
-    let inner = name.strip_suffix('.').unwrap_or(&name);
-    if inner
-        .split('.')
-        .any(|label| label.is_empty() || label.len() > 63)
-    {
-        return Err(bad("a part between its dots is empty or too long"));
-    }
-    if name.starts_with('-') {
-        return Err(bad("it begins with a hyphen, like an option"));
-    }
-    Ok(name)
 }
 
 #[cfg(all(test, feature = "url"))]

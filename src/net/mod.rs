@@ -10,6 +10,7 @@ mod address;
 mod certificate;
 mod connect;
 mod deflate;
+mod host;
 mod io_error;
 mod pem;
 mod roots;

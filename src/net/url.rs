@@ -2,15 +2,21 @@
 
 use ::url::Url;
 
-use super::address::{IMAP, IMAPS, Security, Target, TargetError, check_host, one_port};
+use super::host::{IMAP, IMAPS, TargetError, check_host};
+
+/// What such an address says.
+pub(super) struct Parts {
+    pub(super) host: String,
+    pub(super) port: Option<u16>,
+    /// Whether there is TLS from the first byte.
+    pub(super) tls: bool,
+    pub(super) user: Option<String>,
+}
 
 /// `imap://` and `imaps://`. No error repeats the text, which may hold a password in any odd place.
-pub(super) fn parse(scheme: &str, text: &str, option: Option<u16>) -> Result<Target, TargetError> {
-    let security = if scheme.eq_ignore_ascii_case("imap") {
-        Security::StartTls
-    } else if scheme.eq_ignore_ascii_case("imaps") {
-        Security::Tls
-    } else {
+pub(super) fn parse(scheme: &str, text: &str) -> Result<Parts, TargetError> {
+    let tls = scheme.eq_ignore_ascii_case("imaps");
+    if !tls && !scheme.eq_ignore_ascii_case("imap") {
         return Err(TargetError::UnknownScheme {
             // What stands before `://` could be anything if an `@` is in it.
             scheme: if scheme.contains('@') {
@@ -19,7 +25,7 @@ pub(super) fn parse(scheme: &str, text: &str, option: Option<u16>) -> Result<Tar
                 scheme.to_owned()
             },
         });
-    };
+    }
     // The URL parser refuses service names as ports, and encodes the `;` of `;AUTH=`: both are taken off first.
     let (text, service) = take_service(&drop_auth(text)?);
     let url = Url::parse(&text).map_err(|error| TargetError::BadUrl {
@@ -54,8 +60,12 @@ pub(super) fn parse(scheme: &str, text: &str, option: Option<u16>) -> Result<Tar
             port: "0".to_owned(),
         });
     }
-    let port = one_port(service.or(url.port()), option)?;
-    Ok(Target::tcp(host, port, Some(security), user))
+    Ok(Parts {
+        host,
+        port: service.or(url.port()),
+        tls,
+        user,
+    })
 }
 
 /// Takes `;AUTH=…` (RFC 5092 section 3.2) off the user. It names a mechanism; ours is chosen from what the
