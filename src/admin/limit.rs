@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 
 use crate::account::Account;
 use crate::error::{Advice, Error, Reason};
-use crate::session::{IntoMailbox, MailboxName, Pace, Session, Software, Ticket};
+use crate::session::{IntoMailbox, MailboxName, Pace, Request, Session, Software, Ticket};
 
 use super::many::Targets;
 use super::quota::{GetQuota, GetQuotaRoot, Quota, SetQuota};
@@ -417,12 +417,10 @@ impl Session {
 
     /// What GETQUOTA says of many roots, and which roots those are part of that are none yet.
     fn read_roots(&mut self, names: &[MailboxName]) -> Result<Vec<Reading>, Error> {
-        let ask = names.iter().map(|name| ((), GetQuota::new(name.clone())));
         let mut all = Vec::new();
-        self.run_each(ask, |(), quota| {
+        for quota in self.ask_together(names.iter().map(|name| GetQuota::new(name.clone())))? {
             all.push(Reading { quota, above: None });
-            ControlFlow::Continue(())
-        })?;
+        }
         if !self.mailboxes_are_roots() {
             return Ok(all);
         }
@@ -433,14 +431,12 @@ impl Session {
             .map(|at| (at, names[at].clone()))
             .collect();
         while !asked.is_empty() {
-            let distinct: HashSet<MailboxName> =
-                asked.iter().map(|(_, name)| name.clone()).collect();
-            let ask = distinct
-                .into_iter()
-                .map(|name| (name.clone(), GetQuotaRoot::new(name)));
+            let distinct: HashSet<&MailboxName> = asked.iter().map(|(_, name)| name).collect();
+            let distinct: Vec<MailboxName> = distinct.into_iter().cloned().collect();
+            let answers = self.ask_together(distinct.iter().cloned().map(GetQuotaRoot::new))?;
             let mut roots: HashMap<MailboxName, Option<MailboxName>> = HashMap::new();
-            self.run_each(ask, |name, result| {
-                match result {
+            for (name, answer) in distinct.into_iter().zip(answers) {
+                match answer {
                     Ok(quotas) => {
                         roots.insert(name, quotas.into_iter().next().map(|quota| quota.root));
                     }
@@ -449,8 +445,7 @@ impl Session {
                         roots.insert(name, None);
                     }
                 }
-                ControlFlow::Continue(())
-            })?;
+            }
             let mut above = Vec::new();
             for (at, name) in asked {
                 match roots.get(&name) {
@@ -461,6 +456,35 @@ impl Session {
             asked = above;
         }
         Ok(all)
+    }
+
+    /// The answers to many small questions, all of which are asked at once: no more than one round trip for all, as far as the session
+    /// lets so many be under way.
+    fn ask_together<R: Request>(
+        &mut self,
+        questions: impl Iterator<Item = R>,
+    ) -> Result<Vec<Result<R::Reply, Error>>, Error> {
+        let mut answers = Vec::new();
+        let mut asked = VecDeque::new();
+        let mut questions = questions.fuse();
+        loop {
+            let question = questions.next();
+            let is_last = question.is_none();
+            if let Some(question) = question {
+                asked.push_back(self.submit(question));
+            }
+            let waits = is_last || self.is_full() || !self.options().pipeline;
+            while waits && let Some(ticket) = asked.pop_front() {
+                let answer = ticket.and_then(|ticket| self.wait(ticket));
+                match answer {
+                    Err(error) if error.is_grave() => return Err(error),
+                    answer => answers.push(answer),
+                }
+            }
+            if is_last {
+                return Ok(answers);
+            }
+        }
     }
 
     /// The name above another one.
