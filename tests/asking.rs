@@ -569,7 +569,7 @@ fn a_users_root_on_cyrus_takes_all_below_it_and_says_so() {
     let question = person.asked(&format!("dm {user}"));
     assert_has(
         &question,
-        &format!("deletemailbox will delete {user} and 2 mailboxes below it: 9.9"),
+        &format!("deletemailbox will delete {user} and 2 mailboxes below it: 9."),
     );
     assert_has(
         &question,
@@ -583,9 +583,11 @@ fn a_users_root_on_cyrus_takes_all_below_it_and_says_so() {
     assert!(is_listed(&mut raw, &user));
     // With the right r the messages are counted.
     raw.ok(&format!("SETACL {user} {} lrx", server.admin));
+    let question = person.asked(&format!("dm {user}"));
+    assert_has(&question, "1 message, 9.");
     assert_has(
-        &person.asked(&format!("dm {user}")),
-        "1 message, 9.9 KiB; messages unknown in 2 mailboxes (STATUS: NO Permission denied)\n",
+        &question,
+        " KiB; messages unknown in 2 mailboxes (STATUS: NO Permission denied)\n",
     );
     assert_has(&person.line("yes"), "3 mailboxes deleted");
     assert!(!is_listed(&mut raw, &user) && !is_listed(&mut raw, &format!("{user}.Sent")));

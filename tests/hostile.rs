@@ -569,8 +569,12 @@ fn a_continuation_out_of_nowhere_is_borne() {
     });
     let run = runs(&server, &["-c", "cm a", "-c", "cm b"]);
     assert_eq!(run.status, Some(0), "{run}");
-    let sent: Vec<_> = server.received();
-    // LOGIN, the two, LOGOUT, and not a word in answer to the +.
+    let mut sent: Vec<_> = server.received();
+    // At most one cancellation for each command, and never what a server could take for a command.
+    let cancelled = sent.iter().filter(|line| *line == "*").count();
+    assert!(cancelled <= 3, "{sent:?}");
+    sent.retain(|line| line != "*");
+    // LOGIN, the two, LOGOUT.
     assert_eq!(sent.len(), 4, "{sent:?}");
 }
 

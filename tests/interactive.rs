@@ -410,7 +410,7 @@ fn the_password_is_asked_for_and_never_shown() {
         let sent = String::from_utf8_lossy(&keyboard.terminal.sent()).into_owned();
         assert_lacks(&sent, &server.password);
         // What is typed later is seen again.
-        assert_has(&keyboard.line("help noop"), "still there");
+        assert_has(&keyboard.line("help noop"), "still answers");
         assert_lacks(&keyboard.history(), &server.password);
     }
 }
@@ -631,7 +631,7 @@ fn ctrl_c_ends_a_connection_attempt_and_the_shell_stays() {
     keyboard.wait_for_prompt(before);
     assert_has(&keyboard.printed(), "nterrupted");
     keyboard.wait_for_last_line("imapadm>");
-    assert_has(&keyboard.line("help noop"), "still there");
+    assert_has(&keyboard.line("help noop"), "still answers");
 }
 
 #[test]
@@ -680,7 +680,7 @@ fn ctrl_c_at_the_password_of_a_shell_leaves_the_shell() {
     keyboard.type_("\x04");
     keyboard.wait_for_prompt(before);
     keyboard.wait_for_last_line("imapadm>");
-    assert_has(&keyboard.line("help noop"), "still there");
+    assert_has(&keyboard.line("help noop"), "still answers");
 }
 
 #[test]

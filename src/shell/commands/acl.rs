@@ -345,7 +345,7 @@ pub static LISTRIGHTS: Command = Command {
             count: Count::One,
         },
     ],
-    summary: "show the rights that an identifier can have",
+    summary: "show the rights an identifier can have",
     details: "The identifier always has the required rights. Each group of optional rights can only be granted as a whole.",
     columns: &[
         columns::MAILBOX,

@@ -210,7 +210,7 @@ pub static RENAME: Command = Command {
         },
         PARTITION,
     ],
-    summary: "rename a mailbox and all mailboxes below it",
+    summary: "rename a mailbox and all below it",
     details: "On Cyrus, give the same name twice and a partition to move the mailbox to that partition.",
     columns: &[
         columns::MAILBOX.meaning("the old name"),

@@ -230,7 +230,7 @@ fn question(
 pub static UNSELECT: Command = Command {
     name: "unselect",
     aliases: &["unsel"],
-    summary: "close the selected mailbox without expunging it",
+    summary: "leave the mailbox without expunging it",
     columns: &[columns::MAILBOX, Column::new("unselected", "")],
     start: |_, _| {
         in_turn(|shell, out| {

@@ -11,7 +11,7 @@ use crate::report::{Column, Report, Value, complain};
 
 pub static SESSION: Command = Command {
     name: "session",
-    summary: "show the session: server, TLS, user, separator",
+    summary: "show the session: server, TLS and user",
     columns: &[Column::new("item", ""), Column::new("value", "")],
     start: |_, _| in_turn(session),
     ..Command::BASE
@@ -99,7 +99,7 @@ pub static CAPABILITY: Command = Command {
 pub static NAMESPACE: Command = Command {
     name: "namespace",
     aliases: &["ns"],
-    summary: "list namespaces and their hierarchy separators",
+    summary: "list namespaces and their separators",
     columns: &[
         Column::new("kind", "personal, other or shared"),
         Column::new("prefix", ""),
