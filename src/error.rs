@@ -50,7 +50,7 @@ pub enum Error {
         what: &'static str,
     },
     /// A command was left without a mailbox, and none is selected.
-    #[error("no mailbox is selected, and this needs one")]
+    #[error("no mailbox is selected")]
     NothingSelected,
     /// The server does not have the extension that a command needs. Nothing was sent.
     #[error("{what} needs the extension {extension} ({rfc}), which this server does not offer")]
@@ -75,7 +75,7 @@ pub enum Error {
     #[error(transparent)]
     File(#[from] FileError),
     /// The server turned the connection away in its greeting.
-    #[error("{server} turned the connection away: {text}")]
+    #[error("{server} rejected the connection: {text}")]
     TurnedAway {
         /// The server.
         server: String,
@@ -87,7 +87,7 @@ pub enum Error {
         text: String,
     },
     /// Going on could put the session into the hands of somebody else.
-    #[error("the connection to {server} is not safe: {why}")]
+    #[error("the connection to {server} is not secure: {why}")]
     Insecure {
         /// The server.
         server: String,
@@ -109,11 +109,11 @@ pub enum Error {
         mailbox: String,
     },
     /// A mailbox was not deleted because one below it stayed; nothing was sent for it.
-    #[error("a mailbox below it stayed, so it was not tried")]
+    #[error("not tried, because a mailbox below it was not deleted")]
     BelowStayed,
     /// A listing is longer than what can be kept. The rest of it could not be waited for, so the connection was ended.
     #[error(
-        "the server's reply to {verb} is longer than can be kept (256 MiB), so the connection was ended; nothing was changed"
+        "the server's reply to {verb} is too long (over 256 MiB), so the connection was closed; nothing was changed"
     )]
     TooLong {
         /// The command.
@@ -121,7 +121,7 @@ pub enum Error {
     },
     /// The server asked for more after a command that was complete, and refused it when there was no more. The session goes on.
     #[error(
-        "the server asked for more after {verb}, which was complete, and then refused it: {text}; nothing was changed"
+        "the server asked for more data after {verb}, which was complete, and then refused it: {text}; nothing was changed"
     )]
     UnexpectedContinuation {
         /// The command.
@@ -131,7 +131,7 @@ pub enum Error {
     },
     /// The server said OK to a CREATE or RENAME, but lists nothing by the new name.
     #[error(
-        "the server said OK to {verb}, but lists no mailbox {mailbox}: it made nothing, or you may not see what it made (right l)"
+        "the server said OK to {verb}, but lists no mailbox {mailbox}: it was not created, or you lack the right l (lookup) on it"
     )]
     NotMade {
         /// The command.
@@ -150,7 +150,7 @@ pub enum Error {
         advice: Advice,
     },
     /// What answered does not speak IMAP.
-    #[error("{server} does not answer as an IMAP server ({why})")]
+    #[error("{server} is not an IMAP server ({why})")]
     NotImap {
         /// The server.
         server: String,
@@ -185,8 +185,8 @@ pub enum Error {
     },
     /// Part of a reply could not be read, so the reply is not whole.
     #[error(
-        "the reply to {verb} is not whole: {count} of the server's responses could not be read, the first one {why}: {sample}; \
-         nothing was changed"
+        "the reply to {verb} is incomplete: {count} of the server's responses could not be read, the first one {why}: {sample}; nothing \
+         was changed"
     )]
     Incomplete {
         /// The command.
@@ -209,9 +209,7 @@ pub enum Error {
         advice: Advice,
     },
     /// The server said OK and answered about another mailbox or quota root than the one that was asked about. The names are untrusted.
-    #[error(
-        "the server answered {verb} about \"{told}\" instead of \"{asked}\", so there is no answer"
-    )]
+    #[error("the server answered {verb} for \"{told}\" instead of \"{asked}\"")]
     AboutAnother {
         /// The command.
         verb: &'static str,
@@ -395,9 +393,7 @@ fn rest(account: &Account) -> String {
     }
     if account.unknown > 0 {
         let unknown = account.unknown;
-        others.push_str(&format!(
-            ", of {unknown} it is unknown whether they were done"
-        ));
+        others.push_str(&format!(", {unknown} unknown whether done"));
     }
     others
 }
@@ -684,7 +680,7 @@ mod tests {
         );
         assert_eq!(
             lost.to_string(),
-            "the connection was lost: the server closed the connection; 20 of 100 were done, 73 not sent, of 7 it is unknown whether they were done"
+            "the connection was lost: the server closed the connection; 20 of 100 were done, 73 not sent, 7 unknown whether done"
         );
         assert_eq!(lost.advice(), rest(true, true));
         assert_eq!((lost.kind(), lost.fault()), ("lost", Fault::Network));

@@ -37,7 +37,7 @@ pub fn start(
             thread::sleep(limit);
             told.store(true, Ordering::SeqCst);
             complain(&format!(
-                "the time limit of --max-time ({} s) is over",
+                "the time limit of --max-time ({} s) has passed",
                 limit.as_secs_f64()
             ));
             for _ in 0..2 {
@@ -52,7 +52,7 @@ pub fn start(
                 }
             }
             complain(
-                "the run can't be ended in order; of what was sent last it is unknown whether it was done",
+                "the run cannot end in an orderly way; it is unknown whether the last commands sent were done",
             );
             process::exit(status::LOST.into());
         })?;

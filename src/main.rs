@@ -63,15 +63,15 @@ fn run(cli: &Cli, idle: &Arc<AtomicBool>, over: &mut Option<Arc<AtomicBool>>) ->
     }
     if cli.shows_password() {
         complain(
-            "warning: everybody on this machine can see the password of -w in the list of processes; use --password-file or \
-             --password-command, and change it if others work here",
+            "warning: everyone on this machine can see the password given with -w in the process list; use --password-file or \
+             --password-command, and change the password if others use this machine",
         );
     }
     if let Some(limit) = stack.max_time().filter(|_| !cli.sources().is_empty()) {
-        *over =
-            Some(limit::start(limit, idle, &interrupt).map_err(|error| {
-                Error::Usage(format!("this machine has no thread left: {error}"))
-            })?);
+        *over = Some(
+            limit::start(limit, idle, &interrupt)
+                .map_err(|error| Error::Usage(format!("cannot start a thread: {error}")))?,
+        );
     }
     // A script may come from a pipe, which may take its time: Ctrl-C then ends the program, as nothing is done yet.
     idle.store(true, Ordering::SeqCst);
@@ -105,7 +105,7 @@ fn run(cli: &Cli, idle: &Arc<AtomicBool>, over: &mut Option<Arc<AtomicBool>>) ->
     };
     if !scripts.is_empty() && stdout_is_closed() {
         complain(
-            "warning: stdout is closed, so nobody will see the results; if they are not wanted, use >/dev/null",
+            "warning: stdout is closed, so the results are lost; to discard them, use >/dev/null",
         );
     }
     let output = output(cli, &stack);
@@ -151,7 +151,7 @@ fn tell_mistakes(scripts: &mut [Script], yes: bool) -> bool {
         complain(&format!("and {} more mistakes", count - MOST_TOLD));
     }
     if count > 0 {
-        complain("nothing was sent; correct the script and run it again");
+        complain("nothing was sent; correct the script, then run it again");
     }
     count > 0
 }

@@ -53,11 +53,9 @@ pub fn to_append(path: &Path) -> io::Result<File> {
         .custom_flags(flags(OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY))
         .open(path)
         .map_err(|error| match rustix::io::Errno::from_io_error(&error) {
-            Some(rustix::io::Errno::LOOP) => {
-                io::Error::other("it is a link, which could lead anywhere")
-            }
+            Some(rustix::io::Errno::LOOP) => io::Error::other("it is a symbolic link"),
             // A named pipe that nobody reads from.
-            Some(rustix::io::Errno::NXIO) => io::Error::other("it is no file"),
+            Some(rustix::io::Errno::NXIO) => io::Error::other("it is not a file"),
             _ => error,
         })?;
     let file = of_a_file(file)?;
@@ -165,7 +163,12 @@ mod tests {
         let mut text = String::new();
         to_read(&link).unwrap().read_to_string(&mut text).unwrap();
         assert_eq!(text, "text");
-        assert!(to_append(&link).unwrap_err().to_string().contains("a link"));
+        assert!(
+            to_append(&link)
+                .unwrap_err()
+                .to_string()
+                .contains("a symbolic link")
+        );
         assert_eq!(fs::metadata(&real).unwrap().mode() & 0o777, 0o644);
         let missing = dir.path().join("missing");
         std::os::unix::fs::symlink(dir.path().join("elsewhere"), &missing).unwrap();

@@ -254,7 +254,7 @@ fn quotas_are_set_on_all_that_are_meant() {
         let (run, rows) = (run.ok(), &objects[0]["rows"]);
         assert_eq!(rows.as_array().expect("rows").len(), 2 * meant.len());
         // A mailbox below another one is a root of its own now, which is said once, and only of those that were none.
-        let told = run.stderr.matches("is now a quota root of its own").count();
+        let told = run.stderr.matches("is now its own quota root").count();
         assert_eq!(told, usize::from(first == 0), "{run}");
         let both = [("MESSAGE".to_owned(), 500), ("STORAGE".to_owned(), 10_240)];
         for (_, wire) in &meant {
@@ -2375,7 +2375,7 @@ fn a_listing_without_end_ends_in_an_error() {
             .args(["--format", "json", "-c", command, "-c", "noop"])
             .run()
             .fails(1)
-            .complains("longer than can be kept");
+            .complains("too long");
         let object = &objects(&run)[0];
         assert_eq!(object["error"]["kind"], "too-long", "{run}");
         assert_eq!(object["rows"], json!([]), "{run}");

@@ -266,7 +266,7 @@ fn cleartext_where_tls_is_expected_is_told() {
         conn.stall(Duration::from_secs(30));
     });
     let run = on(&server, Form::Implicit).run();
-    refused(&server, run, &["localhost", "does not speak TLS", "--tls"]);
+    refused(&server, run, &["localhost", "does not use TLS", "--tls"]);
     // After STARTTLS, too.
     let server = Faulty::script(|conn| {
         conn.send("* OK [CAPABILITY IMAP4rev1 STARTTLS] ready\r\n");
@@ -372,7 +372,7 @@ fn a_key_of_a_length_that_proves_nothing_is_called_so() {
                     .fails(5)
                     .complains(word)
                     .complains(bits)
-                    .never_says("stood in between")
+                    .never_says("intercepting the connection")
                     .never_says(PASSWORD);
             }
         }
@@ -437,7 +437,7 @@ fn a_client_certificate_that_lacks_is_told_in_every_version_of_tls() {
             let config = identity.config_of(Some(&authority), &[version]);
             let server = certs::serving(form, config);
             let run = trusting(on(&server, form), &authority.pem()).run();
-            refused(&server, run, &["demands a client certificate"]);
+            refused(&server, run, &["requires a client certificate"]);
         }
     }
     // Nothing in common is still called so.

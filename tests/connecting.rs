@@ -135,7 +135,7 @@ fn a_bad_port_is_named_and_two_ports_are_both() {
         .args(["-c", "noop", "localhost", "smtp"])
         .run()
         .fails(2)
-        .complains("\"smtp\" is no port");
+        .complains("invalid port \"smtp\"");
     Imapadm::bare()
         .args(["-c", "noop", "--port", "1143", "localhost:2143"])
         .run()

@@ -46,7 +46,9 @@ fn a_bye_is_the_end_also_when_the_connection_stays_open() {
             .limit(FOREVER)
             .run()
             .fails(7)
-            .complains("the server closed it, saying: idle for too long; it is unknown whether it was done");
+            .complains(
+                "the server closed it with: idle for too long; it is unknown whether it was done",
+            );
         assert!(run.took < SOON, "{run}");
     }
 }
@@ -61,7 +63,7 @@ fn a_bye_with_a_code_shows_it() {
         .args(["-c", "listacl a"])
         .run()
         .fails(7)
-        .complains("saying: [UNAVAILABLE] Shutting down; it changed nothing");
+        .complains("with: [UNAVAILABLE] Shutting down; it changed nothing");
 }
 
 #[test]
@@ -77,7 +79,7 @@ fn a_bye_before_a_refusal_gives_the_reason() {
             .args(["-c", "deletemailbox a", "-c", "listacl b"])
             .run()
             .complains(refusal)
-            .complains("saying: the disk is full; connect again");
+            .complains("with: the disk is full; connect again");
         assert!(run.took < SOON, "{run}");
     }
 }
@@ -93,7 +95,7 @@ fn a_tagged_bye_ends_the_session_too() {
         .args(["-c", "deletemailbox a"])
         .run()
         .fails(7)
-        .complains("saying: no more; it is unknown");
+        .complains("with: no more; it is unknown");
     assert!(run.took < SOON, "{run}");
 }
 
@@ -281,7 +283,7 @@ fn a_run_that_takes_too_long_says_what_became_of_it_and_exits_with_7() {
             .stdin(script)
             .run()
             .fails(7)
-            .complains("the time limit of --max-time (1 s) is over");
+            .complains("the time limit of --max-time (1 s) has passed");
         assert!(run.took < SOON * 2, "{run}");
         if script.starts_with("delete") {
             run.complains("unknown whether it was done");

@@ -180,7 +180,7 @@ fn a_mailbox_that_may_not_be_seen_is_not_said_to_be_missing() {
             if run.status != Some(0) {
                 run.fails(1)
                     .complains("listmailbox")
-                    .complains("you may not be allowed to see it (right l)");
+                    .complains("you may lack the right l (lookup) on it");
             }
         }
         place
@@ -189,7 +189,7 @@ fn a_mailbox_that_may_not_be_seen_is_not_said_to_be_missing() {
             .stdin(format!("deletemailbox --yes -r {}", word(&theirs)))
             .run()
             .fails(1)
-            .complains("you may not be allowed to see it (right l)");
+            .complains("you may lack the right l (lookup) on it");
         assert!(exists(&mut place.raw(), &secret));
     }
 }
@@ -530,7 +530,7 @@ fn an_answer_about_another_root_is_said_to_be_that() {
     });
     text_of(&server, "lq whatever")
         .fails(1)
-        .complains("about \"\" instead of \"whatever\"")
+        .complains("for \"\" instead of \"whatever\"")
         .never_says("111\n");
 }
 
@@ -619,7 +619,7 @@ fn a_mailbox_that_becomes_a_quota_root_of_its_own_is_warned_of() {
     let (run, _) = place.json(&format!("setquota {below} 1G"));
     let run = run
         .ok()
-        .complains(&format!("{below} is now a quota root of its own"));
+        .complains(&format!("{below} is now its own quota root"));
     run.complains(&format!("the limits of {root}"));
     // Now it is one, and nothing of it changes any more.
     let (run, _) = place.json(&format!("setquota {below} 2G\nsetquota {below} none"));
@@ -767,11 +767,11 @@ fn limits_that_a_script_does_not_name_stay_and_new_roots_are_warned_of() {
         ))
         .run()
         .ok()
-        .complains(&format!("{b} is now a quota root of its own"))
-        .complains(&format!("the limits of {root} do"))
-        .complains(&format!("{c} is now a quota root of its own"))
-        .complains(&format!("the limits of {b} do"));
-    assert_eq!(run.stderr.matches("of its own").count(), 2, "{run}");
+        .complains(&format!("{b} is now its own quota root"))
+        .complains(&format!("the limits of {root} no longer"))
+        .complains(&format!("{c} is now its own quota root"))
+        .complains(&format!("the limits of {b} no longer"));
+    assert_eq!(run.stderr.matches("now its own").count(), 2, "{run}");
     let both = |messages, storage| {
         [
             ("MESSAGE".to_owned(), messages),

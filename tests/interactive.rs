@@ -1098,7 +1098,7 @@ fn a_history_folder_that_cannot_be_had_keeps_nobody_from_working() {
     // A file where the folder should be: that stops root, too.
     run.file("state", "in the way");
     let keyboard = Keyboard::at(run);
-    assert_has(&keyboard.terminal.screen(), "no history this time");
+    assert_has(&keyboard.terminal.screen(), "the history is not saved");
     assert_has(&keyboard.line("status INBOX"), "INBOX");
     keyboard.type_("\x1b[A");
     keyboard.wait_for_last_line("admin@localhost> status INBOX");

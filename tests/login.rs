@@ -378,7 +378,7 @@ fn tokens_are_sent_and_a_refusal_says_why() {
         let password = Credentials::password(USER, PASSWORD);
         let method = Method::parse(auth).expect("a method");
         let error = session.login(&password, &[method]).expect_err("no token");
-        assert!(error.to_string().contains("takes a token"), "{error}");
+        assert!(error.to_string().contains("needs a token"), "{error}");
     }
 }
 

@@ -256,7 +256,7 @@ fn the_servers_own_metadata() {
     place
         .fails(1, "setmetadata '' /shared/comment x")
         .is("no", Some("CANNOT"))
-        .says("keeps this entry to itself");
+        .says("reserves this entry");
 }
 
 #[test]
@@ -525,7 +525,7 @@ fn what_a_hostile_server_says_is_bounded_and_escaped() {
         "getmetadata m",
     )
     .fails(1)
-    .complains("not whole");
+    .complains("incomplete");
     told(
         "",
         "NO [METADATA MAXSIZE 1024] too\x1b[5m long",

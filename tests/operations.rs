@@ -263,8 +263,8 @@ fn what_cannot_be_deleted_stays_with_all_above_it_and_the_rest_goes() {
         }
         for (path, reason) in [
             ("top/a/held", place.differs("Permission denied", "NOPERM")),
-            ("top/a", "below it stayed"),
-            ("top", "below it stayed"),
+            ("top/a", "below it was not deleted"),
+            ("top", "below it was not deleted"),
         ] {
             let row = verdict(path);
             assert_eq!(row["deleted"], false, "{row}");

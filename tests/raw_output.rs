@@ -294,7 +294,7 @@ fn an_empty_raw_name_is_refused_before_anything_is_sent() {
         let run = Imapadm::on_port(server.port)
             .args(["-k", "-c", &line])
             .run();
-        assert!(run.stderr.contains("cannot be empty"), "{run}");
+        assert!(run.stderr.contains("empty mailbox name"), "{run}");
     }
     let sent = server.received();
     assert!(!sent.iter().any(|line| line.contains("\"\"")), "{sent:?}");

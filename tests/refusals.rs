@@ -91,7 +91,7 @@ fn a_mailbox_that_is_there_already_is_not_created_again() {
             .is("no", code)
             .says("the server refused RENAME")
             .says("already exists")
-            .says("a name that is free");
+            .says("a name that is not in use");
         assert!(exists(&mut raw, &one) && exists(&mut raw, &two));
         let status = raw.command(&format!("STATUS {} (MESSAGES)", place.root));
         assert!(status.named("STATUS")[0].ends_with("(MESSAGES 1)"));
@@ -238,11 +238,11 @@ fn an_empty_name_and_a_nul_are_refused_before_sending() {
 fn rights_that_are_none_are_refused_before_sending() {
     for place in Place::both() {
         for (typed, words) in [
-            ("LRS", "is no right"),
-            ("l-r", "is no right"),
-            ("everything!", "is no right"),
-            ("+", "names no rights"),
-            ("-", "names no rights"),
+            ("LRS", "invalid right"),
+            ("l-r", "invalid right"),
+            ("everything!", "invalid right"),
+            ("+", "contains no rights"),
+            ("-", "contains no rights"),
         ] {
             place
                 .fails(
@@ -470,7 +470,7 @@ fn a_limit_that_cyrus_chokes_on_is_never_sent_and_the_session_lives() {
         ))
         .run()
         .fails(1)
-        .complains("more than Cyrus takes")
+        .complains("too large a limit")
         .complains("2147483647");
     let objects = objects(&run);
     for object in &objects[..4] {
@@ -605,8 +605,11 @@ fn an_administrator_of_cyrus_is_told_to_take_the_right_x_and_that_helps() {
         .says("Permission denied")
         .says("the right x");
     assert_eq!(wire_names(&mut raw, "LIST", &name), [name.as_str()]);
-    // The advice is a command that can be copied: what stands behind «take it: » is run as it is.
-    let (_, advice) = failure.text.split_once("take it: ").expect("a command");
+    // The advice is a command that can be copied: what stands behind «grant it to themselves: » is run as it is.
+    let (_, advice) = failure
+        .text
+        .split_once("grant it to themselves: ")
+        .expect("a command");
     assert!(advice.starts_with("setacl "), "{advice}");
     place.rows(advice);
     place.rows(&format!("deletemailbox {}", word(&name)));
@@ -906,7 +909,10 @@ fn a_refusal_in_text_output_leaves_stdout_to_the_results() {
         assert_eq!(run.stdout, format!("{good}\tcreated\n"));
         // One line, with where it stands and what was typed, and one that says how to go on.
         assert_eq!(run.stderr.lines().count(), 2, "{run}");
-        assert!(run.stderr.ends_with("go on with --from-line 3\n"), "{run}");
+        assert!(
+            run.stderr.ends_with("continue with --from-line 3\n"),
+            "{run}"
+        );
         let start = format!("imapadm: line 2: delete {bad}: the server refused DELETE: NO");
         assert!(run.stderr.starts_with(&start), "{run}");
         assert!(!exists(&mut place.raw(), &bad), "the script went on");
@@ -917,7 +923,7 @@ fn a_refusal_in_text_output_leaves_stdout_to_the_results() {
 fn advice_follows_the_servers_words_as_a_sentence() {
     for place in Place::both() {
         let failure = place.fails(1, &format!("status {}", place.at("nosuch")));
-        assert!(failure.text.contains(". Look for"), "{}", failure.text);
+        assert!(failure.text.contains(". Find its"), "{}", failure.text);
         assert!(!failure.text.contains(".."), "{}", failure.text);
     }
 }

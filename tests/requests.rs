@@ -97,7 +97,7 @@ impl Streamed for Names {
         cursor.expect_space()?;
         cursor.expect_value()?;
         cursor.expect_space()?;
-        let name = cursor.expect_astring("a mailbox name")?;
+        let name = cursor.expect_astring("mailbox name")?;
         Ok(Some(String::from_utf8_lossy(&name).into_owned()))
     }
 }

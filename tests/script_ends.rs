@@ -161,7 +161,7 @@ fn who_stops_says_where_and_how_to_go_on() {
         (from_stdin, String::new()),
     ] {
         run.complains(&format!(
-            "stopped: 3 done, 1 failed: line {name}3, 3 not sent: lines {name}5, {name}6, {name}7; go on with --from-line 5"
+            "stopped: 3 done, 1 failed: line {name}3, 3 not sent: lines {name}5, {name}6, {name}7; continue with --from-line 5"
         ));
     }
     // It goes on there.
@@ -285,7 +285,7 @@ fn what_may_have_been_done_is_kept_as_a_comment() {
         .complains("1 done, 1 unknown whether done: line ");
     let run = run
         .complains("2 not sent")
-        .complains("look at what is unknown");
+        .complains("check the unknown ones");
     let text = fs::read_to_string(&kept).expect("it is there");
     assert!(text.contains("\n# cm 'b\n# c'\n"), "{text}");
     assert!(text.ends_with(":5: not sent\ncm e\n"), "{text}");

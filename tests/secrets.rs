@@ -142,7 +142,10 @@ fn a_password_in_the_arguments_works_and_warns() {
             let run = without(server).args([option, &server.password]).run().ok();
             assert_eq!(run.stderr.matches("warning").count(), 1, "{run}");
             let lower = run.stderr.to_lowercase();
-            assert!(lower.contains("processes") || lower.contains("ps"), "{run}");
+            assert!(
+                lower.contains("process list") || lower.contains("ps"),
+                "{run}"
+            );
             assert!(
                 !run.stderr.contains(&server.password) && !run.stdout.contains(&server.password),
                 "{run}"
@@ -767,7 +770,7 @@ fn a_history_that_is_a_link_is_left_alone() {
         terminal.wait_for("someone@localhost>", SOON);
         let screen = terminal.screen();
         assert!(
-            screen.contains("no history") && screen.contains("a link"),
+            screen.contains("the history is not saved") && screen.contains("a symbolic link"),
             "{screen}"
         );
         terminal.type_("noop\r");
@@ -806,7 +809,7 @@ fn a_history_that_is_no_file_is_passed_over() {
         let mut terminal = Terminal::spawn(&run);
         terminal.wait_for("someone@localhost>", SOON);
         let screen = terminal.screen();
-        assert!(screen.contains("no history"), "{screen}");
+        assert!(screen.contains("the history is not saved"), "{screen}");
         terminal.type_("\x04");
         assert_eq!(terminal.exit_status(SOON).exit_code(), 0);
     }
@@ -821,7 +824,7 @@ fn a_trace_follows_no_link() {
     let link = run.home().join("link");
     std::os::unix::fs::symlink(&target, &link).expect("a link");
     let run = run.arg("--trace").arg(&link);
-    run.run().fails(2).complains("a link");
+    run.run().fails(2).complains("a symbolic link");
     assert_eq!(
         std::fs::read_to_string(&target).expect("the file"),
         "text\n"

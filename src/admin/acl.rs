@@ -98,7 +98,7 @@ impl RightsChange {
         };
         if word.is_empty() && mode != Mode::Replace {
             return Err(Error::Usage(format!(
-                "{typed:?} names no rights; write them behind the sign, as in +lrs"
+                "{typed:?} contains no rights; write them after the sign, as in +lrs"
             )));
         }
         let letters = match SHORTHANDS.iter().find(|(name, ..)| *name == word) {
@@ -126,8 +126,8 @@ impl RightsChange {
             .find(|c| !c.is_ascii_lowercase() && !c.is_ascii_digit())
         {
             return Err(Error::Usage(format!(
-                "{odd:?} in {typed:?} is no right; rights are letters such as lrswipkxtea, or one of none, read, post, append, \
-                 write, delete, all, each with + or - in front if you like"
+                "invalid right {odd:?} in {typed:?}; write letters such as lrswipkxtea, or one of none, read, post, append, write, \
+                 delete, all, optionally with + or - in front"
             )));
         }
         Ok(Self {
@@ -306,7 +306,7 @@ impl SetAcl {
             verb: "SETACL",
             found: match entry {
                 Some(_) => format!("{who} now has {there} on {}", self.mailbox),
-                None => format!("{who} is not on the list of {}", self.mailbox),
+                None => format!("{who} is not in the ACL of {}", self.mailbox),
             },
             advice: Advice::SeeRights,
         })
@@ -619,12 +619,12 @@ fn acl_advice(refusal: &Refusal, mailbox: &MailboxName) -> Option<Advice> {
 pub fn check_identifier(identifier: &str) -> Result<(), Error> {
     if identifier.is_empty() || identifier == "-" {
         return Err(Error::Usage(
-            "an identifier cannot be empty; name a user, a group or anyone".into(),
+            "empty identifier; give a user, a group or anyone".into(),
         ));
     }
     if identifier.contains('\0') {
         return Err(Error::Usage(
-            "an identifier cannot hold a NUL (\\0); take it out".into(),
+            "an identifier cannot contain a NUL (\\0); remove it".into(),
         ));
     }
     Ok(())
@@ -640,7 +640,7 @@ impl Session {
         // Cyrus 3.6.1 says NO, keeps the entry all the same, and then lets nobody remove it or create anything below.
         if identifier.contains(['"', '\\']) && self.is_cyrus() {
             return Err(Error::Usage(format!(
-                "an identifier with a quote or a backslash ({identifier}) would spoil the mailbox's list on Cyrus for good; take it out"
+                "an identifier with a quote or a backslash ({identifier}) would permanently damage the mailbox's ACL on Cyrus; remove it"
             )));
         }
         Ok(())

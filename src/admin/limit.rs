@@ -94,12 +94,12 @@ enum By {
 fn invalid(resource: &str, typed: &str) -> Error {
     Error::Usage(if resource.ends_with("STORAGE") {
         format!(
-            "invalid limit {typed:?}; write a whole number of KiB, one with a unit (500M, 2.5G, 1T), +1G or -500M to change the limit there is, \
-             or none"
+            "invalid limit {typed:?}; write a whole number of KiB, one with a unit (500M, 2.5G, 1T), +1G or -500M to change the current \
+             limit, or none"
         )
     } else {
         format!(
-            "invalid limit {typed:?} for {resource}; write a whole number, +100 or -100 to change the limit there is, or none"
+            "invalid limit {typed:?} for {resource}; write a whole number, +100 or -100 to change the current limit, or none"
         )
     })
 }
@@ -268,11 +268,11 @@ impl fmt::Display for QuotaWarning {
         match self {
             QuotaWarning::OwnRoot { root, above } => write!(
                 f,
-                "{root} is now a quota root of its own: the limits of {above} do not hold for it any more, and what is in it does not count there"
+                "{root} is now its own quota root: the limits of {above} no longer apply to it, and its contents no longer count there"
             ),
             QuotaWarning::BelowUsage { root, limit, usage } => write!(
                 f,
-                "the new limit of {root} for {} is {}, but {usage} is used: nothing can be added until that is less",
+                "the new limit of {root} for {} is {}, but {usage} is used: nothing can be added until usage drops below the limit",
                 limit.resource, limit.amount
             ),
         }
@@ -642,7 +642,7 @@ impl Session {
             // Dovecot takes 0 for no limit.
             if limit.amount == 0 && change.is_relative() && is_dovecot {
                 return Err(Error::Usage(format!(
-                    "{change} leaves nothing of the limit of {root} for {}, and Dovecot takes 0 for no limit; give the new limit itself",
+                    "{change} reduces the limit of {root} for {} to 0, which means no limit on Dovecot; give the new limit itself",
                     limit.resource
                 )));
             }

@@ -525,7 +525,7 @@ impl Session {
         });
         if is_prefix {
             return Err(Error::Usage(format!(
-                "{root} is a namespace, not a mailbox: all that is in it would go; name the mailbox that is to go"
+                "{root} is a namespace, not a mailbox: everything in it would be deleted; name the mailbox to delete"
             )));
         }
         Ok(())
@@ -541,7 +541,7 @@ impl Session {
         // Cyrus 3.6.1: the server process crashes, the target is half made and the connection is gone.
         if MailboxName::same(from.wire(), b"INBOX") && self.is_cyrus() {
             return Err(Error::Usage(
-                "Cyrus breaks down when INBOX is renamed; make the new mailbox and move the messages into it instead".into(),
+                "Cyrus fails when INBOX is renamed; create the new mailbox and move the messages into it instead".into(),
             ));
         }
         let partition = self.check_partition("RENAME with a partition", partition)?;
@@ -567,7 +567,7 @@ impl Session {
                 rfc: "of Cyrus",
             }),
             Some("") => Err(Error::Usage(
-                "a partition's name cannot be empty; name one or leave it out".into(),
+                "empty partition name; give a partition, or omit it".into(),
             )),
             partition => Ok(partition.map(str::to_owned)),
         }

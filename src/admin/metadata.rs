@@ -100,7 +100,7 @@ impl Depth {
             "1" => Ok(Depth::One),
             all if all.eq_ignore_ascii_case("infinity") => Ok(Depth::Infinity),
             other => Err(Error::Usage(format!(
-                "{other:?} is no depth; write 0 (the entries themselves), 1 (and those right below) or infinity (and all below)"
+                "invalid depth {other:?}; write 0 (the entries themselves), 1 (and those directly below) or infinity (and all below)"
             ))),
         }
     }
@@ -130,7 +130,7 @@ fn is_within(entry: &str, top: &str, depth: Depth) -> bool {
 fn check_name(name: &str) -> Result<(), Error> {
     let wrong = |why: &str| {
         Err(Error::Usage(format!(
-            "{name:?} is no metadata entry: {why}; write it as in /shared/comment (for all) or /private/comment (for you alone)"
+            "invalid metadata entry {name:?}: {why}; write it like /shared/comment (for all) or /private/comment (only for you)"
         )))
     };
     let begins = [SHARED, PRIVATE]
@@ -139,11 +139,11 @@ fn check_name(name: &str) -> Result<(), Error> {
     if !begins {
         wrong("it does not begin with /shared or /private")
     } else if name.contains(['*', '%']) {
-        wrong("it holds a wildcard, * or %")
+        wrong("it contains a wildcard, * or %")
     } else if !name.is_ascii() || name.contains(|c: char| c.is_ascii_control()) {
-        wrong("it holds something else than printable ASCII")
+        wrong("it contains characters other than printable ASCII")
     } else if name.contains("//") {
-        wrong("it holds two slashes in a row")
+        wrong("it contains two slashes in a row")
     } else if name.ends_with('/') {
         wrong("it ends with a slash")
     } else {
@@ -240,7 +240,7 @@ impl GetMetadata {
         }
         if asked.is_empty() {
             return Err(Error::Usage(
-                "no metadata entry is named; name one, or /shared and /private with infinite depth for all".into(),
+                "no metadata entry is given; give one, or /shared and /private with infinite depth for all".into(),
             ));
         }
         Ok(Self {
@@ -590,7 +590,7 @@ impl Session {
         self.require("SETMETADATA", extension_for(&mailbox))?;
         if entries.is_empty() {
             return Err(Error::Usage(
-                "no metadata entry is named; name one, such as /shared/comment".into(),
+                "no metadata entry is given; give one, such as /shared/comment".into(),
             ));
         }
         for (at, (name, value)) in entries.iter().enumerate() {
@@ -599,12 +599,12 @@ impl Session {
                 .iter()
                 .any(|(before, _)| before.eq_ignore_ascii_case(name))
             {
-                return Err(Error::Usage(format!("the entry {name} is named twice")));
+                return Err(Error::Usage(format!("the entry {name} is given twice")));
             }
             // Cyrus would cut it off there, and say OK.
             if value.as_ref().is_some_and(|value| value.contains(&0)) {
                 return Err(Error::Usage(format!(
-                    "the value of {name} holds a NUL byte, which no server keeps; take it out"
+                    "the value of {name} contains a NUL byte, which no server accepts; remove it"
                 )));
             }
         }
@@ -614,13 +614,14 @@ impl Session {
             .find(|(_, value)| value.as_ref().is_some_and(|value| value.len() > CYRUS_MOST));
         if let Some((name, _)) = too_long.filter(|_| self.is_cyrus()) {
             return Err(Error::Usage(format!(
-                "the value of {name} is longer than the {CYRUS_MOST} bytes that Cyrus takes; shorten it"
+                "the value of {name} is longer than the {CYRUS_MOST} bytes that Cyrus accepts; shorten it"
             )));
         }
         // Cyrus would change all mailboxes that the name matches as a pattern.
         if has_wildcard(&mailbox) && self.is_cyrus() {
             return Err(Error::Usage(format!(
-                "Cyrus takes * and % in {mailbox} for wildcards and would change every mailbox that fits; rename it, or name one without"
+                "Cyrus treats * and % in {mailbox} as wildcards and would change every mailbox that matches; rename it, or give a name \
+                 without them"
             )));
         }
         Ok(SetMetadata { mailbox, entries })
@@ -759,7 +760,7 @@ mod tests {
             let error = check_name(name).unwrap_err();
             assert_eq!(error.kind(), "usage");
             assert!(error.to_string().contains(why), "{name:?}: {error}");
-            assert!(error.to_string().contains("write it as in"), "{error}");
+            assert!(error.to_string().contains("write it like"), "{error}");
         }
         assert!(check_writable("/shared/x").is_ok());
         for whole in ["/shared", "/Private"] {

@@ -450,14 +450,14 @@ impl Session {
         // Dovecot 2.3 says OK to an empty list and changes nothing.
         if limits.is_empty() && self.software() == Some(Software::Dovecot) {
             return Err(Error::Usage(format!(
-                "Dovecot ignores a quota without limits; name each resource with 0, which is no limit there: setquota '{root}' STORAGE 0"
+                "Dovecot ignores a quota without limits; set each resource to 0, which means no limit there: setquota '{root}' STORAGE 0"
             )));
         }
         // From 2^31 on, Cyrus 3.6.1 ends the connection with «BYE Fatal error: num too big».
         let too_big = limits.iter().find(|limit| limit.amount > CYRUS_MOST);
         if let Some(limit) = too_big.filter(|_| self.is_cyrus()) {
             return Err(Error::Usage(format!(
-                "{} is more than Cyrus takes as a limit for {}; the largest is {} (2 TiB less 1 KiB of storage), none is no limit",
+                "{} is too large a limit for {} on Cyrus; the maximum is {} (2 TiB less 1 KiB of storage); none means no limit",
                 limit.amount, limit.resource, CYRUS_MOST
             )));
         }

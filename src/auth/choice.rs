@@ -513,7 +513,7 @@ mod tests {
             "{nothing}"
         );
         let token = chosen("PLAIN", "", TOKEN).unwrap_err();
-        assert!(token.to_string().contains("takes a token"), "{token}");
+        assert!(token.to_string().contains("accepts a token"), "{token}");
         let authz = chosen("CRAM-MD5", "", ACTING).unwrap_err();
         assert!(matches!(authz, AuthError::AuthzUnsupported { .. }));
         for wanted in ["CRAM-MD5", "LOGIN"] {

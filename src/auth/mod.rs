@@ -44,8 +44,8 @@ pub enum AuthError {
     },
     /// Every way that is left would show the secret to the network.
     #[error(
-        "the connection is not encrypted and {method} would send the secret in clear{}; connect with TLS, or \
-         give --allow-cleartext if nobody can listen on this network",
+        "the connection is not encrypted, and {method} would send the password or token in cleartext{}; connect with TLS, or give \
+         --allow-cleartext if nobody can listen on this network",
         offers(offered)
     )]
     NeedsPrivacy {
@@ -56,8 +56,8 @@ pub enum AuthError {
     },
     /// No mechanism is left that carries another identity to act as.
     #[error(
-        "acting as another user needs one of SCRAM's mechanisms, PLAIN, EXTERNAL or OAUTHBEARER{}{}; log in as that user, or have the server's \
-         administrator enable one of them",
+        "acting as another user needs one of SCRAM's mechanisms, PLAIN, EXTERNAL or OAUTHBEARER{}{}; log in as that user, or ask the \
+         server's administrator to enable one of them",
         if wanted.is_empty() { String::new() } else { format!(", not {}", wanted.join(" or ")) },
         offers(offered)
     )]
@@ -69,8 +69,7 @@ pub enum AuthError {
     },
     /// A -PLUS form without something to bind to.
     #[error(
-        "{method} binds the login to TLS, for which this connection lacks TLS 1.3; connect with TLS 1.3, or take the \
-         mechanism without -PLUS"
+        "{method} binds the login to TLS, which needs TLS 1.3 on this connection; connect with TLS 1.3, or use the mechanism without -PLUS"
     )]
     NoBinding {
         /// The mechanism that was asked for.
@@ -78,7 +77,7 @@ pub enum AuthError {
     },
     /// A way to log in that is not known here.
     #[error(
-        "{name:?} is no way to log in that is known here; use some of {KNOWN}, or leave it to the server's offer"
+        "unknown mechanism {name:?}; use some of {KNOWN}, or let imapadm choose from the server's offer"
     )]
     UnknownMethod {
         /// What the user asked for.
@@ -96,7 +95,7 @@ pub enum AuthError {
     },
     /// The secret at hand is of another kind than the ways that are left take.
     #[error(
-        "{method} takes {}; give one, or choose another mechanism",
+        "{method} needs {}; give one, or choose another mechanism",
         if *token { "a token, not a password" } else { "a password" }
     )]
     SecretUnfit {
@@ -107,8 +106,7 @@ pub enum AuthError {
     },
     /// The server's challenge makes no sense: the server's fault.
     #[error(
-        "the server broke the rules of {mechanism}: {why}; choose another mechanism, and tell the server's \
-         administrator"
+        "the server violated the rules of {mechanism}: {why}; choose another mechanism, and tell the server's administrator"
     )]
     BadChallenge {
         /// The mechanism.
@@ -118,15 +116,15 @@ pub enum AuthError {
     },
     /// The server has not shown that it knows the password. The connection is closed then.
     #[error(
-        "the server did not prove with {mechanism} that it knows the password, so somebody else may have answered; find \
-         out who stands in between, and ask the server's administrator"
+        "the server did not prove with {mechanism} that it knows the password, so an attacker may have answered; check the network path, \
+         and ask the server's administrator"
     )]
     Unproven {
         /// The mechanism.
         mechanism: &'static str,
     },
     /// A mechanism can't be run on this side.
-    #[error("{mechanism} cannot be used: {why}; mend that, or choose another mechanism")]
+    #[error("{mechanism} cannot be used: {why}; fix that, or choose another mechanism")]
     Failed {
         /// The mechanism.
         mechanism: &'static str,
@@ -134,29 +132,25 @@ pub enum AuthError {
         why: String,
     },
     /// Nothing where something is needed.
-    #[error("the {what} is empty, which no server takes; give one")]
+    #[error("the {what} is empty, which no server accepts; give one")]
     Empty {
         /// `user`, `password` or `token`.
         what: &'static str,
     },
     /// A NUL byte where none can be carried.
-    #[error("the {what} holds a NUL byte, which cannot be sent; correct it where it comes from")]
+    #[error("the {what} contains a NUL byte, which cannot be sent; correct it at its source")]
     NulInCredentials {
         /// `user`, `password`, `token` or `user to act as`.
         what: &'static str,
     },
     /// A letter that would end a field in a mechanism for tokens.
-    #[error(
-        "the {what} holds a letter that cannot be sent along with a token; check where it comes from"
-    )]
+    #[error("the {what} contains a character that cannot be sent with a token; check its source")]
     BadLetters {
         /// `user`, `token` or `user to act as`.
         what: &'static str,
     },
     /// Longer than any server takes.
-    #[error(
-        "the {what} is {length} bytes long and {limit} is the most that can be sent; check where it comes from"
-    )]
+    #[error("the {what} is {length} bytes long, but at most {limit} can be sent; check its source")]
     TooLong {
         /// `user`, `password`, `token` or `user to act as`.
         what: &'static str,
@@ -202,7 +196,7 @@ fn none_offered(
     token: bool,
 ) -> String {
     let offer = match (offered.is_empty(), login_disabled) {
-        (true, true) => "no way to log in".to_owned(),
+        (true, true) => "no login mechanism".to_owned(),
         (true, false) => "only the LOGIN command".to_owned(),
         (false, true) => format!("{} and forbids the LOGIN command", names(offered)),
         (false, false) => format!("{} and the LOGIN command", names(offered)),
@@ -214,17 +208,17 @@ fn none_offered(
     } else if token && wanted.is_empty() {
         "give a password, or ask the server's administrator"
     } else {
-        "choose one of these, or leave the choice to imapadm"
+        "choose one of these, or let imapadm choose"
     };
     if !wanted.is_empty() {
         let wanted = wanted.join(" or ");
         format!("the server does not offer {wanted} but {offer}; {advice}")
     } else if token {
         format!(
-            "the server offers {offer}, and none of that takes a token (OAUTHBEARER and XOAUTH2 would); {advice}"
+            "the server offers {offer}, none of which accepts a token (OAUTHBEARER and XOAUTH2 do); {advice}"
         )
     } else {
-        format!("the server offers {offer}, and none of what imapadm can do ({KNOWN}); {advice}")
+        format!("the server offers {offer}, none of which imapadm supports ({KNOWN}); {advice}")
     }
 }
 

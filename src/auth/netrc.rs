@@ -48,11 +48,13 @@ pub fn netrc(
         .take(LARGEST)
         .read_to_end(&mut bytes)
         .map_err(unreadable)?;
-    let text = std::str::from_utf8(&bytes)
-        .map_err(|_| wrong("it is not UTF-8; convert it with `iconv -t utf-8`".into()))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| {
+        wrong("it is not UTF-8; convert it, for example with `iconv -t utf-8`".into())
+    })?;
     let entry = find(text, host, user).map_err(|line| {
         wrong(format!(
-            "line {line} is not understood; write machine HOST login USER password PASSWORD, with a word that holds spaces, quotes or a # in double quotes"
+            "line {line} is invalid; write machine HOST login USER password PASSWORD, and put a word with spaces, quotes or a # in \
+             double quotes"
         ))
     })?;
     let Some(entry) = entry else {
@@ -61,7 +63,7 @@ pub fn netrc(
     // Only a file that would be used has to be safe.
     if let Some(mode) = exposed(&metadata) {
         return Err(wrong(format!(
-            "it holds a password for {host} and can be read by others (its mode is {mode:04o}); make it yours alone: chmod 600 {}",
+            "it contains a password for {host} and is readable by others (mode {mode:04o}); restrict it: chmod 600 {}",
             path.display()
         )));
     }

@@ -111,7 +111,7 @@ impl Mechanism for Scram {
                 self.iterations = look_at_first(method, challenge)?;
                 if self.iterations < FEWEST_ITERATIONS && !self.private {
                     return bad(&format!(
-                        "it wants the password hashed only {} times, and at least {FEWEST_ITERATIONS} are safe on a connection without TLS",
+                        "it asks for only {} hash iterations, but without TLS at least {FEWEST_ITERATIONS} are safe",
                         self.iterations
                     ));
                 }
@@ -150,7 +150,7 @@ impl Mechanism for Scram {
     fn warning(&self) -> Option<String> {
         (self.iterations < FEWEST_ITERATIONS).then(|| {
             format!(
-                "the server has the password hashed only {} times for {}, where RFC 5802 asks for at least {FEWEST_ITERATIONS}; tell its \
+                "the server uses only {} hash iterations for {}, but RFC 5802 requires at least {FEWEST_ITERATIONS}; tell its \
                  administrator",
                 self.iterations,
                 self.method.name()
@@ -192,7 +192,7 @@ impl Mechanism for Scram {
 fn look_at_first(method: Method, message: &[u8]) -> Result<u32, AuthError> {
     let bad = |why: &str| Err(bad_challenge(method, why));
     if message.starts_with(b"m=") {
-        return bad("it demands an extension that is not known here");
+        return bad("it requires an unknown extension");
     }
     let mut attributes = message.split(|&byte| byte == b',');
     let mut value = |name: &[u8]| {
@@ -203,10 +203,10 @@ fn look_at_first(method: Method, message: &[u8]) -> Result<u32, AuthError> {
     };
     let (Some(_nonce), Some(_salt), Some(iterations)) = (value(b"r="), value(b"s="), value(b"i="))
     else {
-        return bad("its challenge lacks the nonce, the salt or the iteration count");
+        return bad("its challenge is missing the nonce, the salt or the iteration count");
     };
     if !iterations.iter().all(u8::is_ascii_digit) {
-        return bad("its iteration count is no number");
+        return bad("its iteration count is not a number");
     }
     // What is too long for a number is too much as well.
     let count = str::from_utf8(iterations)
@@ -217,7 +217,7 @@ fn look_at_first(method: Method, message: &[u8]) -> Result<u32, AuthError> {
         Some(count @ 1..=MOST_ITERATIONS) => count,
         _ => {
             return bad(&format!(
-                "it wants the password hashed more than {MOST_ITERATIONS} times, which only wastes time"
+                "it asks for more than {MOST_ITERATIONS} hash iterations"
             ));
         }
     };
@@ -225,7 +225,7 @@ fn look_at_first(method: Method, message: &[u8]) -> Result<u32, AuthError> {
         // The proof covers all of the message, but rsasl's only these three, so it would look like a wrong password.
         return Err(AuthError::Failed {
             mechanism: method.name(),
-            why: "the server's challenge holds an extension, for which no proof can be made here"
+            why: "the server's challenge contains an extension that imapadm does not support"
                 .into(),
         });
     }
@@ -543,7 +543,9 @@ mod tests {
             let message = format!("r={nonce}x,s=QSXC,i={count}");
             let error = scram.respond(message.as_bytes()).unwrap_err();
             assert!(
-                error.to_string().contains("more than 1000000 times"),
+                error
+                    .to_string()
+                    .contains("more than 1000000 hash iterations"),
                 "{error}"
             );
         }

@@ -111,7 +111,7 @@ impl SecretSource {
 pub enum SecretError {
     /// The file or the descriptor can't be read.
     #[error(
-        "cannot read {origin}: {}; check that it is there and who may read it",
+        "cannot read {origin}: {}; check that it exists and that you may read it",
         words(source)
     )]
     Unreadable {
@@ -121,7 +121,7 @@ pub enum SecretError {
         source: io::Error,
     },
     /// Others than the file's owner may read it.
-    #[error("{origin} can be read by others (its mode is {mode:04o}); make it yours alone: chmod 600 {}", path.display())]
+    #[error("{origin} is readable by others (mode {mode:04o}); restrict it: chmod 600 {}", path.display())]
     Exposed {
         /// The file.
         origin: Origin,
@@ -131,14 +131,14 @@ pub enum SecretError {
         mode: u32,
     },
     /// Nothing in the first line.
-    #[error("{origin} gives an empty {0}, which no server takes; put the {0} into its first line", origin.kind)]
+    #[error("{origin} gives an empty {0}, which no server accepts; put the {0} into its first line", origin.kind)]
     Empty {
         /// Where it was to come from.
         origin: Origin,
     },
     /// A first line without end.
     #[error(
-        "{origin} gives a first line of more than 64 KiB, which is no {}; check that it is the right one", origin.kind
+        "{origin} gives a first line of more than 64 KiB, which is too long for a {}; check that it is the right one", origin.kind
     )]
     TooLong {
         /// Where it was to come from.
@@ -161,7 +161,7 @@ pub enum SecretError {
         source: io::Error,
     },
     /// The command failed.
-    #[error("{origin} failed with {status}; run it by itself to see why")]
+    #[error("{origin} failed with {status}; run it on its own to see why")]
     CommandFailed {
         /// The command.
         origin: Origin,
@@ -170,7 +170,7 @@ pub enum SecretError {
     },
     /// The command took too long.
     #[error(
-        "{origin} did not finish within {} seconds and was stopped; run it by itself to see what it waits for",
+        "{origin} did not finish within {} seconds and was stopped; run it on its own to see what it waits for",
         after.as_secs()
     )]
     CommandTimedOut {
@@ -195,18 +195,18 @@ pub enum SecretError {
     },
     /// Nobody to ask.
     #[error(
-        "no password is given and there is no terminal to ask on; give --password-file, --password-command, or the \
-         variable IMAPADM_PASSWORD"
+        "no password is given, and there is no terminal to ask for one; use --password-file, --password-command, or the variable \
+         IMAPADM_PASSWORD"
     )]
     NoTerminal,
     /// The user stopped at the prompt.
-    #[error("no password was typed; start again, or give --password-file")]
+    #[error("no password was typed; start again, or use --password-file")]
     NotTyped,
     /// The user pressed Ctrl-C at the prompt.
-    #[error("interrupted at the password prompt; start again when you like")]
+    #[error("interrupted at the password prompt")]
     Interrupted,
     /// The terminal failed.
-    #[error("cannot read the password from the terminal: {}; give --password-file", words(.0))]
+    #[error("cannot read the password from the terminal: {}; use --password-file", words(.0))]
     Terminal(#[source] io::Error),
 }
 

@@ -66,8 +66,7 @@ impl Config {
                     }
                 }
                 other => {
-                    let why =
-                        format!("unknown table {other:?}; there are [defaults] and [servers.NAME]");
+                    let why = format!("unknown table {other:?}; use [defaults] or [servers.NAME]");
                     return Err(reading.wrong(Some(name.span()), &why));
                 }
             }
@@ -152,7 +151,7 @@ impl Reading<'_> {
                     continue;
                 };
                 if let Some((before, _)) = said.filter(|(_, other)| *other == setting.name) {
-                    let why = format!("{before} and {name} exclude each other; keep one");
+                    let why = format!("{before} and {name} cannot be combined; keep one");
                     return Err(self.wrong(Some(key.span()), &why));
                 }
                 said = Some((name, setting.name));
@@ -178,7 +177,7 @@ impl Reading<'_> {
                 set(profile, *on);
                 Ok(())
             }
-            (Reader::Switch(_), _) => Err(format!("{} is true or false", option.name)),
+            (Reader::Switch(_), _) => Err(format!("{} must be true or false", option.name)),
             (Reader::Path(set), DeValue::String(path)) => {
                 set(profile, self.place(Path::new(path.as_ref())));
                 Ok(())
@@ -192,13 +191,16 @@ impl Reading<'_> {
             (Reader::List(read), DeValue::Array(words)) => {
                 let words = words.iter().map(|word| word.get_ref().as_str());
                 let words: Option<Vec<_>> = words.collect();
-                let wrong = || format!("{} is a text, or an array of texts", option.name);
+                let wrong = || format!("{} must be a string, or an array of strings", option.name);
                 read(profile, &words.ok_or_else(wrong)?.join(","))
             }
-            (Reader::Number(_), _) => Err(format!("{} is a number or a text", option.name)),
-            (Reader::List(_), _) => Err(format!("{} is a text, or an array of texts", option.name)),
+            (Reader::Number(_), _) => Err(format!("{} must be a number or a string", option.name)),
+            (Reader::List(_), _) => Err(format!(
+                "{} must be a string, or an array of strings",
+                option.name
+            )),
             (Reader::Text(_) | Reader::Path(_), _) => {
-                Err(format!("{} is a text in quotes", option.name))
+                Err(format!("{} must be a string in quotes", option.name))
             }
         }
     }
@@ -243,7 +245,7 @@ fn known(key: &str) -> Result<(), String> {
     }
     if table::options(table::COMMAND_LINE).any(|(_, option)| has(option, key)) {
         return Err(format!(
-            "{key} can't be set in the configuration; give it on the command line: --{key}"
+            "{key} cannot be set in the configuration; give it on the command line: --{key}"
         ));
     }
     let near = table::options(table::FILE)
@@ -283,24 +285,27 @@ mod tests {
             ),
             (
                 "[defaults]\nno-verify = true\n",
-                ":2:1: no-verify can't be set in the configuration",
+                ":2:1: no-verify cannot be set in the configuration",
             ),
-            ("[defaults]\nuser = 5\n", ":2:8: user is a text in quotes"),
+            (
+                "[defaults]\nuser = 5\n",
+                ":2:8: user must be a string in quotes",
+            ),
             (
                 "[defaults]\ncompress = \"yes\"\n",
-                ":2:12: compress is true or false",
+                ":2:12: compress must be true or false",
             ),
             ("[servers]\na = 1\n", ":2:5: a table is expected"),
             (
                 "[servers.a]\nhost = \"h:1143\"\nport = 993\n",
-                ":3:8: the server is written with port 1143",
+                ":3:8: the server has port 1143",
             ),
             ("[defaults]\nauth = \"NTLM\"\n", ":2:8:"),
             ("[defaults]\npin = \"md5:00\"\n", ":2:7:"),
             ("[defaults\n", ":1:10:"),
             (
                 "[servers.a]\npassword-file = \"x\"\npassword-command = \"y\"\n",
-                ":3:1: password-file and password-command exclude each other",
+                ":3:1: password-file and password-command cannot be combined",
             ),
             ("[servers.\"a b\"]\n", "[servers.a b]:"),
         ] {

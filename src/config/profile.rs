@@ -149,7 +149,7 @@ impl Origin {
         match self {
             Origin::Connect => "connect".into(),
             Origin::CommandLine => "command line".into(),
-            Origin::Notation => "the server's notation".into(),
+            Origin::Notation => "the server argument".into(),
             Origin::Environment => "environment".into(),
             Origin::Server(file, name) => format!("{}{line}, [servers.{name}]", file.display()),
             Origin::Defaults(file) => format!("{}{line}, [defaults]", file.display()),

@@ -217,7 +217,7 @@ impl Stack {
             (Some(cert), Some(key)) => Ok(Some(ClientIdentity::files(cert, key))),
             (Some(cert), None) => Ok(Some(ClientIdentity::file(cert))),
             (None, Some(key)) => Err(Error::Usage(format!(
-                "the private key {} is given without a certificate; name the certificate's file with cert",
+                "the private key {} is given without a certificate; give the certificate's file with cert",
                 key.display()
             ))),
             (None, None) => Ok(None),
@@ -240,7 +240,7 @@ impl Stack {
 
     fn target(&self) -> Result<Target, Error> {
         let host = self.say(|p| p.host.clone()).ok_or_else(|| {
-            Error::Usage("no server is named; name one: imapadm SERVER, or connect SERVER".into())
+            Error::Usage("no server is given; write: imapadm SERVER, or connect SERVER".into())
         })?;
         // A socket has no port, whatever the defaults say.
         let port = if host.starts_with('/') {

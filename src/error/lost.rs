@@ -34,7 +34,7 @@ pub enum LostCause {
     #[error("the server closed the connection")]
     Closed,
     /// The server ended the session with a BYE (RFC 3501 section 7.1.5).
-    #[error("the server closed it, saying: {text}")]
+    #[error("the server closed it with: {text}")]
     Bye {
         /// Its status response code.
         code: Option<ResponseCode>,
@@ -48,7 +48,7 @@ pub enum LostCause {
     #[error("{0}")]
     Unreadable(#[source] FrameError),
     /// The server's reply to one command is longer than 256 MiB, and may have no end; so this side ended the session.
-    #[error("the server's reply to {verb} is longer than can be kept (256 MiB)")]
+    #[error("the server's reply to {verb} is too long (over 256 MiB)")]
     Endless {
         /// The command.
         verb: &'static str,

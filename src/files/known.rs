@@ -55,7 +55,7 @@ impl KnownServers {
     pub fn of_user() -> Result<Self, Error> {
         let path = files::known_servers().ok_or_else(|| {
             Error::Usage(
-                "no folder to remember accepted certificates in; set HOME or XDG_DATA_HOME"
+                "no directory to store accepted certificates in; set HOME or XDG_DATA_HOME"
                     .to_owned(),
             )
         })?;
@@ -194,7 +194,7 @@ impl KnownServers {
                 known
                     .filter(|known| known.fingerprint() == fingerprint)
                     .ok_or_else(|| {
-                        damaged("its authority's certificate is not the one of its fingerprint")
+                        damaged("its authority's certificate does not match its fingerprint")
                     })?
             }
             _ => return Err(damaged("it is not of the form HOST:PORT sha256:HEX DATE")),

@@ -38,7 +38,7 @@ pub fn history() -> io::Result<PathBuf> {
     match open::to_append(&path) {
         Ok(_) => Ok(path),
         Err(error) => Err(io::Error::other(format!(
-            "{} can't be used: {error}; check it, and remove it",
+            "cannot use {}: {error}; check it, and remove it",
             path.display()
         ))),
     }
@@ -52,7 +52,7 @@ pub fn read(file: &Path) -> Result<Option<String>, Error> {
     let path = file.display();
     let unreadable = |error: io::Error| {
         Error::Usage(format!(
-            "cannot read {path}: {error}; check the path and who may read it"
+            "cannot read {path}: {error}; check the path, and that you may read it"
         ))
     };
     let opened = match open::to_read(file) {
@@ -63,14 +63,14 @@ pub fn read(file: &Path) -> Result<Option<String>, Error> {
     let metadata = opened.metadata().map_err(unreadable)?;
     if metadata.mode() & 0o022 != 0 {
         return Err(Error::Usage(format!(
-            "{path} is writable by others (mode {:04o}), so its contents can't be trusted; check them, then run: chmod go-w {path}",
+            "{path} is writable by others (mode {:04o}), so its contents cannot be trusted; check them, then run: chmod go-w {path}",
             metadata.mode() & 0o7777
         )));
     }
     let own = rustix::process::geteuid().as_raw();
     if ![0, own].contains(&metadata.uid()) {
         return Err(Error::Usage(format!(
-            "{path} belongs to another user, so its contents can't be trusted; check them, then make it yours: chown {own} {path}"
+            "{path} belongs to another user, so its contents cannot be trusted; check them, then run: chown {own} {path}"
         )));
     }
     let mut bytes = Vec::new();
@@ -80,7 +80,7 @@ pub fn read(file: &Path) -> Result<Option<String>, Error> {
         .map_err(unreadable)?;
     if bytes.len() as u64 > LARGEST {
         return Err(Error::Usage(format!(
-            "{path} is larger than any file of imapadm; check it, and remove it"
+            "{path} is too large for a file of imapadm; check it, and remove it"
         )));
     }
     String::from_utf8(bytes)

@@ -70,7 +70,7 @@ impl fmt::Display for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.fingerprint)?;
         if self.not_after.is_empty() {
-            return f.write_str(" (what stands in it can't be read)");
+            return f.write_str(" (its contents cannot be read)");
         }
         // Quoted, so that a name can't pass for the words around it.
         write!(
@@ -296,7 +296,7 @@ impl fmt::Debug for Fingerprint {
 /// A text that is no fingerprint.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{text:?} is not a certificate's fingerprint; write sha256: and 64 hexadecimal digits, with or without colons \
+    "invalid fingerprint {text:?}; write sha256: and 64 hexadecimal digits, with or without colons \
      between the pairs, as `openssl x509 -in FILE -noout -fingerprint -sha256` shows them"
 )]
 pub struct FingerprintError {
@@ -428,7 +428,7 @@ mod tests {
         assert!(parse(&longer).is_none());
         let read = Certificate::read(&longer);
         assert_eq!(read.subject, "");
-        assert!(read.to_string().contains("can't be read"), "{read}");
+        assert!(read.to_string().contains("cannot be read"), "{read}");
     }
 
     #[test]

@@ -38,8 +38,7 @@ pub struct Attempt {
 pub enum ConnectError {
     /// The name has no address.
     #[error(
-        "the host {host:?} has no address: {reason}; check the spelling, or the name service (`getent hosts \
-         {host}`) if the name is right"
+        "the host {host:?} has no address: {reason}; check the spelling; if it is correct, check name resolution (`getent hosts {host}`)"
     )]
     NoSuchHost {
         /// The name.
@@ -49,7 +48,7 @@ pub enum ConnectError {
     },
     /// The resolver did not answer.
     #[error(
-        "looking up the host {host:?} took longer than {}; check this machine's name servers",
+        "looking up the host {host:?} took longer than {}; check the name servers of this machine",
         seconds(after)
     )]
     LookupTimedOut {
@@ -60,7 +59,7 @@ pub enum ConnectError {
     },
     /// Every address failed, not all of them by silence.
     #[error(
-        "cannot connect to {to}{}; check that the server runs and listens on this port",
+        "cannot connect to {to}{}; check that the server is running and listens on this port",
         list(to, tried)
     )]
     Refused {
@@ -71,7 +70,7 @@ pub enum ConnectError {
     },
     /// No address answered at all.
     #[error(
-        "{to} did not answer within {}{}; check the address and the port, and that no firewall is in between",
+        "{to} did not answer within {}{}; check the address and the port, and any firewall in between",
         seconds(after),
         list(to, tried)
     )]
@@ -92,7 +91,7 @@ pub enum ConnectError {
         source: io::Error,
     },
     /// The interrupt flag is raised.
-    #[error("interrupted while connecting; start again when you like")]
+    #[error("interrupted while connecting")]
     Interrupted,
     /// This machine refused what any connection needs, such as a thread.
     #[error("this machine cannot open a connection now: {}; check its limits (`ulimit -a`)", words(.0))]
@@ -117,10 +116,10 @@ fn list(to: &str, tried: &[Attempt]) -> String {
 
 fn socket_advice(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::NotFound => "check the path, and that the server runs",
-        io::ErrorKind::PermissionDenied => "run as a user who may use it",
-        io::ErrorKind::ConnectionRefused => "no server listens on it, start one",
-        io::ErrorKind::TimedOut => "the server does not take connections, check it",
+        io::ErrorKind::NotFound => "check the path, and that the server is running",
+        io::ErrorKind::PermissionDenied => "run imapadm as a user who may use it",
+        io::ErrorKind::ConnectionRefused => "no server listens on it; start one",
+        io::ErrorKind::TimedOut => "the server does not accept connections; check it",
         _ => "check that it is the server's socket",
     }
 }

@@ -14,7 +14,7 @@ const STORED: usize = 0xffff;
 /// What came is no deflate stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the server's compressed data are damaged (COMPRESS=DEFLATE, RFC 4978); leave out --compress"
+    "the server's compressed data is damaged (COMPRESS=DEFLATE, RFC 4978); connect without --compress"
 )]
 pub(super) struct Damaged;
 

@@ -11,15 +11,15 @@ pub(super) const IMAPS: u16 = 993;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
     /// Nothing where the host should be.
-    #[error("the server has no name; give a host, as in `imap.example.org`")]
+    #[error("the server name is empty; give a host, as in `imap.example.org`")]
     EmptyHost,
     /// A control character, such as a line end or NUL, anywhere in it.
     #[error(
-        "the server's name holds a control character; type it anew, it may have been pasted with a line end"
+        "the server name contains a control character; type it again (it may have been pasted with a line end)"
     )]
     Unprintable,
     /// A host that can't be one.
-    #[error("{host:?} is no host: {why}; give a host name or an IP address")]
+    #[error("invalid host {host:?}: {why}; give a host name or an IP address")]
     BadHost {
         /// What stood there.
         host: String,
@@ -27,13 +27,13 @@ pub enum TargetError {
         why: &'static str,
     },
     /// A port that is neither a number nor a known service.
-    #[error("{port:?} is no port; give a number from 1 to 65535, or `imap` or `imaps`")]
+    #[error("invalid port {port:?}; give a number from 1 to 65535, or `imap` or `imaps`")]
     BadPort {
         /// What stood there.
         port: String,
     },
     /// Two ports that differ.
-    #[error("the server is written with port {written}, the option says {option}; give only one")]
+    #[error("the server has port {written}, but the option has {option}; give only one")]
     TwoPorts {
         /// The port written with the server.
         written: u16,
@@ -41,18 +41,17 @@ pub enum TargetError {
         option: u16,
     },
     /// A port for a Unix socket.
-    #[error("a Unix socket has no port; leave the port out, or give a host in place of the path")]
+    #[error("a Unix socket has no port; omit the port, or give a host instead of the path")]
     PortWithSocket,
     /// A password in the address.
     #[error(
-        "the address holds a password, which shows in `ps` and in the shell's history; take it out, change it \
-         if others use this machine, and give it with --password-file"
+        "the address contains a password, which shows in `ps` and in the shell's history; remove it, change it if others use this \
+         machine, and use --password-file"
     )]
     PasswordInUrl,
     /// Something after the host in an `imap://` address.
     #[error(
-        "the address goes on after the host; only the server can be given here, as in `imap://user@host`, and \
-         a mailbox is named in a command"
+        "the address continues after the host; give only the server, as in `imap://user@host`, and name the mailbox in a command"
     )]
     PathInUrl,
     /// An address the URL grammar refuses.
@@ -68,10 +67,10 @@ pub enum TargetError {
         scheme: String,
     },
     /// `user@host` without a scheme.
-    #[error("a user can't stand before a bare host; write `imap://user@host`, or give --user")]
+    #[error("a user cannot be written before a bare host; write `imap://user@host`, or use --user")]
     UserInHost,
     /// The user's percent-encoding does not decode.
-    #[error("the user in the address does not decode (percent signs and UTF-8); give --user")]
+    #[error("the user in the address cannot be decoded (percent-encoding or UTF-8); use --user")]
     BadUser,
 }
 
@@ -116,7 +115,7 @@ pub(super) fn split_host(server: &str) -> Result<(&str, Option<&str>), TargetErr
             .split_once(']')
             .ok_or_else(|| bad("the bracket is not closed"))?;
         if !is_v6(host) {
-            return Err(bad("the brackets hold no IPv6 address"));
+            return Err(bad("the brackets do not contain an IPv6 address"));
         }
         return match (after, after.strip_prefix(':')) {
             ("", _) => Ok((host, None)),
@@ -131,7 +130,7 @@ pub(super) fn split_host(server: &str) -> Result<(&str, Option<&str>), TargetErr
     match server.split_once(':') {
         Some((_, rest)) if rest.contains(':') => Err(TargetError::BadHost {
             host: server.to_owned(),
-            why: "it has several colons but is no IPv6 address",
+            why: "it has several colons but is not an IPv6 address",
         }),
         Some((host, port)) => Ok((host, Some(port))),
         None => Ok((server, None)),
@@ -158,7 +157,7 @@ fn is_v6(host: &str) -> bool {
 fn to_ascii(host: &str) -> Result<String, &'static str> {
     match url::Host::parse(host) {
         Ok(url::Host::Domain(name)) => Ok(name),
-        _ => Err("it is no international domain name"),
+        _ => Err("it is not a valid international domain name"),
     }
 }
 
@@ -180,7 +179,7 @@ pub(super) fn check_host(host: &str) -> Result<String, TargetError> {
         return Ok(host.to_owned());
     }
     if host.chars().any(char::is_whitespace) {
-        return Err(bad("it holds a space"));
+        return Err(bad("it contains a space"));
     }
     let name = if host.is_ascii() {
         host.to_owned()
@@ -189,14 +188,16 @@ pub(super) fn check_host(host: &str) -> Result<String, TargetError> {
     };
     // RFC 1035 section 2.3.4, and one more for a final dot.
     if name.len() > 254 {
-        return Err(bad("it is longer than a name can be"));
+        return Err(bad("it is too long"));
     }
     // The underscore is no letter of host names, but networks have such names.
     let letters = name
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     if !letters {
-        return Err(bad("it holds a character that no host name has"));
+        return Err(bad(
+            "it contains a character that is not allowed in a host name",
+        ));
     }
     let inner = name.strip_suffix('.').unwrap_or(&name);
     if inner

@@ -24,11 +24,11 @@ pub enum IoError {
         after: Duration,
     },
     /// The interrupt flag is raised.
-    #[error("interrupted; repeat the command if it is still wanted")]
+    #[error("interrupted; repeat the command if you still want it")]
     Interrupted,
     /// The server closed the connection, in TLS with or without saying so.
     #[error(
-        "the server closed the connection; connect again, and look into its log if it stays so"
+        "the server closed the connection; connect again, and check the server's log if this happens again"
     )]
     Closed,
     /// The connection broke. A TLS error is inside if that was it, see [`IoError::tls`].

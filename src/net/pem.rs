@@ -73,7 +73,7 @@ impl fmt::Display for PemPlace {
 #[non_exhaustive]
 pub enum FileError {
     /// It can't be opened or read.
-    #[error("cannot read {}: {}; check the path and who may read it", file.display(), words(source))]
+    #[error("cannot read {}: {}; check the path, and that you may read it", file.display(), words(source))]
     Unreadable {
         /// The file or folder.
         file: PathBuf,
@@ -81,7 +81,7 @@ pub enum FileError {
         source: io::Error,
     },
     /// It is larger than any file of certificates.
-    #[error("{} is too large to be a file of certificates; check the path", file.display())]
+    #[error("{} is too large for a certificate file; check the path", file.display())]
     TooLarge {
         /// The file.
         file: PathBuf,
@@ -96,8 +96,7 @@ pub enum FileError {
     },
     /// No certificate in it.
     #[error(
-        "{} holds no certificate; it needs a PEM block `BEGIN CERTIFICATE`, and a DER file is converted with \
-         `openssl x509 -inform der`",
+        "{} contains no certificate; it needs a PEM block `BEGIN CERTIFICATE` (convert a DER file with `openssl x509 -inform der`)",
         file
     )]
     NoCertificate {
@@ -106,7 +105,7 @@ pub enum FileError {
     },
     /// A certificate that is none inside.
     #[error(
-        "{} holds a certificate that can't be used: {reason}; export it again",
+        "{} contains a certificate that cannot be used: {reason}; export it again",
         file
     )]
     BadCertificate {
@@ -117,8 +116,7 @@ pub enum FileError {
     },
     /// No certificate in the whole folder.
     #[error(
-        "the folder {} holds no certificate that can be used in any *.pem, *.crt or *.0 file; check the path, \
-         or give one file with --cafile",
+        "the directory {} contains no usable certificate in any *.pem, *.crt or *.0 file; check the path, or give one file with --cafile",
         dir.display()
     )]
     EmptyDir {
@@ -127,8 +125,8 @@ pub enum FileError {
     },
     /// No authority that the system trusts.
     #[error(
-        "no authority that this system trusts can be used ({reason}); install its bundle (on Debian the package \
-         ca-certificates), say where it is with SSL_CERT_FILE or SSL_CERT_DIR, or give a file with --cafile"
+        "none of the system's certificate authorities can be used ({reason}); install them (on Debian, the package ca-certificates), set \
+         SSL_CERT_FILE or SSL_CERT_DIR, or give a file with --cafile"
     )]
     NoSystemRoots {
         /// What went wrong first.
@@ -136,7 +134,7 @@ pub enum FileError {
     },
     /// No private key in it.
     #[error(
-        "{} holds no private key; it needs a PEM block `BEGIN PRIVATE KEY`",
+        "{} contains no private key; it needs a PEM block `BEGIN PRIVATE KEY`",
         file
     )]
     NoKey {
@@ -145,8 +143,7 @@ pub enum FileError {
     },
     /// No private key beside the certificate, and no file of its own for it.
     #[error(
-        "{} holds the certificate but not its private key; name the key's file as well, or put the key into \
-         the same file",
+        "{} contains the certificate but not its private key; give the key's file as well, or put the key into the same file",
         file
     )]
     NoKeyBeside {
@@ -165,7 +162,7 @@ pub enum FileError {
     },
     /// A private key of a kind that is not supported, or damaged.
     #[error(
-        "the private key in {} can't be used: {reason}; give an RSA, ECDSA or Ed25519 key",
+        "the private key in {} cannot be used: {reason}; give an RSA, ECDSA or Ed25519 key",
         file
     )]
     BadKey {
@@ -176,8 +173,7 @@ pub enum FileError {
     },
     /// The key is not the certificate's.
     #[error(
-        "the private key in {} does not belong to the first certificate in {}; give the pair that was made \
-         together, the client's own certificate first",
+        "the private key in {} does not belong to the first certificate in {}; give a matching pair, with the client certificate first",
         key,
         cert
     )]
@@ -227,8 +223,8 @@ pub(super) fn pem_words(error: &pem::Error) -> &'static str {
     match error {
         pem::Error::MissingSectionEnd { .. } => "a block has no END line",
         pem::Error::IllegalSectionStart { .. } => "a BEGIN line is malformed",
-        pem::Error::Base64Decode(_) => "the base64 in it does not decode",
-        _ => "it can't be read as PEM",
+        pem::Error::Base64Decode(_) => "its base64 cannot be decoded",
+        _ => "it is not valid PEM",
     }
 }
 

@@ -126,7 +126,7 @@ fn add_system_roots(
             format!("cannot read {}: {}", path.display(), words(inner))
         }
         Some(ErrorKind::Pem(error)) => pem_words(error).to_owned(),
-        Some(_) => "the system does not hand them out".to_owned(),
+        Some(_) => "the system does not provide them".to_owned(),
         None => "there are none".to_owned(),
     };
     Err(FileError::NoSystemRoots { reason })

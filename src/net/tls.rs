@@ -547,7 +547,7 @@ ZfCewVlH0I6Db4aNK6iIqg==
         assert!(
             error
                 .to_string()
-                .starts_with("the PEM text given holds no certificate"),
+                .starts_with("the PEM text given contains no certificate"),
             "{error}"
         );
         let with = |cert: &str, key: &str| {

@@ -19,8 +19,7 @@ pub enum TlsError {
     File(#[from] FileError),
     /// The name to check the certificate for can't be one.
     #[error(
-        "{host:?} is neither a host name nor an IP address, so no certificate can be for it; give the name \
-         that the server's certificate has"
+        "{host:?} is neither a host name nor an IP address, so no certificate can match it; give the name in the server's certificate"
     )]
     BadName {
         /// The name.
@@ -28,9 +27,9 @@ pub enum TlsError {
     },
     /// Signed by an authority that is not trusted.
     #[error(
-        "the certificate of {host} is signed by an authority that is not trusted here; give that authority's \
-         certificate with --cafile, or have the server send its intermediate certificates as well; or, if the \
-         server's administrator confirms this fingerprint, trust this certificate alone with --pin {}",
+        "the certificate of {host} is signed by an authority that is not trusted here; give that authority's certificate with --cafile, \
+         or make the server send its intermediate certificates too; or, if the server's administrator confirms this fingerprint, trust \
+         only this certificate with --pin {}",
         certificate.fingerprint
     )]
     UnknownIssuer {
@@ -45,8 +44,8 @@ pub enum TlsError {
     /// Signed by an authority that has a trusted one's name, but not its key.
     #[error(
         "the certificate of {host} is signed by an authority that has the name of a trusted one ({:?}) but another \
-         key: it was renewed, or the certificate is forged; get that authority's current certificate in a way you \
-         trust, and give it with --cafile",
+         key: it was renewed, or the certificate is forged; get that authority's current certificate from a source you trust, and give \
+                                        it with --cafile",
         certificate.issuer
     )]
     AuthorityMismatch {
@@ -57,8 +56,8 @@ pub enum TlsError {
     },
     /// Signed by itself.
     #[error(
-        "the certificate of {host} is self-signed, so nobody vouches for it; get the certificate in a way you \
-         trust, from the server's administrator or its disk, and give it with --cafile; or, if the administrator \
+        "the certificate of {host} is self-signed, so its identity cannot be verified; get the certificate from a source you trust, such \
+         as the server's administrator or its disk, and give it with --cafile; or, if the administrator \
          confirms this fingerprint, trust it with --pin {}",
         certificate.fingerprint
     )]
@@ -70,9 +69,9 @@ pub enum TlsError {
     },
     /// Of an old version (RFC 5280 section 4.1.2.1), which can't say for which host it is.
     #[error(
-        "the certificate of {host} is of an old form (X.509 version 1 or 2) that names no host, so nobody can vouch for it; the \
-         server's administrator should replace it; until then, if the administrator confirms this fingerprint, trust this certificate \
-         alone with --pin {}",
+        "the certificate of {host} is an old version (X.509 version 1 or 2) that names no host, so its identity cannot be verified; the \
+         server's administrator should replace it; until then, if the administrator confirms this fingerprint, trust only this \
+         certificate with --pin {}",
         certificate.fingerprint
     )]
     OldVersion {
@@ -83,8 +82,8 @@ pub enum TlsError {
     },
     /// An RSA key of a length with which nothing can be proven.
     #[error(
-        "the certificate of {host} can't be used: {} too {} (RSA with {bits} bits, where 2048 to 8192 are needed), whoever trusts it; the \
-         server's administrator must replace it by one with a longer key, such as 3072 bits",
+        "the certificate of {host} can't be used: {} too {} (RSA with {bits} bits; 2048 to 8192 are required); the server's \
+         administrator must replace it",
         match authority {
             None => "its key is".to_owned(),
             Some(name) => format!("the key of the authority {name:?} that signed it is"),
@@ -101,8 +100,8 @@ pub enum TlsError {
     },
     /// Not the one that it must be ([`TlsOptions::pin`](super::TlsOptions::pin)).
     #[error(
-        "THE CERTIFICATE OF {host} IS NOT THE PINNED ONE: expected {expected}, it shows {found}; either it was \
-         replaced (then ask the server's administrator, and pin the new one) or somebody stands in between"
+        "THE CERTIFICATE OF {host} IS NOT THE PINNED ONE: expected {expected}, got {found}; either it was replaced (ask the server's \
+         administrator, then pin the new one), or an attacker is intercepting the connection"
     )]
     PinMismatch {
         /// The host.
@@ -115,9 +114,8 @@ pub enum TlsError {
     /// Not the one that was accepted before ([`TlsOptions::known`](super::TlsOptions::known)), nor signed by the accepted authority, nor
     /// one that is trusted anyway.
     #[error(
-        "THE {} OF {host} HAS CHANGED since it was accepted: known is {}, it shows {found}; either it \
-         was replaced (then ask the server's administrator, and remove the old one from the known servers, to be asked \
-         again) or somebody stands in between",
+        "THE {} OF {host} HAS CHANGED since it was accepted: known {}, got {found}; either it was replaced (ask the server's \
+         administrator, then remove the old one from the known servers, to be asked again), or an attacker is intercepting the connection",
         match known {
             Known::Certificate(_) => "CERTIFICATE",
             Known::Authority(_) => "AUTHORITY",
@@ -137,8 +135,7 @@ pub enum TlsError {
     },
     /// Past its end.
     #[error(
-        "the certificate of {host} expired{}; the server's administrator must renew it (or is this \
-         machine's clock wrong?)",
+        "the certificate of {host} expired{}; the server's administrator must renew it (or this machine's clock is wrong)",
         on.as_ref().map(|date| format!(" on {date}")).unwrap_or_default()
     )]
     Expired {
@@ -168,7 +165,7 @@ pub enum TlsError {
     },
     /// Refused for another reason.
     #[error(
-        "the certificate of {host} can't be accepted: {reason}; the server's administrator must replace it"
+        "the certificate of {host} cannot be accepted: {reason}; the server's administrator must replace it"
     )]
     BadCertificate {
         /// The host.
@@ -178,8 +175,7 @@ pub enum TlsError {
     },
     /// Only TLS 1.1 or older.
     #[error(
-        "{host} speaks only versions of TLS older than 1.2, which are no longer safe; its administrator must \
-         update it or enable TLS 1.2"
+        "{host} supports only TLS versions older than 1.2, which are no longer secure; its administrator must update it or enable TLS 1.2"
     )]
     TooOld {
         /// The host.
@@ -187,8 +183,7 @@ pub enum TlsError {
     },
     /// Nothing in common: ciphers, key exchanges.
     #[error(
-        "{host} and this program have no way to encrypt in common ({reason}); the server's administrator must \
-         enable current cipher suites"
+        "{host} and imapadm have no cipher suite in common ({reason}); the server's administrator must enable current cipher suites"
     )]
     Incompatible {
         /// The host.
@@ -198,8 +193,8 @@ pub enum TlsError {
     },
     /// The other side answered in clear.
     #[error(
-        "{host} does not speak TLS on this port, it answered in clear{}; connect without --tls, so that STARTTLS is \
-         used, or give the TLS port, mostly 993",
+        "{host} does not use TLS on this port; it answered in cleartext{}; connect without --tls, so that STARTTLS is used, or give the \
+         TLS port, usually 993",
         if said.is_empty() { String::new() } else { format!(" ({said:?})") }
     )]
     Plaintext {
@@ -210,8 +205,7 @@ pub enum TlsError {
     },
     /// Closed in the middle.
     #[error(
-        "{host} closed the connection during the TLS handshake; look for the reason in the server's log, and \
-         check that the port is right"
+        "{host} closed the connection during the TLS handshake; check the server's log for the reason, and check the port"
     )]
     Closed {
         /// The host.
@@ -219,7 +213,7 @@ pub enum TlsError {
     },
     /// Too slow.
     #[error(
-        "{host} did not finish the TLS handshake within {}; check that the port speaks TLS, or allow more time",
+        "{host} did not finish the TLS handshake within {}; check that the port uses TLS, or allow more time",
         seconds(after)
     )]
     TimedOut {
@@ -229,11 +223,11 @@ pub enum TlsError {
         after: Duration,
     },
     /// The interrupt flag is raised.
-    #[error("interrupted during the TLS handshake; start again when you like")]
+    #[error("interrupted during the TLS handshake")]
     Interrupted,
     /// The server wants a certificate from us.
     #[error(
-        "{host} demands a client certificate; give one, and its private key, that this server knows"
+        "{host} requires a client certificate; give one that this server accepts, and its private key"
     )]
     ClientCertificateDemanded {
         /// The host.
@@ -251,7 +245,7 @@ pub enum TlsError {
         reason: &'static str,
     },
     /// The server ended the handshake for another reason.
-    #[error("{host} ended TLS with the alert {alert}; look for the reason in the server's log")]
+    #[error("{host} ended TLS with the alert {alert}; check the server's log for the reason")]
     Alert {
         /// The host.
         host: String,
@@ -274,7 +268,7 @@ pub enum TlsError {
     },
     /// Anything else that rustls reports.
     #[error(
-        "TLS with {host} failed: {reason}; try again, and look into the server's log if it stays so"
+        "TLS with {host} failed: {reason}; try again, and check the server's log if this happens again"
     )]
     Other {
         /// The host.
@@ -376,12 +370,12 @@ fn certificate(host: String, error: CertificateError) -> TlsError {
         // What is wrong with signatures in the chain is told apart by the verifier, so this is the handshake's.
         CertificateError::BadSignature => TlsError::BadCertificate {
             host,
-            reason: "the server does not prove that it has the key to it, as if somebody stood in between"
+            reason: "the server did not prove that it has the private key, so an attacker may be intercepting the connection"
                 .to_owned(),
         },
         CertificateError::UnsupportedSignatureAlgorithmContext { .. } => TlsError::BadCertificate {
             host,
-            reason: "it is signed in a way that is no longer safe, such as SHA-1, or not known here"
+            reason: "its signature algorithm is unknown or no longer secure, such as SHA-1"
                 .to_owned(),
         },
         CertificateError::Other(other) => match other.0.downcast_ref::<Refusal>() {

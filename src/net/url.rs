@@ -43,7 +43,7 @@ pub(super) fn parse(scheme: &str, text: &str) -> Result<Parts, TargetError> {
         Some(::url::Host::Ipv4(ip)) => ip.to_string(),
         Some(::url::Host::Domain(name)) => {
             check_host(&percent_decode(name).ok_or_else(|| TargetError::BadUrl {
-                reason: "the host does not decode".to_owned(),
+                reason: "the host cannot be decoded".to_owned(),
             })?)?
         }
     };

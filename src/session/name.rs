@@ -29,9 +29,7 @@ impl MailboxName {
     pub fn typed(text: &str) -> Result<Self, Error> {
         let name = Self::pattern(text)?;
         if name.0.is_empty() {
-            return Err(Error::Usage(
-                "a mailbox name cannot be empty; name a mailbox".into(),
-            ));
+            return Err(Error::Usage("empty mailbox name; give a mailbox".into()));
         }
         Ok(name)
     }
@@ -43,7 +41,7 @@ impl MailboxName {
     pub fn pattern(text: &str) -> Result<Self, Error> {
         if text.contains('\0') {
             return Err(Error::Usage(
-                "a mailbox name cannot hold a NUL (\\0); take it out".into(),
+                "a mailbox name cannot contain a NUL (\\0); remove it".into(),
             ));
         }
         if text.eq_ignore_ascii_case("INBOX") {
@@ -210,7 +208,7 @@ fn escape(wire: &[u8]) -> String {
 fn unescape(raw: &str) -> Result<Vec<u8>, Error> {
     let wrong = || {
         Error::Usage(format!(
-            "{RAW}{raw} is no raw name; behind {RAW} write ASCII, \\xNN for any other byte, and \\\\ for a backslash"
+            "invalid raw name {RAW}{raw}; after {RAW}, write ASCII, \\xNN for any other byte, and \\\\ for a backslash"
         ))
     };
     let mut bytes = Vec::with_capacity(raw.len());
@@ -338,7 +336,7 @@ mod tests {
         assert_eq!(MailboxName::typed("a\0b").unwrap_err().kind(), "usage");
         for nothing in ["", "wire:"] {
             let error = MailboxName::typed(nothing).unwrap_err().to_string();
-            assert!(error.contains("cannot be empty"), "{error}");
+            assert!(error.contains("empty mailbox name"), "{error}");
         }
         // As a pattern it is what LIST takes for the question about the separator.
         assert_eq!(MailboxName::pattern("wire:").unwrap().wire(), b"");

@@ -44,7 +44,7 @@ impl Shell {
         let last = last.map(|stack| stack.with_secrets_for(self.recipient()));
         last.ok_or_else(|| {
             Error::Usage(
-                "no server is named and none was connected to before; name one: connect SERVER"
+                "no server is given, and there was no earlier connection; write: connect SERVER"
                     .into(),
             )
         })
@@ -72,7 +72,7 @@ impl Shell {
         if session.state().is_authenticated() {
             if plan.user.is_some() || plan.authz.is_some() {
                 complain(
-                    "warning: the server takes the login for done (PREAUTH), so nobody is logged in by name; session shows who one is",
+                    "warning: the server claims you are already logged in (PREAUTH), so no login was sent; see your user name with session",
                 );
             }
         } else if login {
@@ -209,7 +209,9 @@ impl Shell {
                 let accepted = accept(&server, &name, error, certificate)?;
                 match known {
                     Ok(known) => known.remember(&server, &accepted)?,
-                    Err(error) => complain(&format!("it is trusted this once: {error}")),
+                    Err(error) => complain(&format!(
+                        "the certificate is trusted for this connection only: {error}"
+                    )),
                 }
                 options.tls.known = Some(accepted);
                 Session::open(options)?
@@ -291,7 +293,7 @@ impl Shell {
         }
         let user = user
             .or_else(local_user)
-            .ok_or_else(|| Error::Usage("no user is named; name one with --user".into()))?;
+            .ok_or_else(|| Error::Usage("no user is given; use --user".into()))?;
         let prompt = format!("Password for {}: ", escape(&format!("{user}@{name}")));
         let mut tries = match source {
             SecretSource::Prompt => TRIES,
@@ -347,7 +349,7 @@ fn fetch(
         // Whoever waited may have given up; a pipe that nobody writes to is then left to the end of the program.
         let _ = sender.send(source.fetch(kind, ""));
     });
-    started.map_err(|error| Error::Usage(format!("this machine has no thread left: {error}")))?;
+    started.map_err(|error| Error::Usage(format!("cannot start a thread: {error}")))?;
     loop {
         match receiver.recv_timeout(SLICE) {
             // A command gets the Ctrl-C too, and fails of it.
@@ -369,7 +371,7 @@ fn check_strength(session: &Session, bits: u32) -> Result<(), Error> {
         .map_or(0, |tls| tls.bits);
     if have < bits {
         return Err(Error::Usage(format!(
-            "the connection's encryption has {have} bits and --minssf asks for {bits}; connect with --tls, or ask for less"
+            "the connection has {have} bits of encryption, but --minssf requires {bits}; connect with --tls, or lower --minssf"
         )));
     }
     Ok(())
@@ -387,7 +389,7 @@ fn tell_of_waiting() -> Watch {
             if for_people || silent != Some(verb) {
                 silent = Some(verb);
                 complain(&format!(
-                    "{verb} is not answered for {} s; it is waited for as long as the connection lives (Ctrl-C ends it)",
+                    "no answer to {verb} for {} s; waiting as long as the connection lasts (press Ctrl-C to stop)",
                     time.as_secs()
                 ));
             }
@@ -400,7 +402,7 @@ fn tell_of_waiting() -> Watch {
         complain(&match (waiting.done, waiting.goal) {
             (Some(done), Some(goal)) => format!("{verb}: {done} of {goal}"),
             (Some(done), None) => format!("{verb}: {done}"),
-            _ => format!("{verb}: the server is still busy with it"),
+            _ => format!("{verb}: the server is still working"),
         });
     })
 }
@@ -411,7 +413,7 @@ fn warn_unchecked(session: &Session) {
     let unchecked = !options.tls.verify && options.tls.pin.is_none();
     if unchecked && session.state().channel().tls.is_some() {
         complain(&format!(
-            "warning: the certificate of {} was not checked (--no-verify): anybody could answer in its place",
+            "warning: the certificate of {} was not checked (--no-verify): another server could be answering in its place",
             options.address.host()
         ));
     }
@@ -420,9 +422,7 @@ fn warn_unchecked(session: &Session) {
 /// That the session goes on without what was asked for.
 fn warn_of_no_compression(session: &Session) {
     if let Some(why) = session.state().uncompressed() {
-        complain(&format!(
-            "warning: nothing is compressed, as --compress asks for: {why}"
-        ));
+        complain(&format!("warning: --compress had no effect: {why}"));
     }
 }
 
@@ -475,7 +475,7 @@ fn accept(
         (Some(_), Some(authority)) => Ok(Known::Authority(authority.clone())),
         _ => Err(Error::Insecure {
             server: server.to_owned(),
-            why: "its certificate is not trusted; get it in a way you trust, and give it with --cafile or --pin"
+            why: "its certificate is not trusted; get the certificate from a source you trust, and give it with --cafile or --pin"
                 .into(),
         }),
     }
@@ -484,7 +484,7 @@ fn accept(
 /// Shows the authority that signed what was shown before.
 fn show_authority(authority: &Certificate) {
     let text = format!(
-        "The server sends the certificate of the authority that signed it, too:\n  \
+        "The server also sent the certificate of the authority that signed it:\n  \
          authority    {}\n  valid        {} to {}\n  fingerprint\n{}",
         authority.subject,
         authority.not_before,
@@ -514,12 +514,12 @@ fn show(host: &str, error: &TlsError, certificate: &Certificate) {
     let why = match error {
         TlsError::SelfSigned { .. } => "is self-signed",
         TlsError::OldVersion { .. } => {
-            "is of an old form (X.509 version 1 or 2) without host names"
+            "is an old version (X.509 version 1 or 2) without host names"
         }
-        _ => "is signed by an authority that is not known here",
+        _ => "is signed by an unknown authority",
     };
     let text = format!(
-        "The certificate of {host} {why},\nso nobody vouches for it:\n  \
+        "The certificate of {host} {why},\nso its identity cannot be verified:\n  \
          subject      {}\n  issuer       {}\n  names        {}\n  valid        {} to {}\n  fingerprint\n{}\
          Compare the fingerprint with the one that the server's administrator tells you,\nor look at it on the server:\n  \
          openssl x509 -in CERTIFICATE -noout -fingerprint -sha256\n",

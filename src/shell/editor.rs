@@ -73,7 +73,7 @@ pub fn interact(shell: Shell, output: &Output) -> u8 {
         Ok(status) => status,
         Err(error) => {
             complain(&format!(
-                "the terminal can't be used: {error}; run a script instead: imapadm SERVER -f FILE"
+                "cannot use the terminal: {error}; run a script instead: imapadm SERVER -f FILE"
             ));
             status::FAILED
         }
@@ -99,12 +99,14 @@ fn dialogue(shell: &Rc<RefCell<Shell>>, output: &Output) -> rustyline::Result<u8
         Ok(path) => {
             if let Err(error) = editor.load_history(path) {
                 complain(&format!(
-                    "the history {} can't be read: {error}; repair or remove it",
+                    "cannot read the history {}: {error}; repair or remove it",
                     path.display()
                 ));
             }
         }
-        Err(error) => complain(&format!("there is no history this time: {error}")),
+        Err(error) => complain(&format!(
+            "the history is not saved in this session: {error}"
+        )),
     }
     loop {
         let prompt = shell.borrow().prompt();

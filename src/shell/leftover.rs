@@ -27,7 +27,7 @@ impl Leftover {
         let shown = path.display();
         let cannot = |error: io::Error| {
             Error::Usage(format!(
-                "cannot write what is still to be done to {shown}: {error}; name another file with --failed"
+                "cannot write the remaining commands to {shown}: {error}; use another file with --failed"
             ))
         };
         let file = open::to_append(path).map_err(cannot)?;
@@ -38,7 +38,7 @@ impl Leftover {
                     .is_ok_and(|script| (script.dev(), script.ino()) == (own.dev(), own.ino()))
             {
                 return Err(Error::Usage(format!(
-                    "{shown} is the script itself; name another file with --failed"
+                    "{shown} is the script itself; use another file with --failed"
                 )));
             }
         }
@@ -56,7 +56,7 @@ impl Leftover {
     pub fn begin(&mut self) -> Result<(), Error> {
         self.out.get_mut().set_len(0).map_err(|error| {
             Error::Usage(format!(
-                "cannot empty {}: {error}; name another file with --failed",
+                "cannot empty {}: {error}; use another file with --failed",
                 self.path
             ))
         })

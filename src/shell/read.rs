@@ -55,7 +55,7 @@ const FROM_CYRADM: &[(&[&str], &str)] = &[
 /// There is no such command; perhaps the nearest one was meant.
 fn no_command(name: &str) -> Error {
     if let Some((_, instead)) = FROM_CYRADM.iter().find(|(names, _)| names.contains(&name)) {
-        return Error::Usage(format!("there is no command {name:?}; {instead}"));
+        return Error::Usage(format!("unknown command {name:?}; {instead}"));
     }
     let name = if may_hold_secret(name) { "…" } else { name };
     Error::Usage(match nearest(name) {

@@ -314,11 +314,13 @@ impl<'a> Runner<'a> {
             let what =
                 "the last line of standard input has no line end, so part of it may be missing";
             if self.policy.strict {
-                let refused = Error::Usage(format!("{what}; look at what wrote it (--strict)"));
+                let refused = Error::Usage(format!(
+                    "{what}; check the program that wrote it (--strict)"
+                ));
                 return self.enqueue(place, parsed, Err(refused), Some(command));
             }
             complain(&format!(
-                "{place}: {}: warning: {what}; it is run all the same, --strict refuses it",
+                "{place}: {}: warning: {what}; it runs anyway (--strict refuses it)",
                 shown(&parsed.to_string())
             ));
         }
@@ -557,7 +559,7 @@ impl<'a> Runner<'a> {
         let leftover = self.policy.leftover.take().map(Leftover::close);
         if let Some(Err(error)) = &leftover {
             complain(&format!(
-                "{error}; what is still to be done is named here alone"
+                "{error}; the remaining commands are listed only here"
             ));
         }
         let unread = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
@@ -590,7 +592,7 @@ impl<'a> Runner<'a> {
             && !self.summary.account().is_well()
         {
             complain(&format!(
-                "what is still to be done is in {path}; look through it, then run it with -f {path}"
+                "the remaining commands are in {path}; check them, then run them with -f {path}"
             ));
         }
         if self.lost.is_none() {
@@ -605,7 +607,7 @@ impl<'a> Runner<'a> {
     fn sum(&self) -> String {
         let mut sum = match &self.lost {
             Some((_, error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-                "nobody reads the results any more: ".to_owned()
+                "the reader of the results closed the pipe: ".to_owned()
             }
             Some((_, error)) => format!("cannot write the results: {error}: "),
             None if self.stop == Some(status::INTERRUPTED) => "interrupted: ".to_owned(),
@@ -623,11 +625,11 @@ impl<'a> Runner<'a> {
             && first.file.as_deref() != Some(COMMAND_LINE)
         {
             let look = if self.summary.account().unknown > 0 {
-                "look at what is unknown, then "
+                "check the unknown ones, then "
             } else {
                 ""
             };
-            sum.push_str(&format!("; {look}go on with --from-line {}", first.line));
+            sum.push_str(&format!("; {look}continue with --from-line {}", first.line));
         }
         sum
     }

@@ -119,7 +119,7 @@ impl Script {
                 let name = path.display().to_string();
                 let bytes = read_whole(&path).map_err(|error| {
                     Error::Usage(format!(
-                        "cannot read the script {name}: {error}; check its name and its mode"
+                        "cannot read the script {name}: {error}; check its name and permissions"
                     ))
                 })?;
                 (
@@ -252,7 +252,7 @@ impl Script {
                         return Next::Unreadable(
                             place,
                             Error::Usage(format!(
-                                "there is no such line; the script has {} (--from-line)",
+                                "no such line (--from-line); the script has {}",
                                 self.lines
                             )),
                         );
@@ -300,7 +300,7 @@ impl Script {
                 )
             } else {
                 format!(
-                    "the line is longer than {LONGEST} bytes, so nothing after it is read; part it into several commands"
+                    "the line is longer than {LONGEST} bytes, so nothing after it is read; split it into several commands"
                 )
             });
         }
@@ -358,7 +358,7 @@ impl Script {
             if self.lines >= self.from {
                 self.ended = true;
                 let inside = Error::Usage(format!(
-                    "line {} is inside this command; go on with --from-line {line} or {}",
+                    "line {} is inside this command; use --from-line {line} or {}",
                     self.from,
                     self.lines + 1
                 ));
@@ -434,8 +434,8 @@ pub(super) fn read_for_script(command: &Parsed, yes: bool) -> Result<Input, Erro
     let name = input.command.name;
     if input.needs_yes() && !yes {
         return Err(Error::Usage(format!(
-            "{name} with a pattern or --recursive needs --yes in a script, where nobody is asked; see with listmailbox what it would \
-             take, then write {name} --yes, or imapadm --yes for the whole run"
+            "{name} with a pattern or --recursive needs --yes in a script, which is never asked; check with listmailbox what it would \
+             delete, then write {name} --yes, or imapadm --yes for the whole run"
         )));
     }
     Ok(input)

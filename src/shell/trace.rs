@@ -29,7 +29,7 @@ pub fn open(path: &Path) -> Result<Trace, Error> {
         };
         Box::new(file.map_err(|error| {
             Error::Usage(format!(
-                "cannot write the trace {}: {error}; name another file",
+                "cannot write the trace {}: {error}; use another file",
                 path.display()
             ))
         })?)

@@ -80,8 +80,8 @@ impl Redirection {
     fn refused(&self) -> Error {
         let sign = self.operator.sign();
         Error::Usage(format!(
-            "{}: {}{sign} outside quotes: imapadm can't redirect yet; quote it ('{sign}') if it belongs to a word, or redirect the \
-             whole program",
+            "{}: {}{sign} outside quotes: imapadm does not support redirection yet; quote it ('{sign}') if it is part of a word, or \
+             redirect the whole program",
             place(self.at),
             self.descriptor,
         ))
@@ -254,7 +254,7 @@ impl Lexer {
         self.joined = false;
         self.complete = false;
         if c == '\0' {
-            self.object("a NUL (\\0), which IMAP cannot carry; take it out");
+            self.object("contains a NUL (\\0), which IMAP cannot carry; remove it");
         }
         self.state = match (self.state, c) {
             (State::Escape, '\n') => {
@@ -453,7 +453,7 @@ impl Lexer {
                     '"'
                 };
                 return Err(Error::Usage(format!(
-                    "{}: the quote {quote} is not closed; close it, or write \\{quote} for the character itself",
+                    "{}: the quote {quote} is not closed; close it, or write \\{quote} for a literal {quote}",
                     opened()
                 )));
             }
@@ -465,7 +465,7 @@ impl Lexer {
             }
             _ if lexer.joined => {
                 return Err(Error::Usage(format!(
-                    "{}: the backslash joins the next line to this one, but there is none; take it away, or write the rest",
+                    "{}: the backslash at the end joins the next line, but there is none; remove it, or add the line",
                     opened()
                 )));
             }

@@ -33,7 +33,7 @@ pub enum Literals {
 #[non_exhaustive]
 pub enum EncodeError {
     /// A NUL byte (RFC 3501 section 4.3: CHAR8 has none).
-    #[error("an argument holds a NUL byte, which IMAP cannot carry; take it out")]
+    #[error("an argument contains a NUL byte, which IMAP cannot carry; remove it")]
     Nul,
     /// A word that must stand bare, but can't (RFC 3501 section 9: atom).
     #[error(
@@ -45,7 +45,9 @@ pub enum EncodeError {
         text: String,
     },
     /// CR or LF where no literal is possible.
-    #[error("an argument holds a line break where IMAP has one line only; write it on one line")]
+    #[error(
+        "an argument contains a line break where IMAP allows only one line; write it on one line"
+    )]
     LineBreak,
     /// Raw text at the end of a command that the server would take for the start of a literal
     /// (RFC 3501 section 4.3).
@@ -646,7 +648,7 @@ mod tests {
     #[test]
     fn errors_can_be_acted_on() {
         for (error, words) in [
-            (EncodeError::Nul, "take it out"),
+            (EncodeError::Nul, "remove it"),
             (EncodeError::LineBreak, "one line"),
             (EncodeError::OpenLiteral, "such as {5}"),
             (

@@ -187,7 +187,7 @@ fn profile(input: &Input, place: u8) -> Result<Profile, Error> {
         let mut others = others.chain(option.excludes.iter().copied());
         if let Some(other) = others.find(|other| said(other)) {
             return Err(input.command.misuse(&format!(
-                "--{} and --{other} exclude each other",
+                "--{} and --{other} cannot be combined",
                 option.name
             )));
         }
@@ -334,7 +334,7 @@ mod tests {
         ] {
             let words: Vec<_> = words.split(' ').map(str::to_owned).collect();
             let error = CONNECT.read(&words).unwrap_err().to_string();
-            assert!(error.contains("exclude each other"), "{error}");
+            assert!(error.contains("cannot be combined"), "{error}");
         }
     }
 }
