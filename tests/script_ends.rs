@@ -9,34 +9,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::support::faulty::Faulty;
+use super::support::faulty::{Faulty, created, willing};
 use super::support::run::{Imapadm, signal, wait};
 
 const SOON: Duration = Duration::from_secs(20);
-
-/// A server that says OK to everything, and NO to what names a mailbox with «bad» in it.
-fn willing() -> Faulty {
-    Faulty::script(|conn| {
-        conn.let_in("ACL QUOTA");
-        conn.answer(|tag, command| {
-            if command.contains("bad") {
-                format!("{tag} NO no\r\n")
-            } else if let Some(root) = command.strip_prefix("GETQUOTA ") {
-                format!("* QUOTA {root} ()\r\n{tag} OK done\r\n")
-            } else {
-                format!("{tag} OK done\r\n")
-            }
-        });
-    })
-}
-
-fn created(server: &Faulty) -> Vec<String> {
-    let received = server.received();
-    let names = received
-        .iter()
-        .filter_map(|line| line.split_once("CREATE "));
-    names.map(|(_, name)| name.to_owned()).collect()
-}
 
 /// Its exit status and all that it complained of.
 #[track_caller]

@@ -8,38 +8,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::support::faulty::Faulty;
+use super::support::faulty::{Faulty, created, willing};
 use super::support::raw::Raw;
 use super::support::run::{Imapadm, Run, signal, wait};
 use super::support::servers::{Server, cyrus, dovecot, unique};
 
 /// How long something may take that takes no time; what takes longer hangs.
 const SOON: Duration = Duration::from_secs(20);
-
-/// A server that says OK to everything, and NO to what names a mailbox with «bad» in it.
-fn willing() -> Faulty {
-    Faulty::script(|conn| {
-        conn.let_in("ACL QUOTA");
-        conn.answer(|tag, command| {
-            if command.contains("bad") {
-                format!("{tag} NO [CANNOT] the server's own words\r\n")
-            } else if let Some(root) = command.strip_prefix("GETQUOTA ") {
-                format!("* QUOTA {root} ()\r\n{tag} OK done\r\n")
-            } else {
-                format!("{tag} OK done\r\n")
-            }
-        });
-    })
-}
-
-/// What the server was told to create, in its order.
-fn created(server: &Faulty) -> Vec<String> {
-    let received = server.received();
-    let names = received
-        .iter()
-        .filter_map(|line| line.split_once("CREATE "));
-    names.map(|(_, name)| name.to_owned()).collect()
-}
 
 /// The first column of what was printed.
 fn first_column(run: &Run) -> Vec<&str> {

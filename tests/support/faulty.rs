@@ -437,3 +437,28 @@ fn gone() -> ! {
     // Not panic!, which would print a message.
     resume_unwind(Box::new(Gone))
 }
+
+/// A server that says OK to everything, and NO to what names a mailbox with «bad» in it.
+pub fn willing() -> Faulty {
+    Faulty::script(|conn| {
+        conn.let_in("ACL QUOTA");
+        conn.answer(|tag, command| {
+            if command.contains("bad") {
+                format!("{tag} NO [CANNOT] the server's own words\r\n")
+            } else if let Some(root) = command.strip_prefix("GETQUOTA ") {
+                format!("* QUOTA {root} ()\r\n{tag} OK done\r\n")
+            } else {
+                format!("{tag} OK done\r\n")
+            }
+        });
+    })
+}
+
+/// What the server was told to create, in its order.
+pub fn created(server: &Faulty) -> Vec<String> {
+    let received = server.received();
+    let names = received
+        .iter()
+        .filter_map(|line| line.split_once("CREATE "));
+    names.map(|(_, name)| name.to_owned()).collect()
+}
